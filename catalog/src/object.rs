@@ -1,0 +1,116 @@
+//! The objects.
+
+use heddle_types::key::KeyOrder;
+use heddle_types::{Oid, PgType, StorageId};
+use serde::{Deserialize, Serialize};
+
+/// Any catalog object. One row each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Object {
+    /// A database
+    Database(DatabaseDef),
+    /// A schema
+    Schema(SchemaDef),
+    /// A table with its columns, indexes and constraints
+    Table(TableDef),
+}
+
+/// pg_database
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseDef {
+    /// OID
+    pub oid: Oid,
+    /// datname
+    pub name: String,
+}
+
+/// pg_namespace
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SchemaDef {
+    /// OID
+    pub oid: Oid,
+    /// The database it is in.
+    pub database: Oid,
+    /// nspname
+    pub name: String,
+}
+
+/// pg_class + pg_attribute + pg_index of one table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableDef {
+    /// OID, stable for life
+    pub oid: Oid,
+    /// pg_namespace OID
+    pub schema: Oid,
+    /// The database it is in.
+    pub database: Oid,
+    /// relname
+    pub name: String,
+    /// Where its rows are. TRUNCATE swaps it.
+    pub storage: StorageId,
+    /// By attribute number: `columns[i].attnum == i + 1`; dropped ones stay in place.
+    pub columns: Vec<ColumnDef>,
+    /// Indexes; the primary key (if any) has `storage: None`: the table itself is ordered by it. Without a primary key
+    /// the storage key is a hidden row id (int8).
+    pub indexes: Vec<IndexDef>,
+}
+
+/// pg_attribute
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnDef {
+    /// 1-based, never reused
+    pub attnum: i16,
+    /// attname
+    pub name: String,
+    /// Type with modifier
+    pub ty: PgType,
+    /// attnotnull
+    pub not_null: bool,
+    /// pg_attrdef
+    pub default: Option<StoredExpr>,
+    /// attisdropped
+    pub dropped: bool,
+}
+
+/// An expression kept in the catalog: the planner's bound tree (its own encoding) and nothing else; text is printed from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredExpr(pub String);
+
+/// pg_index (+ pg_constraint for primary keys and UNIQUE)
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndexDef {
+    /// OID of the index relation
+    pub oid: Oid,
+    /// relname
+    pub name: String,
+    /// Own storage: key = columns (+ the table key when not unique or a column is NULL), row = table key. None for the primary key.
+    pub storage: Option<StorageId>,
+    /// Key columns
+    pub columns: Vec<IndexColumn>,
+    /// indisunique
+    pub unique: bool,
+    /// indisprimary
+    pub primary: bool,
+    /// OID of the pg_constraint row when it backs PRIMARY KEY or UNIQUE
+    pub constraint: Option<Oid>,
+    /// Usable?
+    pub state: IndexState,
+}
+
+/// A key column of an index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndexColumn {
+    /// Table column
+    pub attnum: i16,
+    /// Direction
+    pub order: KeyOrder,
+}
+
+/// Life of an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IndexState {
+    /// Written, not read yet.
+    WriteOnly,
+    /// Complete.
+    Valid,
+}

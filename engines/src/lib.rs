@@ -1,0 +1,99 @@
+//! The contract between the transaction layer and the storage engines, the change encoding that travels in the log, an
+//! in-memory model, and the conformance suite that every engine passes.
+//!
+//! Engines see only committed changes, in log order. Reads go through views: a [`RowVersions`] is an immutable set of parts; a
+//! reader over it at a log index sees exactly the changes at or below that index.
+//!
+//! Invariants (see the design's "Snapshots, versions, visibility")
+//! 1. `apply` never reads state; an entry carries its full effect. An entry at or below a part's index is skipped for that part.
+//! 2. Memtables are sealed only between entries. A sealed memtable is merged only once visible_index has reached its highest
+//!    index, and the new `RowVersions` is stored before visible_index moves on; so the base needs no versions.
+//! 3. A reader keeps what it saw alive by Arcs; nothing is copied.
+
+pub mod change;
+pub mod conformance;
+pub mod model;
+
+pub use change::RowChange;
+
+use bytes::Bytes;
+use heddle_types::{LogIndex, Result, StorageId};
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// A stored row: its key, the index of the log entry that wrote it, its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Memcomparable key.
+    pub key: Bytes,
+    /// Log index of the last write (0 for the transaction's own uncommitted writes).
+    pub index: LogIndex,
+    /// Encoded tuple.
+    pub row: Bytes,
+}
+
+/// A range of keys within one storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// Lower end.
+    pub lower: Bound<Bytes>,
+    /// Upper end.
+    pub upper: Bound<Bytes>,
+}
+
+impl KeyRange {
+    /// Everything.
+    pub fn all() -> Self {
+        Self { lower: Bound::Unbounded, upper: Bound::Unbounded }
+    }
+
+    /// Every key that starts with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> Self {
+        let upper = heddle_types::key::prefix_end(prefix).map_or(Bound::Unbounded, |end| Bound::Excluded(end.into()));
+        Self { lower: Bound::Included(Bytes::copy_from_slice(prefix)), upper }
+    }
+}
+
+/// Walks rows in key order.
+pub trait RowCursor: Send {
+    /// Appends up to `max` rows to `out`; false when nothing is left (rows may have been appended with it).
+    ///
+    /// # Errors
+    /// `XX001` on a checksum mismatch, `58030` on read errors.
+    fn next_batch(&mut self, max: usize, out: &mut Vec<Row>) -> Result<bool>;
+}
+
+/// Reads rows at one point in time.
+pub trait RowReader: Send + Sync {
+    /// The row under `key`, if visible here.
+    fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>>;
+    /// Rows in `range`, ascending or descending.
+    fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>>;
+}
+
+/// An immutable set of parts of a row engine.
+pub trait RowVersions: Send + Sync {
+    /// A reader that sees changes at or below `index`, which must not be lower than what the base already merged.
+    fn reader(self: Arc<Self>, index: LogIndex) -> Arc<dyn RowReader>;
+}
+
+/// A row engine. `apply` is called by the apply loop alone, `merge` and `drop_unused` by one maintenance thread alone.
+pub trait RowEngine: Send + Sync {
+    /// Current parts. Cheap, lock-free.
+    fn versions(&self) -> Arc<dyn RowVersions>;
+    /// Applies one committed entry. `index` grows with every call. An entry at or below [`Self::flushed_index`] is skipped.
+    fn apply(&self, index: LogIndex, changes: Vec<RowChange>);
+    /// Bytes in memtables that are not merged yet, sealed ones included.
+    fn unmerged_bytes(&self) -> usize;
+    /// Seals the active memtable (between entries: called by the apply loop) when it is over its size, or when `force`.
+    fn seal(&self, force: bool);
+    /// Merges every sealed memtable whose highest index is at or below `visible` into the base, durably. Returns the flushed index.
+    ///
+    /// # Errors
+    /// None for a full disk: it waits and retries inside. Any other write error ends the process.
+    fn merge(&self, visible: LogIndex) -> Result<LogIndex>;
+    /// Everything at or below survives a restart without the log.
+    fn flushed_index(&self) -> LogIndex;
+    /// Checks every checksum of the base; the names of what is broken.
+    fn verify(&self) -> Result<()>;
+}

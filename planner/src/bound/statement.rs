@@ -1,0 +1,157 @@
+//! Bound statements.
+
+use super::{ColId, Expr, OutputColumn, Query, Rel, TableScan};
+use heddle_catalog::{ColumnDef, TableDef};
+use heddle_txn::RelationLock;
+use heddle_types::{LogIndex, Oid, PgType};
+use std::sync::Arc;
+
+/// A statement after binding.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// What to do
+    pub statement: Statement,
+    /// Type of `$1…`
+    pub params: Vec<PgType>,
+    /// What a client sees; None when the statement returns no rows.
+    pub columns: Option<Vec<OutputColumn>>,
+    /// Relation locks to take before the snapshot.
+    pub locks: Vec<(Oid, RelationLock)>,
+    /// from_index of the catalog it was bound against: bind again when a locked relation changed since.
+    pub catalog: LogIndex,
+    /// Tables as they were at bind time, for that comparison.
+    pub tables: Vec<Arc<TableDef>>,
+}
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// SELECT, VALUES, TABLE, WITH
+    Query(Query),
+    /// INSERT
+    Insert(Insert),
+    /// UPDATE
+    Update(Update),
+    /// DELETE
+    Delete(Delete),
+    /// EXPLAIN [ANALYZE] of another statement
+    Explain { inner: Box<Statement>, analyze: bool, json: bool },
+    /// Everything that changes the catalog
+    Ddl(Ddl),
+}
+
+/// INSERT. `source` produces one column per entry of `columns`, already cast (assignment) to the column's type.
+#[derive(Clone, Debug)]
+pub struct Insert {
+    /// Target
+    pub table: Arc<TableDef>,
+    /// Rows to insert, by id in the order of all live columns: (index into table.columns, id in source). Columns not listed take `defaults`.
+    pub columns: Vec<(usize, ColId)>,
+    /// Rows
+    pub source: Query,
+    /// Default per column index not in `columns` (absent = NULL).
+    pub defaults: Vec<(usize, Expr)>,
+    /// RETURNING over the stored row
+    pub returning: Option<Returning>,
+    /// ON CONFLICT
+    pub on_conflict: Option<OnConflict>,
+}
+
+/// ON CONFLICT.
+#[derive(Clone, Debug)]
+pub struct OnConflict {
+    /// The arbiter index, None for DO NOTHING without target (any unique index).
+    pub index: Option<Oid>,
+    /// DO UPDATE SET: expressions over `existing` (the row there) and `excluded`; None = DO NOTHING.
+    pub update: Option<ConflictUpdate>,
+}
+
+/// DO UPDATE.
+#[derive(Clone, Debug)]
+pub struct ConflictUpdate {
+    /// Ids of the existing row's columns
+    pub existing: Vec<(ColId, usize)>,
+    /// Ids of the proposed row's columns
+    pub excluded: Vec<(ColId, usize)>,
+    /// (index into table.columns, new value)
+    pub set: Vec<(usize, Expr)>,
+    /// WHERE
+    pub filter: Option<Expr>,
+}
+
+/// UPDATE. `input` produces the target scan's columns (all live columns) and identity, joined with FROM, filtered by WHERE.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Target (as it stands inside `input`, same ids)
+    pub target: TableScan,
+    /// Candidate rows
+    pub input: Rel,
+    /// The whole bound WHERE, evaluated again on the newest row when the target row changed (FROM columns keep their values).
+    pub filter: Option<Expr>,
+    /// (index into table.columns, new value over `input`'s columns)
+    pub set: Vec<(usize, Expr)>,
+    /// RETURNING over `returning.row` = the new row
+    pub returning: Option<Returning>,
+}
+
+/// DELETE. Same shape as [`Update`].
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// Target
+    pub target: TableScan,
+    /// Candidate rows
+    pub input: Rel,
+    /// WHERE
+    pub filter: Option<Expr>,
+    /// RETURNING over the old row
+    pub returning: Option<Returning>,
+}
+
+/// RETURNING: expressions over the affected row (ids in `row`) and, for UPDATE/DELETE, the other columns of `input`.
+#[derive(Clone, Debug)]
+pub struct Returning {
+    /// (id, index into table.columns): under which ids the affected row's columns are known. For UPDATE/DELETE these are the target scan's ids.
+    pub row: Vec<(ColId, usize)>,
+    /// Output expressions
+    pub exprs: Vec<Expr>,
+    /// Output columns (ids unused)
+    pub columns: Vec<OutputColumn>,
+}
+
+/// Statements that change the catalog.
+#[derive(Clone, Debug)]
+pub enum Ddl {
+    /// CREATE TABLE
+    CreateTable(CreateTable),
+    /// DROP TABLE
+    DropTable { tables: Vec<Arc<TableDef>>, missing: Vec<String>, cascade: bool },
+    /// TRUNCATE
+    Truncate { tables: Vec<Arc<TableDef>>, restart_identity: bool, cascade: bool },
+    /// CREATE SCHEMA
+    CreateSchema { name: String, if_not_exists: bool },
+    /// DROP SCHEMA
+    DropSchema { names: Vec<String>, if_exists: bool, cascade: bool },
+    /// CREATE DATABASE
+    CreateDatabase { name: String },
+    /// DROP DATABASE
+    DropDatabase { name: String, if_exists: bool, force: bool },
+}
+
+/// CREATE TABLE.
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    /// Schema
+    pub schema: Oid,
+    /// Its name, for messages
+    pub schema_name: String,
+    /// Name
+    pub name: String,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// Columns
+    pub columns: Vec<ColumnDef>,
+    /// PRIMARY KEY and UNIQUE constraints: (constraint name if given, column indexes, primary)
+    pub keys: Vec<(Option<String>, Vec<usize>, bool)>,
+    /// CREATE TABLE AS: the query (columns follow from it); `with_data` false for WITH NO DATA.
+    pub query: Option<(Query, bool)>,
+}

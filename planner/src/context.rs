@@ -1,0 +1,50 @@
+//! What evaluation may look at besides its arguments.
+
+use heddle_catalog::CatalogSnapshot;
+use heddle_env::Env;
+use heddle_txn::Transaction;
+use heddle_types::text::TextSettings;
+use heddle_types::{Datum, Notice, Oid, Result};
+use std::sync::Arc;
+
+/// Facts about the session that functions and name resolution see. Immutable per statement.
+pub struct SessionInfo {
+    /// current_database()
+    pub database: String,
+    /// Its OID.
+    pub database_oid: Oid,
+    /// current_user
+    pub user: String,
+    /// session_user
+    pub session_user: String,
+    /// pg_backend_pid()
+    pub pid: i32,
+    /// search_path as written, `$user` included, without quotes, in order.
+    pub search_path: Vec<String>,
+    /// Answers current_setting(): None when unknown.
+    pub setting: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Applies set_config(name, value, is_local); returns the value as SHOW prints it.
+    pub set_setting: Box<dyn Fn(&str, &str, bool) -> Result<String> + Send + Sync>,
+    /// Every setting for pg_settings and SHOW ALL: (name, value, description).
+    pub settings: Box<dyn Fn() -> Vec<(String, String, String)> + Send + Sync>,
+    /// Takes notices on their way to the client.
+    pub notice: Box<dyn Fn(Notice) + Send + Sync>,
+}
+
+/// Everything a kernel may need. One per statement execution.
+pub struct EvalContext {
+    /// Text forms (TimeZone, DateStyle …); `text.datetime.now` is the transaction's start.
+    pub text: TextSettings,
+    /// statement_timestamp(), microseconds since 1970.
+    pub statement_us: i64,
+    /// Parameter values.
+    pub params: Arc<[Datum]>,
+    /// The session.
+    pub session: Arc<SessionInfo>,
+    /// Clock and randomness.
+    pub env: Env,
+    /// The running transaction (None while binding constants).
+    pub txn: Option<Arc<Transaction>>,
+    /// What exists.
+    pub catalog: Arc<CatalogSnapshot>,
+}

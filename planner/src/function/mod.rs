@@ -1,0 +1,153 @@
+//! Functions, operators, casts and aggregates: tables with PostgreSQL's OIDs that the binder resolves over (and pg_proc, pg_operator,
+//! pg_cast show), and the Arrow kernels behind them.
+
+use crate::context::EvalContext;
+use arrow::array::ArrayRef;
+use heddle_types::{Oid, PgType, Result};
+use serde::{Deserialize, Serialize};
+
+/// OID in pg_proc (or one above 9000 of ours where PostgreSQL has no row).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FuncId(pub u32);
+
+/// A row of the function table.
+pub struct Function {
+    /// OID
+    pub id: FuncId,
+    /// proname
+    pub name: &'static str,
+    /// Argument types; pseudo-types (anyelement, anyarray, any …) are resolved by the binder.
+    pub args: &'static [Oid],
+    /// Element type of the VARIADIC tail (the last of `args` is its array), 0 if none. `"any"` for concat, format …
+    pub variadic: Oid,
+    /// How many trailing arguments have defaults (their values are in `defaults`, as literals in text form).
+    pub defaults: &'static [&'static str],
+    /// Argument names for `f(a => 1)`; empty if none.
+    pub arg_names: &'static [&'static str],
+    /// Result type (may be a pseudo-type).
+    pub ret: Oid,
+    /// NULL argument -> NULL result without a call.
+    pub strict: bool,
+    /// provolatile
+    pub volatility: Volatility,
+    /// What it is and how it runs.
+    pub kind: Kind,
+}
+
+/// provolatile
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volatility {
+    /// i
+    Immutable,
+    /// s
+    Stable,
+    /// v: evaluated per row, never folded or shared
+    Volatile,
+}
+
+/// The types a call was resolved to.
+pub struct CallTypes<'a> {
+    /// Actual argument types
+    pub args: &'a [PgType],
+    /// Actual result type
+    pub ret: PgType,
+}
+
+/// A scalar kernel: `rows` long columns in, one `rows` long column out. For strict functions the result must be NULL wherever an argument is NULL (errors must not
+/// be raised for such rows). Domain errors are per PostgreSQL (22003, 22012 …).
+pub type ScalarKernel = fn(&EvalContext, &CallTypes<'_>, &[ArrayRef], usize) -> Result<ArrayRef>;
+
+/// A set-returning kernel: one row of arguments in (columns of length 1), the result columns out (in chunks through `emit`, so that
+/// generate_series(1, 1e9) streams; `emit` returns false to stop).
+pub type SetKernel = fn(&EvalContext, &CallTypes<'_>, &[ArrayRef], &mut dyn FnMut(Vec<ArrayRef>) -> Result<bool>) -> Result<()>;
+
+/// Makes the DataFusion aggregate for resolved types.
+pub type AggregateFactory = fn(&CallTypes<'_>) -> Result<std::sync::Arc<datafusion::logical_expr::AggregateUDF>>;
+
+/// Makes the DataFusion window function for resolved types.
+pub type WindowFactory = fn(&CallTypes<'_>) -> Result<std::sync::Arc<datafusion::logical_expr::WindowUDF>>;
+
+/// What a function is.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// Scalar
+    Scalar(ScalarKernel),
+    /// A comparison of two values of one type; scalar too, but plans can use it for keys, joins and order.
+    Compare(Comparison, ScalarKernel),
+    /// Set-returning; the names of its OUT columns (empty: one column named like the function)
+    Set(SetKernel, &'static [(&'static str, Oid)]),
+    /// Aggregate
+    Aggregate(AggregateFactory),
+    /// Window function
+    Window(WindowFactory),
+}
+
+/// Comparison operators that follow the type's default order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// A row of the operator table.
+pub struct Operator {
+    /// oprname
+    pub name: &'static str,
+    /// Left type; 0 for prefix operators
+    pub left: Oid,
+    /// Right type
+    pub right: Oid,
+    /// The function behind it
+    pub func: FuncId,
+}
+
+/// When a cast applies by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CastContext {
+    /// Only written out
+    Explicit,
+    /// In INSERT and UPDATE too
+    Assignment,
+    /// Everywhere
+    Implicit,
+}
+
+/// A row of the cast table.
+pub struct Cast {
+    /// From
+    pub source: Oid,
+    /// To
+    pub target: Oid,
+    /// When
+    pub context: CastContext,
+    /// The function (one argument); None = binary coercible (same physical form).
+    pub func: Option<FuncId>,
+}
+
+/// Functions named `name` (any kind), in OID order.
+pub fn by_name(_name: &str) -> &'static [&'static Function] { todo!() }
+/// The function with this id.
+pub fn by_id(_id: FuncId) -> Option<&'static Function> { todo!() }
+/// Every function, by OID.
+pub fn all() -> &'static [&'static Function] { todo!() }
+/// Operators named `name`.
+pub fn operators(_name: &str) -> &'static [&'static Operator] { todo!() }
+/// Every operator.
+pub fn all_operators() -> &'static [&'static Operator] { todo!() }
+/// The cast from one type to another, if pg_cast has a row. Casts from and to text of any type by its text form (I/O conversion) are not rows: see [`io_cast`].
+pub fn cast(_source: Oid, _target: Oid) -> Option<&'static Cast> { todo!() }
+/// Every cast row.
+pub fn all_casts() -> &'static [Cast] { todo!() }
+/// The function that converts through text: type -> text (assignment context) when `target` is a string type, string type -> type (explicit) otherwise;
+/// also unknown literals at run time. Works for any pair; arrays element-wise casts included (`int4[]` -> `text[]` via elements when a cast for elements exists).
+pub fn io_cast() -> FuncId { todo!() }
+/// The function (value, typmod int4, explicit bool) -> value that applies a type modifier; the result type carries it.
+pub fn length_cast() -> FuncId { todo!() }
+/// The equality function of a type's default btree order (`=`), and the others; None for json, unknown …
+pub fn comparison(_ty: Oid, _cmp: Comparison) -> Option<FuncId> { todo!() }

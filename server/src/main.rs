@@ -1,0 +1,2 @@
+//! The `heddledb` binary.
+fn main() {}
