@@ -9,9 +9,7 @@ mod object;
 mod snapshot;
 
 pub use edit::{CatalogEdit, bootstrap, load};
-pub use object::{
-    ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, SchemaDef, StoredExpr, TableDef,
-};
+pub use object::{ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, SchemaDef, StoredExpr, TableDef};
 pub use snapshot::{CatalogSnapshot, Relation};
 
 use heddle_types::{Oid, StorageId};

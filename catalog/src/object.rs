@@ -1,4 +1,4 @@
-//! The objects.
+//! The objects of the catalog, as they are stored: one row each, written by DDL, read by everybody.
 
 use heddle_types::key::KeyOrder;
 use heddle_types::{Oid, PgType, StorageId};
@@ -15,6 +15,17 @@ pub enum Object {
     Table(TableDef),
 }
 
+impl Object {
+    /// Its OID: unique across all kinds.
+    pub fn oid(&self) -> Oid {
+        match self {
+            Self::Database(d) => d.oid,
+            Self::Schema(s) => s.oid,
+            Self::Table(t) => t.oid,
+        }
+    }
+}
+
 /// pg_database
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseDef {
@@ -29,7 +40,7 @@ pub struct DatabaseDef {
 pub struct SchemaDef {
     /// OID
     pub oid: Oid,
-    /// The database it is in.
+    /// The database it is in; 0 = in every one (system schemas).
     pub database: Oid,
     /// nspname
     pub name: String,

@@ -1,7 +1,16 @@
 //! One immutable view of everything that exists.
+//!
+//! Built by [`crate::load`] at start, then by [`CatalogSnapshot::with`] for every commit that holds DDL (in `txn`'s apply)
+//! and for a transaction's own DDL (its overlay). Objects are shared by Arc, and so is every map that an edit does not
+//! touch: the cost of an edit is one map of Arcs, not the catalog.
+//!
+//! Invariant: `names` has exactly one entry per table and per index, under its schema; both live in one namespace, as in
+//! pg_class.
 
-use crate::{CatalogEdit, DatabaseDef, IndexDef, SchemaDef, TableDef};
-use heddle_types::{LogIndex, Oid};
+use crate::{CatalogEdit, DatabaseDef, IndexDef, Object, SchemaDef, TableDef};
+use heddle_types::row::RowLayout;
+use heddle_types::{Datum, LogIndex, Oid};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a name in a schema stands for.
@@ -13,35 +22,192 @@ pub enum Relation {
     Index(Arc<TableDef>, usize),
 }
 
+/// A name's target: the table and, for an index, the index's OID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Named {
+    table: Oid,
+    index: Option<Oid>,
+}
+
+type Names = BTreeMap<String, Named>;
+
 /// Everything that exists as of one log index (plus, inside a transaction, its own DDL).
 #[derive(Clone, Debug, Default)]
 pub struct CatalogSnapshot {
-    _todo: (),
+    from: LogIndex,
+    databases: Arc<BTreeMap<Oid, Arc<DatabaseDef>>>,
+    schemas: Arc<BTreeMap<Oid, Arc<SchemaDef>>>,
+    tables: Arc<BTreeMap<Oid, Arc<TableDef>>>,
+    /// Relation names per schema.
+    names: Arc<BTreeMap<Oid, Arc<Names>>>,
+    /// Which table an index belongs to.
+    indexes: Arc<BTreeMap<Oid, Oid>>,
 }
 
 impl CatalogSnapshot {
     /// Log index from which this state holds.
-    pub fn from_index(&self) -> LogIndex { todo!() }
+    pub fn from_index(&self) -> LogIndex {
+        self.from
+    }
+
     /// A new snapshot with `edits` applied, valid from `from`.
-    pub fn with(&self, _edits: &[CatalogEdit], _from: LogIndex) -> CatalogSnapshot { todo!() }
+    pub fn with(&self, edits: &[CatalogEdit], from: LogIndex) -> CatalogSnapshot {
+        let mut next = self.clone();
+        next.from = from;
+        // Renames can swap two names within one commit, so every old name leaves before a new one comes.
+        for edit in edits {
+            match edit {
+                CatalogEdit::Put(object) => next.forget(object.oid()),
+                CatalogEdit::Delete(oid) => next.forget(*oid),
+            }
+        }
+        for edit in edits {
+            match edit {
+                CatalogEdit::Put(object) => next.remember(object),
+                // An object may be put and deleted by one list: the last word holds.
+                CatalogEdit::Delete(oid) => next.forget(*oid),
+            }
+        }
+        next
+    }
+
     /// Database by name.
-    pub fn database(&self, _name: &str) -> Option<Arc<DatabaseDef>> { todo!() }
+    pub fn database(&self, name: &str) -> Option<Arc<DatabaseDef>> {
+        self.databases.values().find(|d| d.name == name).cloned()
+    }
+
+    /// Database by OID.
+    pub fn database_by_oid(&self, oid: Oid) -> Option<Arc<DatabaseDef>> {
+        self.databases.get(&oid).cloned()
+    }
+
     /// All databases, by OID.
-    pub fn databases(&self) -> Vec<Arc<DatabaseDef>> { todo!() }
+    pub fn databases(&self) -> Vec<Arc<DatabaseDef>> {
+        self.databases.values().cloned().collect()
+    }
+
     /// Schema of a database by name (pg_catalog and information_schema exist in each).
-    pub fn schema(&self, _database: Oid, _name: &str) -> Option<Arc<SchemaDef>> { todo!() }
+    pub fn schema(&self, database: Oid, name: &str) -> Option<Arc<SchemaDef>> {
+        self.schemas.values().find(|s| s.is_in(database) && s.name == name).cloned()
+    }
+
     /// Schema by OID.
-    pub fn schema_by_oid(&self, _oid: Oid) -> Option<Arc<SchemaDef>> { todo!() }
+    pub fn schema_by_oid(&self, oid: Oid) -> Option<Arc<SchemaDef>> {
+        self.schemas.get(&oid).cloned()
+    }
+
     /// Schemas of a database, system ones included, by OID.
-    pub fn schemas(&self, _database: Oid) -> Vec<Arc<SchemaDef>> { todo!() }
+    pub fn schemas(&self, database: Oid) -> Vec<Arc<SchemaDef>> {
+        self.schemas.values().filter(|s| s.is_in(database)).cloned().collect()
+    }
+
     /// Relation by name.
-    pub fn relation(&self, _schema: Oid, _name: &str) -> Option<Relation> { todo!() }
+    pub fn relation(&self, schema: Oid, name: &str) -> Option<Relation> {
+        let named = self.names.get(&schema)?.get(name)?;
+        self.resolve(*named)
+    }
+
+    /// Relation by OID: a table or an index.
+    pub fn relation_by_oid(&self, oid: Oid) -> Option<Relation> {
+        match self.indexes.get(&oid) {
+            Some(table) => self.resolve(Named { table: *table, index: Some(oid) }),
+            None => self.table(oid).map(Relation::Table),
+        }
+    }
+
     /// Table by OID.
-    pub fn table(&self, _oid: Oid) -> Option<Arc<TableDef>> { todo!() }
+    pub fn table(&self, oid: Oid) -> Option<Arc<TableDef>> {
+        self.tables.get(&oid).cloned()
+    }
+
     /// Tables of a database, by OID.
-    pub fn tables(&self, _database: Oid) -> Vec<Arc<TableDef>> { todo!() }
+    pub fn tables(&self, database: Oid) -> Vec<Arc<TableDef>> {
+        self.tables.values().filter(|t| t.database == database).cloned().collect()
+    }
+
     /// Does the schema hold any relation?
-    pub fn schema_is_empty(&self, _schema: Oid) -> bool { todo!() }
+    pub fn schema_is_empty(&self, schema: Oid) -> bool {
+        self.names.get(&schema).is_none_or(|names| names.is_empty())
+    }
+
+    fn resolve(&self, named: Named) -> Option<Relation> {
+        let table = self.table(named.table)?;
+        match named.index {
+            None => Some(Relation::Table(table)),
+            Some(index) => {
+                let at = table.indexes.iter().position(|i| i.oid == index)?;
+                Some(Relation::Index(table, at))
+            }
+        }
+    }
+
+    fn remember(&mut self, object: &Object) {
+        self.forget(object.oid());
+        match object {
+            Object::Database(d) => {
+                Arc::make_mut(&mut self.databases).insert(d.oid, Arc::new(d.clone()));
+            }
+            Object::Schema(s) => {
+                Arc::make_mut(&mut self.schemas).insert(s.oid, Arc::new(s.clone()));
+            }
+            Object::Table(t) => self.remember_table(t),
+        }
+    }
+
+    fn remember_table(&mut self, table: &TableDef) {
+        let names = Arc::make_mut(Arc::make_mut(&mut self.names).entry(table.schema).or_default());
+        names.insert(table.name.clone(), Named { table: table.oid, index: None });
+        for index in &table.indexes {
+            names.insert(index.name.clone(), Named { table: table.oid, index: Some(index.oid) });
+        }
+        if !table.indexes.is_empty() {
+            let indexes = Arc::make_mut(&mut self.indexes);
+            indexes.extend(table.indexes.iter().map(|i| (i.oid, table.oid)));
+        }
+        Arc::make_mut(&mut self.tables).insert(table.oid, Arc::new(table.clone()));
+    }
+
+    fn forget(&mut self, oid: Oid) {
+        if self.databases.contains_key(&oid) {
+            Arc::make_mut(&mut self.databases).remove(&oid);
+        }
+        if self.schemas.contains_key(&oid) {
+            Arc::make_mut(&mut self.schemas).remove(&oid);
+        }
+        if self.tables.contains_key(&oid) {
+            self.forget_table(oid);
+        }
+    }
+
+    fn forget_table(&mut self, oid: Oid) {
+        let Some(table) = Arc::make_mut(&mut self.tables).remove(&oid) else { return };
+        let all_names = Arc::make_mut(&mut self.names);
+        if let Some(shared) = all_names.get_mut(&table.schema) {
+            let names = Arc::make_mut(shared);
+            // Only names that still stand for this table: another object of the same commit may have taken one over.
+            for name in table.indexes.iter().map(|i| &i.name).chain([&table.name]) {
+                if names.get(name).is_some_and(|n| n.table == oid) {
+                    names.remove(name);
+                }
+            }
+            if names.is_empty() {
+                all_names.remove(&table.schema);
+            }
+        }
+        if !table.indexes.is_empty() {
+            let indexes = Arc::make_mut(&mut self.indexes);
+            table.indexes.iter().for_each(|i| {
+                indexes.remove(&i.oid);
+            });
+        }
+    }
+}
+
+impl SchemaDef {
+    /// Is it a schema of `database`? Those of database 0 are in every one.
+    pub fn is_in(&self, database: Oid) -> bool {
+        self.database == database || self.database == Oid(0)
+    }
 }
 
 impl TableDef {
@@ -49,10 +215,15 @@ impl TableDef {
     pub fn primary_key(&self) -> Option<&IndexDef> {
         self.indexes.iter().find(|i| i.primary)
     }
+
     /// Column by name, dropped ones excluded: position in `columns`.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| !c.dropped && c.name == name)
     }
-    /// The layout of its stored tuples.
-    pub fn layout(&self) -> heddle_types::row::RowLayout { todo!() }
+
+    /// The layout of its stored tuples. Attributes a row lacks read as NULL.
+    pub fn layout(&self) -> RowLayout {
+        let types = self.columns.iter().map(|c| c.ty).collect();
+        RowLayout::new(types, vec![Datum::Null; self.columns.len()])
+    }
 }

@@ -11,6 +11,7 @@
 //! 3. A reader keeps what it saw alive by Arcs; nothing is copied.
 
 pub mod change;
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod model;
 
@@ -45,6 +46,17 @@ impl KeyRange {
     /// Everything.
     pub fn all() -> Self {
         Self { lower: Bound::Unbounded, upper: Bound::Unbounded }
+    }
+
+    /// Can no key lie in it? Ordered maps panic on such ranges, so engines ask first.
+    pub fn is_empty(&self) -> bool {
+        match (&self.lower, &self.upper) {
+            (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+            (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+            (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
+                lower >= upper
+            }
+        }
     }
 
     /// Every key that starts with `prefix`.

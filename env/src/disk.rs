@@ -1,4 +1,7 @@
-//! Files and folders.
+//! What a disk and a file are. [`crate::RealDisk`], [`crate::MemDisk`] and [`crate::FaultDisk`] implement them.
+//!
+//! Errors are `std::io::Error` with the machine's error number, so that callers tell a full disk ([`is_disk_full`])
+//! from a broken one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ pub enum OpenMode {
 pub trait Disk: Send + Sync {
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
-    /// Names in a folder, sorted.
+    /// Names (without the folder's own path) of files and folders in a folder, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Creates a folder and its parents.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
@@ -57,7 +60,7 @@ pub trait File: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Reserves disk blocks for `[0, len)` and makes the file at least that long, so that later writes there cannot meet ENOSPC.
     fn allocate(&self, len: u64) -> io::Result<()>;
-    /// Takes an exclusive advisory lock that dies with the process; false when another holds it.
+    /// Takes an exclusive advisory lock that dies with this handle; false when another holds it.
     fn try_lock(&self) -> io::Result<bool>;
     /// Reads exactly `buf.len()` bytes.
     fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
@@ -74,16 +77,7 @@ pub trait File: Send + Sync {
     }
 }
 
-/// The machine's disk.
-pub struct RealDisk;
-
-impl Disk for RealDisk {
-    fn open(&self, _path: &Path, _mode: OpenMode) -> io::Result<Arc<dyn File>> { todo!() }
-    fn list(&self, _dir: &Path) -> io::Result<Vec<PathBuf>> { todo!() }
-    fn create_dir_all(&self, _dir: &Path) -> io::Result<()> { todo!() }
-    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> { todo!() }
-    fn remove_file(&self, _path: &Path) -> io::Result<()> { todo!() }
-    fn remove_dir_all(&self, _dir: &Path) -> io::Result<()> { todo!() }
-    fn sync_dir(&self, _dir: &Path) -> io::Result<()> { todo!() }
-    fn exists(&self, _path: &Path) -> bool { todo!() }
+/// Does the error say that there is no room left (ENOSPC, or the user's quota)?
+pub fn is_disk_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

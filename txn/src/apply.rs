@@ -1,1 +1,328 @@
-//! The apply loop.
+//! The apply side: durable records in, engine state, catalogs and visible_index out.
+//!
+//! The log's sink hands over each durable batch ([`spawn`]). A small batch that finds nothing queued is applied right on
+//! the log's thread: that costs less than a wake-up. Everything else goes over a bounded channel to the apply thread, so
+//! that the log goes on writing meanwhile.
+//!
+//! Invariants
+//! 1. Records are applied in index order, one at a time, under the applier's mutex; whoever holds it is *between entries*.
+//! 2. For an entry, in this order: catalog published, engines applied, visible_index moved, feed, seal.
+//! 3. Apply reads no clock, no randomness and no engine state: a record has the same effect on every replica.
+//!
+//! Failure: an unreadable record is refused at open (`XX001`); later it ends the process. A panic ends it, too.
+
+use crate::CommitEvent;
+use crate::maintenance::Maintenance;
+use crate::payload::{self, Commit, Part, damaged};
+use crate::snapshot::Catalogs;
+use crate::visible::Visible;
+use bytes::Bytes;
+use heddle_catalog::CatalogEdit;
+use heddle_engines::{RowChange, RowEngine, change};
+use heddle_log::{Kind, Record, Sink};
+use heddle_types::{Error, LogIndex, Result};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::broadcast;
+
+/// Batches that may wait for the apply thread before the log's thread does.
+const QUEUE_BATCHES: usize = 64;
+/// A batch up to this size is applied on the log's thread.
+const INLINE_RECORDS_MAX: usize = 64;
+const INLINE_BYTES_MAX: usize = 128 << 10;
+/// Commits a feed receiver may lag before it loses its place.
+const FEED_EVENTS: usize = 1024;
+
+/// The state that apply moves and everybody reads.
+pub(crate) struct Applied {
+    pub engine: Arc<dyn RowEngine>,
+    pub visible: Visible,
+    pub catalogs: Catalogs,
+    pub feed: broadcast::Sender<CommitEvent>,
+    pub maintenance: Maintenance,
+    /// Why replay failed.
+    failure: Mutex<Option<Error>>,
+    /// Replay is over: catalogs are kept up to date, errors end the process.
+    live: AtomicBool,
+    applier: Mutex<Applier>,
+}
+
+/// What only the holder of the mutex may touch.
+#[derive(Default)]
+struct Applier {
+    /// Write sets whose Commit has not come yet, by their first index.
+    open: BTreeMap<LogIndex, StagedSet>,
+    /// Address of the parts seen last: a change means something was sealed.
+    parts_seen: usize,
+}
+
+impl Applied {
+    pub(crate) fn new(engine: Arc<dyn RowEngine>, maintenance: Maintenance) -> Arc<Self> {
+        let visible = Visible::new(engine.flushed_index());
+        Arc::new(Self {
+            engine,
+            visible,
+            catalogs: Catalogs::default(),
+            feed: broadcast::channel(FEED_EVENTS).0,
+            maintenance,
+            failure: Mutex::default(),
+            live: AtomicBool::new(false),
+            applier: Mutex::default(),
+        })
+    }
+
+    /// Why replay failed, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().clone()
+    }
+
+    /// Replay is over; `load` makes the first catalog, with nothing applied meanwhile.
+    pub(crate) fn go_live(&self, load: impl FnOnce() -> Result<heddle_catalog::CatalogSnapshot>) -> Result<()> {
+        let _between_entries = self.applier.lock();
+        self.catalogs.publish(Arc::new(load()?), self.visible.get());
+        self.live.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Seals the memtables between two entries. Returns the index up to which everything is sealed then.
+    pub(crate) fn seal(&self) -> LogIndex {
+        let _between_entries = self.applier.lock();
+        self.engine.seal(true);
+        self.visible.get()
+    }
+
+    /// The first record that an open write set still needs.
+    pub(crate) fn open_sets_from(&self) -> Option<LogIndex> {
+        self.applier.lock().open.keys().next().copied()
+    }
+
+    fn apply_batch(&self, records: Vec<Record>) {
+        for record in records {
+            let live = self.live.load(Ordering::SeqCst);
+            if !live {
+                if self.failure.lock().is_some() {
+                    return;
+                }
+                // During replay nobody else holds writers back.
+                self.maintenance.hold_back(&*self.engine);
+            }
+            if let Err(error) = self.apply(record) {
+                if live {
+                    heddle_env::fail_stop(&format!("a durable record cannot be applied: {error}"));
+                }
+                *self.failure.lock() = Some(error);
+                self.visible.close();
+                return;
+            }
+        }
+    }
+
+    fn apply(&self, record: Record) -> Result<()> {
+        let mut applier = self.applier.lock();
+        let index = record.index;
+        let changes = match record.kind {
+            Kind::Part => applier.stage(record, self.engine.flushed_index()).map(|()| None)?,
+            Kind::Commit => applier.commit(record, self.engine.flushed_index())?,
+            Kind::Abort => {
+                applier.open.remove(&payload::decode_abort(record.payload, index)?);
+                None
+            }
+            // Every start and, later, every election: whoever was writing is gone.
+            Kind::Membership => {
+                applier.open.clear();
+                None
+            }
+            Kind::Checkpoint => None,
+            Kind::Vote | Kind::TruncateAfter | Kind::PurgeUpto => {
+                return Err(damaged(&format!("log record {index} is of a reserved kind")));
+            }
+        };
+        let event = match changes {
+            Some(changes) => self.take_effect(index, changes)?,
+            None => None,
+        };
+        if index > self.visible.get() {
+            self.visible.advance(index);
+        }
+        if let Some(event) = event {
+            // No receiver is no error.
+            let _ = self.feed.send(event);
+        }
+        self.engine.seal(false);
+        let parts = Arc::as_ptr(&self.engine.versions()).cast::<()>().addr();
+        if std::mem::replace(&mut applier.parts_seen, parts) != parts {
+            self.maintenance.wake();
+        }
+        Ok(())
+    }
+
+    /// Publishes the catalog and applies to the engines. The event, if somebody listens.
+    fn take_effect(&self, index: LogIndex, changes: Vec<RowChange>) -> Result<Option<CommitEvent>> {
+        if self.live.load(Ordering::SeqCst) {
+            let mut edits = Vec::new();
+            for change in &changes {
+                edits.extend(CatalogEdit::from_change(change)?);
+            }
+            if !edits.is_empty() {
+                let newest = self.catalogs.newest().unwrap_or_default();
+                self.catalogs.publish(Arc::new(newest.with(&edits, index)), self.visible.get());
+            }
+        }
+        let event = (self.feed.receiver_count() > 0).then(|| CommitEvent { index, changes: changes.as_slice().into() });
+        self.engine.apply(index, changes);
+        Ok(event)
+    }
+}
+
+impl Applier {
+    /// Takes a Part in. One whose set began below the log's start is left alone: its Commit tells whether that is right.
+    fn stage(&mut self, record: Record, flushed: LogIndex) -> Result<()> {
+        let index = record.index;
+        let part = Part::decode(record.payload, index)?;
+        if part.set == index {
+            self.open.insert(index, StagedSet::default());
+        }
+        match self.open.get_mut(&part.set) {
+            Some(set) => set.add(part),
+            None if part.set <= flushed => Ok(()),
+            None => Err(damaged(&format!("log record {index} belongs to a write set that is not open"))),
+        }
+    }
+
+    /// The changes of the set this record commits; `None` when the engines have them already and the Parts are purged.
+    fn commit(&mut self, record: Record, flushed: LogIndex) -> Result<Option<Vec<RowChange>>> {
+        let index = record.index;
+        let (set, commit) = Commit::decode(record.payload, index)?;
+        match self.open.remove(&set) {
+            Some(staged) => staged.finish(&commit, index).map(Some),
+            None if index <= flushed => Ok(None),
+            None => Err(damaged(&format!("log record {index} commits a write set whose parts are missing"))),
+        }
+    }
+}
+
+/// A write set whose Parts have come, decoded, without effect yet.
+#[derive(Default)]
+struct StagedSet {
+    parts: u32,
+    chain: u32,
+    next_change: u64,
+    runs: Vec<Vec<RowChange>>,
+    /// Pieces of a change that is larger than a Part.
+    fragments: Vec<u8>,
+}
+
+impl StagedSet {
+    fn add(&mut self, part: Part) -> Result<()> {
+        if part.ordinal != self.parts || part.first_change != self.next_change {
+            return Err(damaged("the parts of a write set are not in order"));
+        }
+        self.parts += 1;
+        self.chain = crc32c::crc32c_append(self.chain, &part.body);
+        let body = if part.fragment {
+            self.fragments.extend_from_slice(&part.body);
+            if !part.fragment_last {
+                return Ok(());
+            }
+            Bytes::from(std::mem::take(&mut self.fragments))
+        } else if self.fragments.is_empty() {
+            part.body
+        } else {
+            return Err(damaged("a change in pieces lacks its last piece"));
+        };
+        let run = change::decode_all(&body)?;
+        self.next_change += run.len() as u64;
+        self.runs.push(run);
+        Ok(())
+    }
+
+    fn finish(mut self, commit: &Commit, index: LogIndex) -> Result<Vec<RowChange>> {
+        if (self.parts, self.chain) != (commit.parts, commit.chain) || !self.fragments.is_empty() {
+            return Err(damaged(&format!("log record {index} commits other parts than there are")));
+        }
+        if commit.dead.is_empty() && self.runs.len() == 1 {
+            return Ok(self.runs.pop().unwrap_or_default());
+        }
+        let total = usize::try_from(self.next_change).expect("the changes are in memory");
+        let mut changes = Vec::with_capacity(total);
+        for (number, change) in (0..).zip(self.runs.into_iter().flatten()) {
+            if !is_dead(&commit.dead, number) {
+                changes.push(change);
+            }
+        }
+        Ok(changes)
+    }
+}
+
+/// `dead` is ascending and disjoint.
+fn is_dead(dead: &[Range<u64>], number: u64) -> bool {
+    let at = dead.partition_point(|range| range.end <= number);
+    dead.get(at).is_some_and(|range| range.contains(&number))
+}
+
+enum Message {
+    Batch(Vec<Record>),
+    Stop,
+}
+
+/// The apply thread, to be stopped after the log.
+pub(crate) struct ApplyThread {
+    sender: SyncSender<Message>,
+    thread: JoinHandle<()>,
+}
+
+impl ApplyThread {
+    /// Stops it when everything it was given is applied.
+    pub(crate) fn stop(self) {
+        // A thread that is gone has ended the process.
+        let _ = self.sender.send(Message::Stop);
+        let _ = self.thread.join();
+    }
+}
+
+/// Starts the apply thread; the sink is for the log.
+pub(crate) fn spawn(applied: Arc<Applied>) -> Result<(Sink, ApplyThread)> {
+    let (sender, receiver) = sync_channel(QUEUE_BATCHES);
+    let queued = Arc::new(AtomicUsize::new(0));
+    let thread = {
+        let (applied, queued) = (Arc::clone(&applied), Arc::clone(&queued));
+        crate::spawn_thread("heddle-apply", move || run(&applied, &queued, &receiver))?
+    };
+    let to_thread = sender.clone();
+    let sink: Sink = Box::new(move |records| {
+        // Only this closure queues, so nothing can come between the look and the work.
+        if queued.load(Ordering::SeqCst) == 0 && is_small(&records) {
+            return guarded(|| applied.apply_batch(records));
+        }
+        queued.fetch_add(1, Ordering::SeqCst);
+        // Blocks while the thread is behind. It goes away only after the log.
+        let _ = to_thread.send(Message::Batch(records));
+    });
+    Ok((sink, ApplyThread { sender, thread }))
+}
+
+fn run(applied: &Applied, queued: &AtomicUsize, receiver: &Receiver<Message>) {
+    while let Ok(Message::Batch(records)) = receiver.recv() {
+        guarded(|| applied.apply_batch(records));
+        queued.fetch_sub(1, Ordering::SeqCst);
+    }
+    applied.visible.close();
+}
+
+fn is_small(records: &[Record]) -> bool {
+    let bytes = || records.iter().map(|r| r.payload.len()).sum::<usize>();
+    records.len() <= INLINE_RECORDS_MAX && bytes() <= INLINE_BYTES_MAX
+}
+
+/// A panic here leaves engines and visible_index in an unknown state: the process ends.
+pub(crate) fn guarded(work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        heddle_env::fail_stop("panic on an apply or maintenance thread");
+    }
+}

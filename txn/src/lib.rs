@@ -11,13 +11,35 @@
 //! 2. visible_index never passes the oldest record that is not applied yet.
 //! 3. Locks are released only after visible_index has reached the commit, so who gets the lock sees the newest row.
 //! 4. A snapshot is (Arc of parts, S, catalog) and is made only here.
+//!
+//! Where to read next: [`Transaction`] joins the parts; `write_set` and `overlay` are its private side, `apply`, `snapshot`
+//! and `visible` the common one, `lock_table` who waits for whom. Formats: docs/formats/write-set.md.
 
 mod apply;
+mod counter;
+mod deadlock;
 mod lock;
+mod lock_table;
+mod maintenance;
 mod manager;
+mod moved;
+mod overlay;
+mod payload;
+mod snapshot;
 mod transaction;
+mod visible;
 mod write_set;
 
 pub use lock::{Locked, RelationLock, RowLock, Wait};
 pub use manager::{CommitEvent, Counter, TxnConfig, TxnManager};
-pub use transaction::{Isolation, ReadView, Savepoint, Transaction};
+pub use overlay::ReadView;
+pub use transaction::{Isolation, Savepoint, Transaction};
+
+use heddle_types::{Error, Result, SqlState};
+use std::thread::JoinHandle;
+
+/// Starts a named thread.
+fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map_err(|e| Error::new(SqlState::OUT_OF_MEMORY, format!("could not start thread {name}: {e}")))
+}

@@ -1,1 +1,427 @@
-//! The private write set.
+//! The private write set: what a transaction wrote, as its own statements see it and as it goes into the log.
+//!
+//! Two views of the same writes, kept in step by [`WriteSet::write`]:
+//!
+//! * `rows`: per key, the versions with the command that wrote each; readers of command c see the newest version of a command below c.
+//! * `ops`: the writes in order, each with its change number; undone from the end by a savepoint, streamed from the
+//!   front as Parts once the set is large.
+//!
+//! Invariants
+//! 1. `ops` is ascending by change number; everything not yet streamed and everything a savepoint may undo is in it.
+//! 2. A change number that went out in a Part and was rolled back is in `dead`; it is never used again.
+//! 3. A version that a live reader or a savepoint still needs stays; others go when the key is written again.
+//!
+//! Who calls: [`crate::Transaction`], under its lock. Not here: locks, snapshots, proposing.
+
+use crate::payload::{Commit, DEAD_RANGES_MAX, PART_BODY_BYTES_MAX, PartBody, PartBuilder};
+use bytes::Bytes;
+use heddle_catalog::{CATALOG_STORAGE, CatalogEdit};
+use heddle_engines::RowChange;
+use heddle_types::{Error, Oid, Result, SqlState, StorageId};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Bound, Range};
+
+/// Sees every write of the transaction.
+pub(crate) const EVERY_COMMAND: u32 = u32::MAX;
+
+/// One version of a key: `None` = deleted.
+#[derive(Clone, Debug)]
+struct Version {
+    command: u32,
+    number: u64,
+    row: Option<Bytes>,
+}
+
+/// The versions of one key, oldest first; almost always one.
+#[derive(Debug)]
+struct Versions {
+    older: Vec<Version>,
+    top: Version,
+}
+
+impl Versions {
+    fn visible(&self, command: u32) -> Option<&Version> {
+        let sees = |v: &&Version| command == EVERY_COMMAND || v.command < command;
+        Some(&self.top).filter(sees).or_else(|| self.older.iter().rev().find(sees))
+    }
+}
+
+/// A key moved by an UPDATE.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyChange {
+    /// The newest savepoint when it was noted.
+    after_mark: u32,
+    pub table: Oid,
+    pub old: Bytes,
+    pub new: Bytes,
+}
+
+/// A savepoint: everything at or above `number` came after it.
+#[derive(Debug)]
+struct Mark {
+    id: u32,
+    number: u64,
+}
+
+/// A write in order.
+#[derive(Debug)]
+struct Op {
+    number: u64,
+    change: RowChange,
+}
+
+/// What of the set has gone into the log.
+#[derive(Debug, Default)]
+pub(crate) struct Streamed {
+    /// Parts so far.
+    pub parts: u32,
+    /// Chain over their bodies.
+    pub chain: u32,
+    /// Changes below this number are in Parts.
+    upto: u64,
+}
+
+/// The writes of one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct WriteSet {
+    rows: BTreeMap<StorageId, BTreeMap<Bytes, Versions>>,
+    ops: VecDeque<Op>,
+    /// Number of the next change.
+    next: u64,
+    /// Encoded size of what is not streamed yet, about.
+    pending_bytes: usize,
+    /// Of everything ever written.
+    written_bytes: usize,
+    marks: Vec<Mark>,
+    next_mark: u32,
+    dead: Vec<Range<u64>>,
+    pub(crate) streamed: Streamed,
+    command: u32,
+    /// Live readers per command.
+    readers: BTreeMap<u32, usize>,
+    /// DDL, with the newest savepoint when it was made.
+    edits: Vec<(u32, CatalogEdit)>,
+    /// Changes whenever `edits` does.
+    edit_generation: u64,
+    key_changes: Vec<KeyChange>,
+}
+
+impl WriteSet {
+    /// Begins a command and registers a reader for it; give it back with [`Self::close_reader`].
+    pub(crate) fn begin_command(&mut self) -> u32 {
+        self.command += 1;
+        *self.readers.entry(self.command).or_default() += 1;
+        self.command
+    }
+
+    /// A reader of `command` is gone.
+    pub(crate) fn close_reader(&mut self, command: u32) {
+        if let Some(n) = self.readers.get_mut(&command) {
+            *n -= 1;
+            if *n == 0 {
+                self.readers.remove(&command);
+            }
+        }
+    }
+
+    /// Does any write still count?
+    pub(crate) fn has_effect(&self) -> bool {
+        let dead: u64 = self.dead.iter().map(|r| r.end - r.start).sum();
+        self.next > dead
+    }
+
+    /// Records one change.
+    ///
+    /// # Errors
+    /// `54000` when the set grows beyond `bytes_max`.
+    pub(crate) fn write(&mut self, change: RowChange, bytes_max: usize) -> Result<()> {
+        let bytes = change_bytes(&change);
+        if self.written_bytes + bytes > bytes_max {
+            let message = "transaction writes too much";
+            let detail = format!("A transaction may write at most {bytes_max} bytes.");
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).detail(detail));
+        }
+        self.written_bytes += bytes;
+        match &change {
+            RowChange::Put { storage, key, row } => {
+                if !self.write_row(*storage, key.clone(), Some(row.clone())) {
+                    return Ok(());
+                }
+            }
+            RowChange::Delete { storage, key } => {
+                if !self.write_row(*storage, key.clone(), None) {
+                    return Ok(());
+                }
+            }
+            RowChange::DropStorage { .. } => {}
+        }
+        self.pending_bytes += bytes;
+        self.ops.push_back(Op { number: self.next, change });
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Records DDL: the rows and the edits the overlay catalog is made of.
+    pub(crate) fn edit(&mut self, edit: CatalogEdit, bytes_max: usize) -> Result<()> {
+        self.write(edit.to_change(), bytes_max)?;
+        self.edits.push((self.next_mark, edit));
+        self.edit_generation += 1;
+        Ok(())
+    }
+
+    /// The transaction's own DDL so far.
+    pub(crate) fn edits(&self) -> Vec<CatalogEdit> {
+        self.edits.iter().map(|(_, edit)| edit.clone()).collect()
+    }
+
+    /// Has it any DDL?
+    pub(crate) fn has_edits(&self) -> bool {
+        !self.edits.is_empty()
+    }
+
+    /// Another one whenever the DDL changed.
+    pub(crate) fn edit_generation(&self) -> u64 {
+        self.edit_generation
+    }
+
+    /// Remembers a moved key.
+    pub(crate) fn note_key_change(&mut self, table: Oid, old: Bytes, new: Bytes) {
+        self.key_changes.push(KeyChange { after_mark: self.next_mark, table, old, new });
+    }
+
+    /// Keys moved by what still counts.
+    pub(crate) fn take_key_changes(&mut self) -> Vec<KeyChange> {
+        std::mem::take(&mut self.key_changes)
+    }
+
+    /// What a reader of `command` sees of `key`: `None` = ask the engine, `Some(None)` = deleted here.
+    pub(crate) fn get(&self, storage: StorageId, key: &[u8], command: u32) -> Option<Option<Bytes>> {
+        let version = self.rows.get(&storage)?.get(key)?.visible(command)?;
+        Some(version.row.clone())
+    }
+
+    /// Has the transaction written to this storage?
+    pub(crate) fn touches(&self, storage: StorageId) -> bool {
+        self.rows.get(&storage).is_some_and(|rows| !rows.is_empty())
+    }
+
+    /// Appends what a reader of `command` sees in the range, visiting at most `max` keys. Returns the last key visited,
+    /// `None` when the range is used up.
+    pub(crate) fn range(
+        &self,
+        storage: StorageId,
+        (lower, upper): (&Bound<Bytes>, &Bound<Bytes>),
+        reverse: bool,
+        command: u32,
+        max: usize,
+        out: &mut VecDeque<(Bytes, Option<Bytes>)>,
+    ) -> Option<Bytes> {
+        let rows = self.rows.get(&storage)?;
+        let mut range = rows.range::<Bytes, _>((lower.as_ref(), upper.as_ref()));
+        let mut last = None;
+        for _ in 0..max {
+            let (key, versions) = if reverse { range.next_back()? } else { range.next()? };
+            if let Some(version) = versions.visible(command) {
+                out.push_back((key.clone(), version.row.clone()));
+            }
+            last = Some(key);
+        }
+        last.cloned()
+    }
+
+    /// Sets a mark.
+    pub(crate) fn savepoint(&mut self) -> u32 {
+        self.next_mark += 1;
+        self.marks.push(Mark { id: self.next_mark, number: self.next });
+        self.next_mark
+    }
+
+    /// Forgets a mark and those set after it; what was written since stays.
+    pub(crate) fn release(&mut self, id: u32) {
+        self.marks.retain(|m| m.id < id);
+        self.trim_ops();
+    }
+
+    /// Undoes everything since the mark, which stays; later marks go. False when there is no such mark.
+    pub(crate) fn rollback_to(&mut self, id: u32) -> bool {
+        let Some(at) = self.marks.iter().position(|m| m.id == id) else { return false };
+        self.marks.truncate(at + 1);
+        let number = self.marks[at].number;
+        while let Some(op) = self.ops.pop_back_if(|op| op.number >= number) {
+            self.undo_row(&op.change, number);
+            if op.number >= self.streamed.upto {
+                self.pending_bytes = self.pending_bytes.saturating_sub(change_bytes(&op.change));
+            }
+        }
+        self.edits.retain(|(after_mark, _)| *after_mark < id);
+        self.edit_generation += 1;
+        self.key_changes.retain(|k| k.after_mark < id);
+        if number < self.streamed.upto {
+            self.bury(number);
+        }
+        self.next = number.max(self.streamed.upto);
+        true
+    }
+
+    /// Are there Parts to stream: more than `stream_after` bytes written, at least a Part's worth pending?
+    pub(crate) fn wants_streaming(&self, stream_after: usize) -> bool {
+        self.pending_bytes >= PART_BODY_BYTES_MAX && (self.streamed.parts > 0 || self.pending_bytes > stream_after)
+    }
+
+    /// The pending changes as Part bodies, in order. They count as streamed from [`Self::note_streamed`] on.
+    pub(crate) fn pending_parts(&self) -> Vec<PartBody> {
+        let mut builder = PartBuilder::new(self.streamed.upto);
+        let first = self.position(self.streamed.upto);
+        self.ops.range(first..).for_each(|op| builder.push(&op.change));
+        builder.finish()
+    }
+
+    /// Everything [`Self::pending_parts`] gave is in the log.
+    pub(crate) fn note_streamed(&mut self) {
+        self.streamed.upto = self.next;
+        self.pending_bytes = 0;
+        self.trim_ops();
+    }
+
+    /// The whole set in its shortest form, when nothing has been streamed: final values in key order, then dropped storages.
+    pub(crate) fn compact_parts(&self) -> Vec<PartBody> {
+        debug_assert_eq!(self.streamed.parts, 0, "what is streamed cannot be said again");
+        let dropped: Vec<StorageId> = self.dropped();
+        let mut builder = PartBuilder::new(0);
+        // System storages come first by number, so the catalog rows lead.
+        debug_assert!(!dropped.contains(&CATALOG_STORAGE), "the catalog is never dropped");
+        for (&storage, rows) in self.rows.iter().filter(|(s, _)| !dropped.contains(s)) {
+            for (key, versions) in rows {
+                let key = key.clone();
+                builder.push(&match versions.top.row.clone() {
+                    Some(row) => RowChange::Put { storage, key, row },
+                    None => RowChange::Delete { storage, key },
+                });
+            }
+        }
+        dropped.iter().for_each(|&storage| builder.push(&RowChange::DropStorage { storage }));
+        builder.finish()
+    }
+
+    /// The Commit for `parts` Parts with `chain`.
+    ///
+    /// # Errors
+    /// `54000` when more savepoints were rolled back than a Commit can name.
+    pub(crate) fn commit(&self, parts: u32, chain: u32) -> Result<Commit> {
+        if self.dead.len() > DEAD_RANGES_MAX {
+            let message = "too many savepoints rolled back in one transaction";
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+        Ok(Commit { parts, chain, dead: self.dead.clone() })
+    }
+
+    /// True when the write made a change of its own; false when it replaced a pending one of the same command.
+    fn write_row(&mut self, storage: StorageId, key: Bytes, row: Option<Bytes>) -> bool {
+        let (command, number) = (self.command, self.next);
+        let version = Version { command, number, row };
+        let rows = self.rows.entry(storage).or_default();
+        let Some(versions) = rows.get_mut(&key) else {
+            rows.insert(key, Versions { older: Vec::new(), top: version });
+            return true;
+        };
+        let newest_mark = self.marks.last().map_or(0, |m| m.number);
+        let top = &mut versions.top;
+        // Only then has no reader, no savepoint and no Part seen it.
+        if top.command == command && top.number >= newest_mark && top.number >= self.streamed.upto {
+            let at = self.ops.partition_point(|op| op.number < top.number);
+            let op = &mut self.ops[at].change;
+            self.pending_bytes = self.pending_bytes.saturating_sub(change_bytes(op));
+            top.row = version.row.clone();
+            *op = match version.row {
+                Some(row) => RowChange::Put { storage, key, row },
+                None => RowChange::Delete { storage, key },
+            };
+            self.pending_bytes += change_bytes(op);
+            return false;
+        }
+        let oldest_reader = self.readers.keys().next().copied().unwrap_or(EVERY_COMMAND);
+        versions.older.push(std::mem::replace(&mut versions.top, version));
+        prune(versions, oldest_reader.min(command), &self.marks);
+        true
+    }
+
+    fn undo_row(&mut self, op: &RowChange, number: u64) {
+        let (RowChange::Put { storage, key, .. } | RowChange::Delete { storage, key }) = op else { return };
+        let Some(rows) = self.rows.get_mut(storage) else { return };
+        let Some(versions) = rows.get_mut(key) else { return };
+        while versions.top.number >= number {
+            match versions.older.pop() {
+                Some(version) => versions.top = version,
+                None => {
+                    rows.remove(key);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Change numbers from `number` to the last streamed one have no effect; new changes are numbered after them.
+    fn bury(&mut self, number: u64) {
+        while self.dead.last().is_some_and(|range| range.start >= number) {
+            self.dead.pop();
+        }
+        let upto = self.streamed.upto;
+        // Marks are at the ends of dead ranges or outside of them, so the new range swallows or follows.
+        match self.dead.last_mut() {
+            Some(range) if range.end >= number => range.end = upto,
+            _ => self.dead.push(number..upto),
+        }
+    }
+
+    /// Lets go of ops that are streamed and that no mark can undo.
+    fn trim_ops(&mut self) {
+        let keep_from = self.marks.first().map_or(u64::MAX, |m| m.number).min(self.streamed.upto);
+        let n = self.position(keep_from);
+        self.ops.drain(..n);
+    }
+
+    /// Where the op with this number is or would be.
+    fn position(&self, number: u64) -> usize {
+        self.ops.partition_point(|op| op.number < number)
+    }
+
+    fn dropped(&self) -> Vec<StorageId> {
+        let drops = self.ops.iter().filter_map(|op| match &op.change {
+            RowChange::DropStorage { storage } => Some(*storage),
+            _ => None,
+        });
+        drops.collect()
+    }
+}
+
+/// Removes versions below `top` that neither a reader at or above `oldest_reader` nor a mark can reach.
+fn prune(versions: &mut Versions, oldest_reader: u32, marks: &[Mark]) {
+    let mut next = versions.top.place();
+    let mut kept = Vec::new();
+    for version in std::mem::take(&mut versions.older).into_iter().rev() {
+        let hidden = next.0 < oldest_reader;
+        let unmarked = !marks.iter().any(|m| version.number < m.number && m.number <= next.1);
+        if !(hidden && unmarked) {
+            next = version.place();
+            kept.push(version);
+        }
+    }
+    kept.reverse();
+    versions.older = kept;
+}
+
+impl Version {
+    /// Command and change number.
+    fn place(&self) -> (u32, u64) {
+        (self.command, self.number)
+    }
+}
+
+/// About how large a change is in the log and in memory.
+fn change_bytes(change: &RowChange) -> usize {
+    match change {
+        RowChange::Put { key, row, .. } => 16 + key.len() + row.len(),
+        RowChange::Delete { key, .. } => 16 + key.len(),
+        RowChange::DropStorage { .. } => 16,
+    }
+}

@@ -1,12 +1,15 @@
 //! PostgreSQL's binary wire forms, both ways.
+//!
+//! Called by the frontends for parameters and results in format 1, and by COPY BINARY. Dates and times are relative to
+//! 2000-01-01 on the wire, to 1970-01-01 inside; the infinities are the extremes in both.
 
-use crate::{Datum, PgType, Result};
+mod decode;
+mod encode;
 
-/// Appends the binary form (network order, without the length word). `value` is not NULL.
-pub fn encode(_out: &mut Vec<u8>, _value: &Datum, _ty: PgType) { todo!() }
+pub use decode::decode;
+pub use encode::{encode, encode_at};
 
-/// Appends the binary form of row `i` of an Arrow column. The value is not NULL.
-pub fn encode_at(_out: &mut Vec<u8>, _array: &arrow::array::ArrayRef, _i: usize, _ty: PgType) { todo!() }
-
-/// Reads a binary parameter. `22P03` (`incorrect binary data format`), `22021` for bad UTF-8 or NUL, `22P02` for bad json.
-pub fn decode(_bytes: &[u8], _ty: PgType) -> Result<Datum> { todo!() }
+/// 2000-01-01 in days since 1970.
+pub(crate) const EPOCH_2000_DAYS: i32 = 10_957;
+/// 2000-01-01 in microseconds since 1970.
+pub(crate) const EPOCH_2000_US: i64 = EPOCH_2000_DAYS as i64 * 86_400_000_000;

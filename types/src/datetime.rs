@@ -2,8 +2,33 @@
 //!
 //! Dates are days and timestamps microseconds since 1970-01-01, proleptic Gregorian. The top thirty years of PostgreSQL's
 //! range (294247 to 294276) do not fit and are `22008`.
+//!
+//! [`civil`] is the calendar, [`zone`] the zones, `lex` and `input` read text as PostgreSQL's datetime.c does, `output`
+//! writes it; `interval_input` and `interval_output` do the same for intervals; [`arith`] and [`fields`] are what SQL's
+//! operators and functions need.
 
-use crate::Result;
+mod abbrev;
+pub mod arith;
+pub mod civil;
+pub mod fields;
+mod input;
+mod interval_input;
+mod interval_output;
+mod lex;
+mod output;
+mod parts;
+mod round;
+pub mod zone;
+
+pub use civil::{Civil, DAY_US, civil_from_days, days_from_civil, is_valid_date, is_valid_timestamp};
+pub use input::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
+pub use interval_input::parse_interval;
+pub use interval_output::format_interval;
+pub use output::{format_date, format_time, format_timestamp, format_timestamptz};
+pub use round::{round_interval, round_time, round_timestamp};
+pub use zone::Zone;
+
+use crate::text::is_space;
 
 /// DateStyle's field order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +70,8 @@ pub enum IntervalStyle {
     Iso8601,
 }
 
-/// What date and time input and output depend on.
-#[derive(Clone, Debug)]
+/// What date and time input and output depend on. The default is ISO, MDY, postgres, UTC, now = 1970.
+#[derive(Clone, Debug, Default)]
 pub struct DateTimeSettings {
     /// Output format
     pub format: DateFormat,
@@ -59,31 +84,3 @@ pub struct DateTimeSettings {
     /// Transaction start in microseconds since 1970-01-01 UTC: `now`, `today` and friends.
     pub now: i64,
 }
-
-/// A time zone: IANA name, fixed offset or POSIX form, as SET TIME ZONE accepts.
-#[derive(Clone, Debug)]
-pub struct Zone(());
-
-impl Zone {
-    /// UTC
-    pub fn utc() -> Self { todo!() }
-    /// Looks a name up (case-insensitive IANA name, abbreviation, `+05:30`, POSIX). `22023` `time zone "x" not recognized`.
-    pub fn parse(_name: &str) -> Result<Self> { todo!() }
-    /// The canonical name SHOW TimeZone reports.
-    pub fn name(&self) -> &str { todo!() }
-    /// Seconds east of UTC at a UTC instant (microseconds since 1970).
-    pub fn offset_at(&self, _utc_us: i64) -> i32 { todo!() }
-    /// Seconds east of UTC for a local time, by PostgreSQL's rule for gaps and overlaps (standard time before the change wins).
-    pub fn offset_for_local(&self, _local_us: i64) -> i32 { todo!() }
-    /// Abbreviation at a UTC instant (`PST`, or a numeric form).
-    pub fn abbreviation_at(&self, _utc_us: i64) -> String { todo!() }
-}
-
-/// Microseconds in a day.
-pub const DAY_US: i64 = 86_400_000_000;
-
-/// (year, month, day) of a day number; year 0 is 1 BC.
-pub fn civil_from_days(_days: i64) -> (i64, u32, u32) { todo!() }
-
-/// The day number of a date.
-pub fn days_from_civil(_y: i64, _m: u32, _d: u32) -> i64 { todo!() }

@@ -1,6 +1,6 @@
 //! One SQL value.
 
-use crate::{Interval, Numeric, PgArray};
+use crate::{Class, Interval, Numeric, PgArray};
 use std::sync::Arc;
 
 /// One SQL value in its physical class; the [`crate::PgType`] beside it says what it means.
@@ -54,6 +54,53 @@ impl Datum {
     /// Is this SQL NULL?
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
+    }
+
+    /// Its physical class; `None` for NULL.
+    pub fn class(&self) -> Option<Class> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Bool(_) => Class::Bool,
+            Self::Int2(_) => Class::Int2,
+            Self::Int4(_) => Class::Int4,
+            Self::Int8(_) => Class::Int8,
+            Self::Float4(_) => Class::Float4,
+            Self::Float8(_) => Class::Float8,
+            Self::Numeric(_) => Class::Numeric,
+            Self::Text(_) => Class::Text,
+            Self::Bytea(_) => Class::Bytea,
+            Self::Date(_) => Class::Date,
+            Self::Time(_) => Class::Time,
+            Self::Timestamp(_) => Class::Timestamp,
+            Self::Interval(_) => Class::Interval,
+            Self::Uuid(_) => Class::Uuid,
+            Self::Oid(_) => Class::Oid,
+            Self::Array(_) => Class::Array,
+        })
+    }
+
+    /// Approximate bytes in memory, for the accounts of write sets and caches.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Text(s) => s.len(),
+                Self::Bytea(b) => b.len(),
+                Self::Array(a) => a.elements.iter().map(Self::memory_bytes).sum(),
+                _ => 0,
+            }
+    }
+
+    /// A bytea value.
+    pub fn bytea(b: impl Into<Arc<[u8]>>) -> Self {
+        Self::Bytea(b.into())
+    }
+
+    /// The boolean inside, if this is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match *self {
+            Self::Bool(v) => Some(v),
+            _ => None,
+        }
     }
 
     /// The string inside, if this is text.

@@ -254,6 +254,12 @@ impl Error {
         self
     }
 
+    /// Moves a known position by `chars`: from a statement's own text to the query string around it.
+    pub fn shifted(mut self, chars: u32) -> Self {
+        self.0.position = self.0.position.map(|p| p + chars);
+        self
+    }
+
     /// Sets the CONTEXT.
     pub fn context(mut self, s: impl Into<String>) -> Self {
         self.0.context = Some(s.into());

@@ -20,6 +20,7 @@ pub mod key;
 pub mod numeric;
 mod pgtype;
 pub mod row;
+mod stored;
 pub mod text;
 
 pub use array::PgArray;
@@ -28,4 +29,4 @@ pub use error::{Fields, known_state, Error, Notice, Result, Severity, SqlState};
 pub use ids::{LogIndex, Oid, StorageId, Term, TxnId};
 pub use interval::Interval;
 pub use numeric::Numeric;
-pub use pgtype::{PgType, TypeInfo, oid};
+pub use pgtype::{Class, PgType, TypeInfo, oid};

@@ -13,7 +13,7 @@ pub struct PgType {
 }
 
 /// Facts about a type, as pg_type has them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeInfo {
     /// OID
     pub oid: Oid,
@@ -72,6 +72,12 @@ types! {
     TIMESTAMPTZ 1184 "timestamptz" "timestamp with time zone" 8 'D' true TIMESTAMPTZ_ARRAY 1185 "_timestamptz";
     INTERVAL 1186 "interval" "interval" 16 'T' true INTERVAL_ARRAY 1187 "_interval";
     NUMERIC 1700 "numeric" "numeric" -1 'N' false NUMERIC_ARRAY 1231 "_numeric";
+    XID 28 "xid" "xid" 4 'U' false XID_ARRAY 1011 "_xid";
+    OIDVECTOR 30 "oidvector" "oidvector" -1 'A' false OIDVECTOR_ARRAY 1013 "_oidvector";
+    PG_NODE_TREE 194 "pg_node_tree" "pg_node_tree" -1 'Z' false PG_NODE_TREE_NO_ARRAY 0 "";
+    INET 869 "inet" "inet" -1 'I' true INET_ARRAY 1041 "_inet";
+    ACLITEM 1033 "aclitem" "aclitem" 12 'U' false ACLITEM_ARRAY 1034 "_aclitem";
+    PG_LSN 3220 "pg_lsn" "pg_lsn" 8 'U' false PG_LSN_ARRAY 3221 "_pg_lsn";
     REGCLASS 2205 "regclass" "regclass" 4 'N' false REGCLASS_ARRAY 2210 "_regclass";
     REGTYPE 2206 "regtype" "regtype" 4 'N' false REGTYPE_ARRAY 2211 "_regtype";
     REGNAMESPACE 4089 "regnamespace" "regnamespace" 4 'N' false REGNAMESPACE_ARRAY 4090 "_regnamespace";
@@ -88,6 +94,58 @@ types! {
     ANYCOMPATIBLEARRAY 5078 "anycompatiblearray" "anycompatiblearray" -1 'P' false ANYCOMPATIBLEARRAY_NO_ARRAY 0 "";
 }
 
+/// Place in `TYPES` plus one, by OID: `by_oid` runs per value on some paths.
+static PLACES: [u8; 5120] = {
+    let mut places = [0; 5120];
+    let mut i = 0;
+    while i < TYPES.len() {
+        let oid = TYPES[i].oid.0 as usize;
+        if oid != 0 {
+            assert!(places[oid] == 0, "two types share an OID");
+            places[oid] = i as u8 + 1;
+        }
+        i += 1;
+    }
+    places
+};
+
+/// The physical class of a type's values: which [`crate::Datum`] variant holds them, and so how rows, keys and columns do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// [`crate::Datum::Bool`]
+    Bool,
+    /// [`crate::Datum::Int2`]
+    Int2,
+    /// [`crate::Datum::Int4`]
+    Int4,
+    /// [`crate::Datum::Int8`]
+    Int8,
+    /// [`crate::Datum::Float4`]
+    Float4,
+    /// [`crate::Datum::Float8`]
+    Float8,
+    /// [`crate::Datum::Numeric`]
+    Numeric,
+    /// [`crate::Datum::Text`]; pseudo-types and unknown too.
+    Text,
+    /// [`crate::Datum::Bytea`]
+    Bytea,
+    /// [`crate::Datum::Date`]
+    Date,
+    /// [`crate::Datum::Time`]
+    Time,
+    /// [`crate::Datum::Timestamp`]
+    Timestamp,
+    /// [`crate::Datum::Interval`]
+    Interval,
+    /// [`crate::Datum::Uuid`]
+    Uuid,
+    /// [`crate::Datum::Oid`]
+    Oid,
+    /// [`crate::Datum::Array`]; int2vector too.
+    Array,
+}
+
 impl TypeInfo {
     /// All types, arrays included.
     pub fn all() -> impl Iterator<Item = &'static TypeInfo> {
@@ -96,7 +154,10 @@ impl TypeInfo {
 
     /// The type with this OID.
     pub fn by_oid(oid: Oid) -> Option<&'static TypeInfo> {
-        Self::all().find(|t| t.oid == oid)
+        match PLACES.get(oid.0 as usize) {
+            None | Some(0) => None,
+            Some(place) => TYPES.get(usize::from(*place) - 1),
+        }
     }
 
     /// The type with this internal name (`int4`, `_int4`).
@@ -114,6 +175,29 @@ impl PgType {
     /// A type with modifier.
     pub const fn with_typmod(oid: Oid, typmod: i32) -> Self {
         Self { oid, typmod }
+    }
+
+    /// The physical class of its values.
+    pub fn class(self) -> Class {
+        match self.oid {
+            oid::BOOL => Class::Bool,
+            oid::INT2 => Class::Int2,
+            oid::INT4 => Class::Int4,
+            oid::INT8 => Class::Int8,
+            oid::FLOAT4 => Class::Float4,
+            oid::FLOAT8 => Class::Float8,
+            oid::NUMERIC => Class::Numeric,
+            oid::BYTEA => Class::Bytea,
+            oid::DATE => Class::Date,
+            oid::TIME => Class::Time,
+            oid::TIMESTAMP | oid::TIMESTAMPTZ => Class::Timestamp,
+            oid::INTERVAL => Class::Interval,
+            oid::UUID => Class::Uuid,
+            oid::OID | oid::XID | oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE => Class::Oid,
+            oid::INT2VECTOR | oid::OIDVECTOR | oid::ANYARRAY => Class::Array,
+            _ if self.info().elem != Oid(0) => Class::Array,
+            _ => Class::Text,
+        }
     }
 
     /// Its facts; unknown OIDs answer as `unknown`.

@@ -1,10 +1,34 @@
 //! The relational row engine: memtables (crossbeam-skiplist) over a redb base.
+//!
+//!   apply -> active memtable --seal--> sealed memtables --merge--> base (one redb transaction per merge)
+//!
+//! `txn` opens it and calls it through [`RowEngine`]. Parts: [`memtable`], [`base`] (redb), [`block_file`] (checksums under
+//! redb), [`versions`] (what readers hold), [`cursor`] (scans). Formats: docs/formats/base.md.
+//!
+//! Locks: `base` before `publish`. Readers take neither. `publish` is held for pointer work only.
 
-use heddle_engines::RowEngine;
+pub mod backend;
+pub mod base;
+pub mod block_file;
+pub mod cursor;
+pub mod memtable;
+pub mod versions;
+
+use crate::base::Base;
+use crate::memtable::Memtable;
+use crate::versions::{Parts, Versions};
+use arc_swap::ArcSwap;
+use heddle_engines::{RowChange, RowEngine, RowVersions};
 use heddle_env::Env;
-use heddle_types::Result;
+use heddle_types::{Error, LogIndex, Result};
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
+/// Memtables merged in one transaction at most.
+const MERGE_TABLES_MAX: usize = 16;
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -17,5 +41,126 @@ pub struct RelationalConfig {
     pub cache_bytes: usize,
 }
 
-/// Opens or creates the engine. `XX001` when the base is damaged.
-pub fn open(_env: Env, _config: RelationalConfig) -> Result<Arc<dyn RowEngine>> { todo!() }
+/// Opens or creates the engine. One at a time per folder: the caller holds the data folder's lock.
+///
+/// # Errors
+/// `XX001` when the base is damaged, `53100` when there is no room to create it, `58030` when the disk does not answer.
+pub fn open(env: Env, config: RelationalConfig) -> Result<Arc<dyn RowEngine>> {
+    let (base, flushed) = Base::open(env, &config.dir, config.cache_bytes)?;
+    let (reaper, garbage) = mpsc::channel::<Parts>();
+    std::thread::Builder::new()
+        .name("row-reaper".into())
+        .spawn(move || garbage.into_iter().for_each(drop))
+        .map_err(|e| Error::internal(format!("could not start the reaper thread: {e}")))?;
+    let parts = Parts { active: Arc::default(), sealed: Vec::new(), base: Arc::new(base.view()?) };
+    Ok(Arc::new(Relational {
+        versions: ArcSwap::from_pointee(Versions::new(parts, reaper)),
+        publish: Mutex::new(()),
+        base: Mutex::new(base),
+        flushed: AtomicU64::new(flushed.0),
+        memtable_bytes_max: config.memtable_bytes_max,
+    }))
+}
+
+struct Relational {
+    versions: ArcSwap<Versions>,
+    /// Held while `versions` is replaced: the apply loop seals while the maintenance thread merges.
+    publish: Mutex<()>,
+    base: Mutex<Base>,
+    flushed: AtomicU64,
+    memtable_bytes_max: usize,
+}
+
+impl Relational {
+    fn replace(&self, change: impl FnOnce(&mut Parts)) {
+        let _one = self.publish.lock();
+        let old = self.versions.load_full();
+        let mut parts = old.parts().clone();
+        change(&mut parts);
+        self.versions.store(Arc::new(old.with(parts)));
+    }
+
+    /// Sealed memtables that may be merged, oldest first.
+    fn ready(&self, visible: LogIndex) -> Vec<Arc<Memtable>> {
+        let versions = self.versions.load();
+        let oldest_first = versions.parts().sealed.iter().rev();
+        oldest_first.take_while(|table| table.highest() <= visible).take(MERGE_TABLES_MAX).cloned().collect()
+    }
+
+    fn merge_ready(&self, base: &mut Base, ready: &[Arc<Memtable>], highest: LogIndex) -> Result<()> {
+        base.merge(ready, highest)?;
+        let view = Arc::new(base.view()?);
+        self.replace(|parts| {
+            parts.sealed.truncate(parts.sealed.len() - ready.len());
+            parts.base = view;
+        });
+        self.flushed.store(highest.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Frees dropped storages, a slice per transaction, so that neither dirty pages nor commits grow with their size.
+    fn remove_dropped(&self, base: &mut Base) -> Result<()> {
+        while base.has_drops() {
+            let mut from = None;
+            loop {
+                from = base.remove_slice(from)?;
+                let view = Arc::new(base.view()?);
+                self.replace(|parts| parts.base = view);
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RowEngine for Relational {
+    fn versions(&self) -> Arc<dyn RowVersions> {
+        self.versions.load_full()
+    }
+
+    fn apply(&self, index: LogIndex, changes: Vec<RowChange>) {
+        if index > self.flushed_index() {
+            self.versions.load().parts().active.apply(index, changes);
+        }
+    }
+
+    fn unmerged_bytes(&self) -> usize {
+        self.versions.load().parts().memtables().map(|table| table.bytes()).sum()
+    }
+
+    fn seal(&self, force: bool) {
+        let active = Arc::clone(&self.versions.load().parts().active);
+        let has_entries = active.highest() > LogIndex(0);
+        if active.bytes() > self.memtable_bytes_max || (force && has_entries) {
+            self.replace(|parts| {
+                let active = std::mem::take(&mut parts.active);
+                parts.sealed.insert(0, active);
+            });
+        }
+    }
+
+    fn merge(&self, visible: LogIndex) -> Result<LogIndex> {
+        let mut base = self.base.lock();
+        if base.recover()? {
+            let view = Arc::new(base.view()?);
+            self.replace(|parts| parts.base = view);
+        }
+        loop {
+            let ready = self.ready(visible);
+            let Some(newest) = ready.last() else { break };
+            self.merge_ready(&mut base, &ready, newest.highest())?;
+        }
+        self.remove_dropped(&mut base)?;
+        Ok(self.flushed_index())
+    }
+
+    fn flushed_index(&self) -> LogIndex {
+        LogIndex(self.flushed.load(Ordering::Acquire))
+    }
+
+    fn verify(&self) -> Result<()> {
+        self.base.lock().verify()
+    }
+}

@@ -1,10 +1,35 @@
 //! Functions, operators, casts and aggregates: tables with PostgreSQL's OIDs that the binder resolves over (and pg_proc, pg_operator,
 //! pg_cast show), and the Arrow kernels behind them.
 
+pub mod error;
+mod aggregate;
+mod arith;
+mod cast;
+mod json_build;
+mod jsonval;
+mod dt;
+mod reg;
+mod compare;
+mod kernel;
+mod own;
+mod registry;
+mod table;
+
+pub use error::{from_df, to_df};
+
 use crate::context::EvalContext;
 use arrow::array::ArrayRef;
 use heddle_types::{Oid, PgType, Result};
+use registry::{Registry, TABLES};
 use serde::{Deserialize, Serialize};
+
+/// Fills the registry: one line per subject.
+fn register_all(r: &mut Registry) {
+    compare::register(r);
+    arith::register(r);
+    cast::register(r);
+    aggregate::register(r);
+}
 
 /// OID in pg_proc (or one above 9000 of ours where PostgreSQL has no row).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,7 +109,7 @@ pub enum Kind {
 }
 
 /// Comparison operators that follow the type's default order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Comparison {
     Eq,
@@ -131,23 +156,54 @@ pub struct Cast {
 }
 
 /// Functions named `name` (any kind), in OID order.
-pub fn by_name(_name: &str) -> &'static [&'static Function] { todo!() }
+pub fn by_name(name: &str) -> &'static [&'static Function] {
+    TABLES.by_name.get(name).map_or(&[], Vec::as_slice)
+}
+
 /// The function with this id.
-pub fn by_id(_id: FuncId) -> Option<&'static Function> { todo!() }
+pub fn by_id(id: FuncId) -> Option<&'static Function> {
+    TABLES.by_id.get(&id.0).copied()
+}
+
 /// Every function, by OID.
-pub fn all() -> &'static [&'static Function] { todo!() }
+pub fn all() -> &'static [&'static Function] {
+    &TABLES.functions
+}
+
 /// Operators named `name`.
-pub fn operators(_name: &str) -> &'static [&'static Operator] { todo!() }
+pub fn operators(name: &str) -> &'static [&'static Operator] {
+    TABLES.operators_by_name.get(name).map_or(&[], Vec::as_slice)
+}
+
 /// Every operator.
-pub fn all_operators() -> &'static [&'static Operator] { todo!() }
-/// The cast from one type to another, if pg_cast has a row. Casts from and to text of any type by its text form (I/O conversion) are not rows: see [`io_cast`].
-pub fn cast(_source: Oid, _target: Oid) -> Option<&'static Cast> { todo!() }
+pub fn all_operators() -> &'static [&'static Operator] {
+    &TABLES.operators
+}
+
+/// The cast from one type to another, if pg_cast has a row. Casts from and to text of any type by its text form (I/O
+/// conversion) are not rows: see [`io_cast`].
+pub fn cast(source: Oid, target: Oid) -> Option<&'static Cast> {
+    TABLES.casts_by_pair.get(&(source, target)).map(|&i| &TABLES.casts[i])
+}
+
 /// Every cast row.
-pub fn all_casts() -> &'static [Cast] { todo!() }
-/// The function that converts through text: type -> text (assignment context) when `target` is a string type, string type -> type (explicit) otherwise;
-/// also unknown literals at run time. Works for any pair; arrays element-wise casts included (`int4[]` -> `text[]` via elements when a cast for elements exists).
-pub fn io_cast() -> FuncId { todo!() }
+pub fn all_casts() -> &'static [Cast] {
+    &TABLES.casts
+}
+
+/// The function that converts through text: type -> text (assignment context) when `target` is a string type, string
+/// type -> type (explicit) otherwise; also unknown literals at run time. Works for any pair; arrays element-wise casts
+/// included (`int4[]` -> `text[]` via elements when a cast for elements exists).
+pub fn io_cast() -> FuncId {
+    FuncId(registry::IO_CAST)
+}
+
 /// The function (value, typmod int4, explicit bool) -> value that applies a type modifier; the result type carries it.
-pub fn length_cast() -> FuncId { todo!() }
+pub fn length_cast() -> FuncId {
+    FuncId(registry::LENGTH_CAST)
+}
+
 /// The equality function of a type's default btree order (`=`), and the others; None for json, unknown …
-pub fn comparison(_ty: Oid, _cmp: Comparison) -> Option<FuncId> { todo!() }
+pub fn comparison(ty: Oid, cmp: Comparison) -> Option<FuncId> {
+    TABLES.comparisons.get(&(ty, cmp)).copied()
+}

@@ -1,4 +1,4 @@
-//! A log record.
+//! A log record as the rest of the system sees it.
 
 use bytes::Bytes;
 use heddle_types::{LogIndex, Term};
@@ -25,6 +25,23 @@ pub enum Kind {
     PurgeUpto = 8,
 }
 
+impl Kind {
+    /// The kind with this number on disk.
+    pub fn from_byte(b: u8) -> Option<Self> {
+        Some(match b {
+            1 => Self::Part,
+            2 => Self::Commit,
+            3 => Self::Abort,
+            4 => Self::Checkpoint,
+            5 => Self::Membership,
+            6 => Self::Vote,
+            7 => Self::TruncateAfter,
+            8 => Self::PurgeUpto,
+            _ => return None,
+        })
+    }
+}
+
 /// A durable record as the sink gets it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -39,3 +56,10 @@ pub struct Record {
     /// Contents, at most 1 MiB + overhead for Parts.
     pub payload: Bytes,
 }
+
+/// The group of a single node.
+pub(crate) const GROUP: u32 = 0;
+/// The term of a single node.
+pub(crate) const TERM: Term = Term(1);
+/// The payload of the Membership record: one node (u32), node 1 (u64), little endian.
+pub(crate) const SELF_ALONE: &[u8] = &[1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];

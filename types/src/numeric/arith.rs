@@ -5,7 +5,7 @@ use super::{Numeric, Repr};
 use crate::{Error, Result, SqlState};
 use num_bigint::BigInt;
 use num_integer::Integer;
-use num_traits::{Signed, ToPrimitive, Zero};
+use num_traits::{ToPrimitive, Zero};
 
 /// Significant digits a quotient has at least (NUMERIC_MIN_SIG_DIGITS).
 pub(super) const SIG_DIGITS_MIN: i64 = 16;

@@ -8,7 +8,7 @@ use super::repr::{digits_big, div_round_big, overflow, pow10_big};
 use super::{INTEGER_DIGITS_MAX, Numeric, Repr};
 use crate::{Error, Result, SqlState};
 use num_bigint::BigInt;
-use num_traits::{One, Signed, ToPrimitive, Zero};
+use num_traits::{One, ToPrimitive, Zero};
 
 /// Digits computed beyond the asked scale.
 const GUARD_DIGITS: i64 = 12;
@@ -28,11 +28,8 @@ impl Numeric {
         let (weight, _) = self.weight_and_first_digit();
         let root_weight = (weight * 4).div_euclid(2) + 1;
         let scale = result_scale(root_weight, &[self]);
-        // floor(sqrt(x * 100^(scale+1))) has one digit too many; the digit decides the rounding because the root is
-        // either exact or irrational.
-        let square = self.unscaled_at(2 * (scale + 1)).max(self.big_parts().map_or_else(BigInt::zero, |(m, s)| {
-            m * pow10_big((2 * (scale + 1) - i64::from(s)).max(0) as u32)
-        }));
+        // floor(sqrt(x * 100^(scale+1))) has one digit too many, and that digit decides the rounding.
+        let square = self.unscaled_at(2 * (scale + 1));
         Self::checked_big(div_round_big(&square.sqrt(), &BigInt::from(10)), scale)
     }
 
@@ -332,18 +329,7 @@ fn power_general(base: &Numeric, exponent: &Numeric) -> Result<Numeric> {
     let exponent_digits = exponent.exponent().unwrap_or(0).max(0);
     let ln = ln_at(scale + digits.max(0) + exponent_digits + GUARD_DIGITS);
     let power = exp_at(&ln.mul(exponent)?, scale)?;
-    debug_assert!(!power.0.is_negative_repr());
     Ok(if negative { power.neg() } else { power })
-}
-
-impl Repr {
-    fn is_negative_repr(&self) -> bool {
-        match self {
-            Self::Small { mantissa, .. } => *mantissa < 0,
-            Self::Big { mantissa, .. } => mantissa.is_negative(),
-            _ => false,
-        }
-    }
 }
 
 fn bad_power(message: &str) -> Error {

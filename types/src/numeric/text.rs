@@ -93,6 +93,23 @@ impl Numeric {
     }
 }
 
+impl Numeric {
+    /// The digits without zeros at either end, and the exponent `e` with |self| = 0.DIGITS × 10^e. For a finite value that is not zero.
+    pub(crate) fn significant_digits(&self) -> (Vec<u8>, i32) {
+        let mut digits = match &self.0 {
+            Repr::Small { mantissa, .. } => mantissa.unsigned_abs().to_string(),
+            Repr::Big { mantissa, .. } => mantissa.magnitude().to_string(),
+            _ => String::new(),
+        }
+        .into_bytes();
+        let exponent = digits.len() as i32 - i32::from(self.dscale());
+        while digits.last() == Some(&b'0') {
+            digits.pop();
+        }
+        (digits, exponent)
+    }
+}
+
 impl std::fmt::Display for Numeric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&self.format())

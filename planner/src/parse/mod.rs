@@ -1,7 +1,14 @@
 //! SQL text to statements. Guards: tokens, nesting depth and expression width are limited before anything recursive runs (`54001`).
 
+mod copy;
+mod cursor;
+mod rewrite;
+mod scan;
+mod utility;
+
 use heddle_txn::Isolation;
 use heddle_types::Result;
+use std::sync::Arc;
 
 /// One statement of a query string.
 #[derive(Clone, Debug)]
@@ -51,13 +58,43 @@ pub enum Kind {
     Unsupported(String),
 }
 
-/// Anything the binder takes: a statement, or one expression (an argument of EXECUTE).
+/// Anything the binder takes: a statement, or one expression (an argument of EXECUTE). Every span is (1, 1-based character
+/// position in the statement's text); a token's end is the start of the token after it, so that operators can be found.
 #[derive(Clone, Debug)]
 pub enum Ast {
     /// A statement
-    Statement(Box<sqlparser::ast::Statement>),
+    Statement(Deep<sqlparser::ast::Statement>),
     /// An expression
-    Expr(Box<sqlparser::ast::Expr>),
+    Expr(Deep<sqlparser::ast::Expr>),
+}
+
+/// An AST node that is shared by its clones and freed on a stack large enough for long operator chains.
+#[derive(Clone, Debug)]
+pub struct Deep<T: Send + 'static>(Option<Arc<T>>);
+
+impl<T: Send + 'static> Deep<T> {
+    pub(crate) fn new(tree: T) -> Self {
+        Self(Some(Arc::new(tree)))
+    }
+}
+
+impl<T: Send + 'static> std::ops::Deref for Deep<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("taken only by drop")
+    }
+}
+
+impl<T: Send + 'static> Drop for Deep<T> {
+    fn drop(&mut self) {
+        let tree = self.0.take();
+        on_large_stack(move || drop(tree));
+    }
+}
+
+/// Runs `work` with room for the deepest tree the limits in `scan` admit.
+pub(crate) fn on_large_stack<R>(work: impl FnOnce() -> R) -> R {
+    stacker::maybe_grow(32 << 20, 64 << 20, work)
 }
 
 /// BEGIN's and SET TRANSACTION's options; None = not mentioned.
@@ -104,4 +141,15 @@ pub struct Copy {
 ///
 /// # Errors
 /// `42601` with PostgreSQL's wording and position (1-based, characters); `54001` when too deep or too wide; `0A000` for what the grammar knows but we do not.
-pub fn parse(_sql: &str) -> Result<Vec<Parsed>> { todo!() }
+pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    let source = scan::Source::new(sql);
+    let tokens = scan::tokenize(&source)?;
+    scan::check_limits(&tokens, &source)?;
+    on_large_stack(|| {
+        let mut statements = Vec::new();
+        for piece in scan::split(&tokens) {
+            statements.push(utility::statement(&source, piece)?);
+        }
+        Ok(statements)
+    })
+}

@@ -1,0 +1,347 @@
+//! The base: everything merged, in redb. Owned by the maintenance thread alone.
+//!
+//! A merge commits rows and the flushed index in one redb transaction; then, and only then, this thread opens a read
+//! transaction and hands it out as a [`BaseView`]. Readers never touch redb's transaction tracker. Byte table of the tables:
+//! docs/formats/base.md.
+
+use crate::backend::{Backend, Failure, Overlay, damaged, read_error};
+use crate::block_file::BlockFile;
+use crate::memtable::{Memtable, VersionKey};
+use heddle_env::Env;
+use heddle_types::{Error, LogIndex, Result, SqlState, StorageId};
+use redb::{
+    Builder, Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    WriteTransaction,
+};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// storage (8 bytes, big endian) ++ key -> index (8 bytes, little endian) ++ row.
+pub const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
+/// Storages whose rows are not all removed yet: rows at or below the index are hidden.
+const DROPS: TableDefinition<u64, u64> = TableDefinition::new("drops");
+/// "flushed_index".
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+const FLUSHED: &str = "flushed_index";
+const FILE: &str = "rows.base";
+const FILE_NEW: &str = "rows.base.new";
+/// Rows looked at in one transaction while a dropped storage is removed.
+const DROP_SLICE_ROWS: usize = 50_000;
+/// Page cache of the second redb that checks the file.
+const VERIFY_CACHE_BYTES: usize = 8 << 20;
+
+/// The base at one merge.
+pub struct BaseView {
+    /// Holds its read transaction.
+    pub rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    /// Rows of these storages at or below the index are hidden.
+    pub drops: Arc<BTreeMap<StorageId, LogIndex>>,
+    /// Why reads fail, once they do.
+    pub failure: Arc<Failure>,
+}
+
+/// The redb database.
+pub struct Base {
+    env: Env,
+    path: PathBuf,
+    cache_bytes: usize,
+    /// None only after it could not be opened again.
+    open: Option<Open>,
+}
+
+struct Open {
+    db: Database,
+    file: Arc<BlockFile>,
+    failure: Arc<Failure>,
+    drops: BTreeMap<StorageId, LogIndex>,
+}
+
+impl Base {
+    /// Opens or creates the base in `dir`. Returns the flushed index too.
+    pub fn open(env: Env, dir: &Path, cache_bytes: usize) -> Result<(Self, LogIndex)> {
+        let path = dir.join(FILE);
+        if !env.disk.exists(&path) {
+            create(&env, dir, &path).map_err(|e| create_error(&path, &e))??;
+        }
+        let mut base = Self { env, path, cache_bytes, open: None };
+        let flushed = base.open_database()?;
+        Ok((base, flushed))
+    }
+
+    fn open_database(&mut self) -> Result<LogIndex> {
+        self.open = None;
+        let file = BlockFile::open(&*self.env.disk, &self.path).map_err(|e| read_error(&self.path, &e))?;
+        if file.len() == 0 {
+            // redb would take it for a new file and start over.
+            return Err(damaged(format!("file \"{}\" is cut short", self.path.display())));
+        }
+        let file = Arc::new(file);
+        let failure = Arc::new(Failure::default());
+        let backend = Backend::new(Arc::clone(&file), Arc::clone(&failure));
+        let db = open_redb(&self.path, &failure, self.cache_bytes, backend)?;
+        let (flushed, drops) = read_state(&db).map_err(|e| explain(&failure, e))?;
+        self.open = Some(Open { db, file, failure, drops });
+        Ok(flushed)
+    }
+
+    /// Opens the database again when a read failed: redb refuses everything after the first. True when it did.
+    pub fn recover(&mut self) -> Result<bool> {
+        if self.open.as_ref().is_some_and(|open| !open.failure.happened()) {
+            return Ok(false);
+        }
+        tracing::warn!(path = %self.path.display(), "a read of the base failed, opening it again");
+        self.open_database()?;
+        Ok(true)
+    }
+
+    fn opened(&self) -> Result<&Open> {
+        self.open.as_ref().ok_or_else(|| damaged(format!("file \"{}\" could not be opened again", self.path.display())))
+    }
+
+    /// The newest merged state.
+    pub fn view(&self) -> Result<BaseView> {
+        let open = self.opened()?;
+        let explain = |e: redb::Error| explain(&open.failure, e);
+        let tx = open.db.begin_read().map_err(|e| explain(e.into()))?;
+        let rows = tx.open_table(ROWS).map_err(|e| explain(e.into()))?;
+        Ok(BaseView { rows, drops: Arc::new(open.drops.clone()), failure: Arc::clone(&open.failure) })
+    }
+
+    /// Merges memtables (oldest first) and makes `flushed` the flushed index, in one transaction.
+    pub fn merge(&mut self, sealed: &[Arc<Memtable>], flushed: LogIndex) -> Result<()> {
+        let open = self.opened()?;
+        let mut drops = open.drops.clone();
+        for (storage, index) in sealed.iter().flat_map(|table| table.drops()) {
+            let entry = drops.entry(storage).or_default();
+            *entry = index.max(*entry);
+        }
+        merge_rows(&open.db, sealed, flushed, &drops).map_err(|e| explain(&open.failure, e))?;
+        self.set_drops(drops);
+        Ok(())
+    }
+
+    /// Is there a dropped storage whose rows are still here?
+    pub fn has_drops(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.drops.is_empty())
+    }
+
+    /// Removes a slice of a dropped storage, starting at `from`. Returns where to go on; `None` when that storage is done.
+    pub fn remove_slice(&mut self, from: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
+        let open = self.opened()?;
+        let Some((&storage, &index)) = open.drops.first_key_value() else { return Ok(None) };
+        let next = remove_slice(&open.db, storage, index, from).map_err(|e| explain(&open.failure, e))?;
+        if next.is_none() {
+            let mut drops = open.drops.clone();
+            drops.remove(&storage);
+            self.set_drops(drops);
+        }
+        Ok(next)
+    }
+
+    fn set_drops(&mut self, drops: BTreeMap<StorageId, LogIndex>) {
+        if let Some(open) = &mut self.open {
+            open.drops = drops;
+        }
+    }
+
+    /// Checks every block. What a crash left torn in free blocks is no damage: when blocks are bad, a second redb walks the
+    /// file from its root and meets exactly the blocks in use.
+    pub fn verify(&self) -> Result<()> {
+        let open = self.opened()?;
+        let bad = open.file.scan().map_err(|e| read_error(&self.path, &e))?;
+        if bad.is_empty() {
+            return Ok(());
+        }
+        let failure = Arc::new(Failure::default());
+        let backend = Backend::new(Arc::clone(&open.file), Arc::clone(&failure));
+        let mut copy = open_redb(&self.path, &failure, VERIFY_CACHE_BYTES, Overlay::new(backend))?;
+        match guarded(&self.path, || copy.check_integrity())? {
+            Ok(true) => {
+                tracing::info!(path = %self.path.display(), blocks = bad.len(), "free blocks are torn, which is harmless");
+                Ok(())
+            }
+            Ok(false) => Err(damaged(format!("file \"{}\" is damaged", self.path.display()))),
+            Err(e) => {
+                let names: Vec<String> = bad.iter().take(20).map(|block| block.offset.to_string()).collect();
+                let detail = format!("{} blocks do not verify, at offsets {}.", bad.len(), names.join(", "));
+                Err(explain(&failure, e.into()).detail(detail))
+            }
+        }
+    }
+}
+
+/// Makes the file under another name first: a crash in the middle leaves nothing that looks like a base.
+fn create(env: &Env, dir: &Path, path: &Path) -> std::io::Result<Result<()>> {
+    env.disk.create_dir_all(dir)?;
+    let new = dir.join(FILE_NEW);
+    if env.disk.exists(&new) {
+        env.disk.remove_file(&new)?;
+    }
+    let file = Arc::new(BlockFile::create(&*env.disk, &new)?);
+    let failure = Arc::new(Failure::default());
+    let made = open_redb(&new, &failure, VERIFY_CACHE_BYTES, Backend::new(file, Arc::clone(&failure)))
+        .and_then(|db| merge_rows(&db, &[], LogIndex(0), &BTreeMap::new()).map_err(|e| explain(&failure, e)));
+    if made.is_ok() {
+        env.disk.rename(&new, path)?;
+        env.disk.sync_dir(dir)?;
+    }
+    Ok(made)
+}
+
+fn create_error(path: &Path, e: &std::io::Error) -> Error {
+    let code = match e.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SqlState::DISK_FULL,
+        _ => SqlState::IO_ERROR,
+    };
+    Error::new(code, format!("could not create file \"{}\": {e}", path.display()))
+}
+
+fn open_redb(path: &Path, failure: &Failure, cache: usize, backend: impl redb::StorageBackend) -> Result<Database> {
+    let opened = guarded(path, || Builder::new().set_cache_size(cache).create_with_backend(backend))?;
+    opened.map_err(|e| explain(failure, e.into()))
+}
+
+/// redb asserts about its header; what is on disk must not end the process.
+fn guarded<T>(path: &Path, f: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|_| damaged(format!("file \"{}\" is damaged", path.display())))
+}
+
+/// What an error of redb means to a statement.
+fn explain(failure: &Failure, e: redb::Error) -> Error {
+    match e {
+        redb::Error::Corrupted(what) => failure.explain(&StorageError::Corrupted(what)),
+        redb::Error::Io(e) => failure.explain(&StorageError::Io(e)),
+        redb::Error::PreviousIo => failure.explain(&StorageError::PreviousIo),
+        redb::Error::DatabaseClosed => failure.explain(&StorageError::DatabaseClosed),
+        _ if failure.happened() => failure.explain(&StorageError::PreviousIo),
+        redb::Error::TableDoesNotExist(table) => damaged(format!("relational base has no table \"{table}\"")),
+        other => Error::internal(format!("relational base: {other}")),
+    }
+}
+
+fn read_state(db: &Database) -> Result<(LogIndex, BTreeMap<StorageId, LogIndex>), redb::Error> {
+    let tx = db.begin_read()?;
+    let flushed = tx.open_table(META)?.get(FLUSHED)?.map_or(0, |index| index.value());
+    let mut drops = BTreeMap::new();
+    for entry in tx.open_table(DROPS)?.range::<u64>(..)? {
+        let (storage, index) = entry?;
+        drops.insert(StorageId(storage.value()), LogIndex(index.value()));
+    }
+    Ok((LogIndex(flushed), drops))
+}
+
+/// Two-phase commits with the allocator's state: opening after a kill walks nothing.
+fn begin(db: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut tx = db.begin_write()?;
+    tx.set_durability(Durability::Immediate)?;
+    tx.set_quick_repair(true);
+    Ok(tx)
+}
+
+fn merge_rows(
+    db: &Database,
+    sealed: &[Arc<Memtable>],
+    flushed: LogIndex,
+    drops: &BTreeMap<StorageId, LogIndex>,
+) -> Result<(), redb::Error> {
+    let tx = begin(db)?;
+    {
+        let mut rows = tx.open_table(ROWS)?;
+        let (mut place, mut value) = (Vec::new(), Vec::new());
+        newest_versions(sealed, |key, row| {
+            base_key(&mut place, key.storage, &key.key);
+            let dropped = drops.get(&key.storage).is_some_and(|&index| key.index.0 <= index);
+            match row {
+                Some(row) if !dropped => {
+                    value.clear();
+                    value.extend_from_slice(&key.index.0.0.to_le_bytes());
+                    value.extend_from_slice(row);
+                    rows.insert(&place[..], &value[..]).map(drop)
+                }
+                // What the base has of a dropped storage goes with its slices.
+                _ if dropped => Ok(()),
+                _ => rows.remove(&place[..]).map(drop),
+            }
+        })?;
+        tx.open_table(META)?.insert(FLUSHED, flushed.0)?;
+        let mut table = tx.open_table(DROPS)?;
+        for (storage, index) in drops {
+            table.insert(storage.0, index.0)?;
+        }
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+/// Calls `take` for the newest version of every key in any of `sealed`, in key order.
+fn newest_versions<E>(
+    sealed: &[Arc<Memtable>],
+    mut take: impl FnMut(&VersionKey, Option<&[u8]>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut tables: Vec<_> = sealed.iter().map(|table| table.rows().iter().peekable()).collect();
+    let mut last: Option<VersionKey> = None;
+    loop {
+        // Few tables: looking at all of them is quicker than a heap.
+        let heads = tables.iter_mut().enumerate().filter_map(|(n, rows)| rows.peek().map(|e| (n, e.key().clone())));
+        let Some((n, key)) = heads.min_by(|a, b| a.1.cmp(&b.1)) else { return Ok(()) };
+        let entry = tables[n].next().expect("just peeked");
+        if last.as_ref().is_some_and(|l| l.storage == key.storage && l.key == key.key) {
+            continue;
+        }
+        take(&key, entry.value().as_deref())?;
+        last = Some(key);
+    }
+}
+
+fn remove_slice(
+    db: &Database,
+    storage: StorageId,
+    index: LogIndex,
+    from: Option<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, redb::Error> {
+    let tx = begin(db)?;
+    let next;
+    {
+        let mut rows = tx.open_table(ROWS)?;
+        let start = from.unwrap_or_else(|| storage.0.to_be_bytes().to_vec());
+        let end = storage_end(storage);
+        let upper = |end: &Option<Vec<u8>>| end.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (Bound::Included(start.clone()), upper(&end));
+        let slice_end = match rows.range::<&[u8]>(borrowed(&range))?.nth(DROP_SLICE_ROWS) {
+            Some(entry) => Some(entry?.0.value().to_vec()),
+            None => None,
+        };
+        let slice = (Bound::Included(start), upper(&slice_end.clone().or(end)));
+        rows.retain_in::<&[u8], _>(borrowed(&slice), |_, value| row_index(value).is_none_or(|at| at > index))?;
+        if slice_end.is_none() {
+            tx.open_table(DROPS)?.remove(storage.0)?;
+        }
+        next = slice_end;
+    }
+    tx.commit()?;
+    Ok(next)
+}
+
+fn borrowed(range: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (range.0.as_ref().map(|key| &key[..]), range.1.as_ref().map(|key| &key[..]))
+}
+
+/// Makes `place` the base's key of a row.
+pub fn base_key(place: &mut Vec<u8>, storage: StorageId, key: &[u8]) {
+    place.clear();
+    place.extend_from_slice(&storage.0.to_be_bytes());
+    place.extend_from_slice(key);
+}
+
+/// The first key after all of a storage; `None` after the last storage.
+pub fn storage_end(storage: StorageId) -> Option<Vec<u8>> {
+    storage.0.checked_add(1).map(|next| next.to_be_bytes().to_vec())
+}
+
+/// The log index at the start of a value.
+pub fn row_index(value: &[u8]) -> Option<LogIndex> {
+    value.first_chunk().map(|bytes| LogIndex(u64::from_le_bytes(*bytes)))
+}

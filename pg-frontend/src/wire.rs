@@ -1,0 +1,258 @@
+//! Socket and buffers of one connection, and how a session talks to it.
+
+use crate::frame::{self, Message};
+use arrow::array::Array;
+use arrow::record_batch::RecordBatch;
+use bytes::{BufMut, Bytes, BytesMut};
+use heddle_session::{Client, CopyFormatCodes, OutputColumn};
+use heddle_types::text::TextSettings;
+use heddle_types::{Error, Notice, Result, SqlState, binary, text};
+use pgwire::messages::Message as Encode;
+use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
+use pgwire::messages::data::{FieldDescription, RowDescription};
+use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse};
+use pgwire::messages::startup::ParameterStatus;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Output is flushed when it passes this many bytes.
+const OUTPUT_FLUSH_BYTES: usize = 64 << 10;
+/// Buffers above this are given back once drained.
+const BUFFER_KEEP_BYTES: usize = 256 << 10;
+/// How often a busy connection looks whether its peer, having sent more input, hung up.
+const HANGUP_POLL: Duration = Duration::from_millis(500);
+
+/// One connection's socket and buffers.
+pub(crate) struct Wire {
+    socket: TcpStream,
+    pub input: BytesMut,
+    pub output: BytesMut,
+}
+
+/// The peer is gone: nobody is there to be told.
+pub(crate) fn lost(e: &io::Error) -> Error {
+    Error::new(SqlState("08006"), format!("connection to client lost: {e}")).fatal()
+}
+
+impl Wire {
+    pub fn new(socket: TcpStream) -> Self {
+        Self { socket, input: BytesMut::with_capacity(8 << 10), output: BytesMut::with_capacity(8 << 10) }
+    }
+
+    /// Reads more input; false at the end of the stream. Cancel-safe.
+    pub async fn fill(&mut self) -> io::Result<bool> {
+        if self.input.is_empty() && self.input.capacity() > BUFFER_KEEP_BYTES {
+            self.input = BytesMut::with_capacity(8 << 10);
+        }
+        self.input.reserve(8 << 10);
+        Ok(self.socket.read_buf(&mut self.input).await? > 0)
+    }
+
+    /// Sends everything. Not cancel-safe: a half-sent frame would break the protocol, so nothing may select over it.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.socket.write_all(&self.output).await?;
+        if self.output.capacity() > BUFFER_KEEP_BYTES {
+            self.output = BytesMut::with_capacity(8 << 10);
+        } else {
+            self.output.clear();
+        }
+        Ok(())
+    }
+
+    async fn flush_if_full(&mut self) -> Result<()> {
+        if self.output.len() < OUTPUT_FLUSH_BYTES {
+            return Ok(());
+        }
+        self.flush().await.map_err(|e| lost(&e))
+    }
+
+    /// Appends a message.
+    pub fn put(&mut self, message: &impl Encode) {
+        message.encode(&mut self.output).expect("our own messages are within the protocol's limits");
+    }
+
+    /// ErrorResponse.
+    pub fn error(&mut self, e: &Error) {
+        let message = ErrorResponse::new(fields(e));
+        self.put(&message);
+    }
+
+    /// ReadyForQuery.
+    pub fn ready(&mut self, status: u8) {
+        self.output.put_slice(&[b'Z', 0, 0, 0, 5, status]);
+    }
+
+    /// A message without a body.
+    pub fn bare(&mut self, kind: u8) {
+        self.output.put_slice(&[kind, 0, 0, 0, 4]);
+    }
+}
+
+/// The fields of ErrorResponse and NoticeResponse in PostgreSQL's order.
+fn fields(e: &Error) -> Vec<(u8, String)> {
+    let f = e.fields();
+    let severity = f.severity.as_str().to_owned();
+    let mut out = vec![
+        (b'S', severity.clone()),
+        (b'V', severity),
+        (b'C', f.code.0.to_owned()),
+        (b'M', f.message.replace('\0', "")),
+    ];
+    let mut add = |k: u8, v: &Option<String>| {
+        if let Some(v) = v {
+            out.push((k, v.replace('\0', "")));
+        }
+    };
+    add(b'D', &f.detail);
+    add(b'H', &f.hint);
+    add(b'P', &f.position.map(|p| p.to_string()));
+    add(b'W', &f.context);
+    add(b's', &f.schema);
+    add(b't', &f.table);
+    add(b'c', &f.column);
+    add(b'd', &f.datatype);
+    add(b'n', &f.constraint);
+    add(b'R', &f.routine.map(str::to_owned));
+    out
+}
+
+/// The format of result column `i`: none given = text, one = for all.
+fn format_of(formats: &[i16], i: usize) -> i16 {
+    formats.get(i).or(formats.first()).copied().unwrap_or(0)
+}
+
+/// A column as RowDescription shows it.
+fn field(column: &OutputColumn, format: i16) -> FieldDescription {
+    let (table, attnum) = column.origin.map_or((0, 0), |(t, a)| (t.0, a));
+    let info = column.ty.info();
+    // An unknown literal leaves as text, as PostgreSQL sends it.
+    let (type_oid, size) = match column.ty.oid {
+        heddle_types::oid::UNKNOWN => (heddle_types::oid::TEXT.0, -1),
+        other => (other.0, info.len),
+    };
+    FieldDescription::new(column.name.clone(), table as i32, attnum, type_oid, size, column.ty.typmod, format)
+}
+
+/// RowDescription.
+pub(crate) fn row_description(columns: &[OutputColumn], formats: &[i16]) -> RowDescription {
+    RowDescription::new(columns.iter().enumerate().map(|(i, c)| field(c, format_of(formats, i))).collect())
+}
+
+impl Client for Wire {
+    fn describe(&mut self, columns: &[OutputColumn], formats: &[i16]) {
+        let message = row_description(columns, formats);
+        self.put(&message);
+    }
+
+    async fn rows(
+        &mut self,
+        columns: &[OutputColumn],
+        formats: &[i16],
+        batch: &RecordBatch,
+        range: std::ops::Range<usize>,
+        settings: &TextSettings,
+    ) -> Result<()> {
+        let mut scratch = Vec::new();
+        for row in range {
+            let start = self.output.len();
+            self.output.put_slice(&[b'D', 0, 0, 0, 0]);
+            self.output.put_u16(columns.len() as u16);
+            for (i, column) in columns.iter().enumerate() {
+                let array = batch.column(i);
+                if array.is_null(row) {
+                    self.output.put_i32(-1);
+                    continue;
+                }
+                scratch.clear();
+                match format_of(formats, i) {
+                    0 => text::format_at(&mut scratch, array, row, column.ty, settings),
+                    _ => binary::encode_at(&mut scratch, array, row, column.ty),
+                }
+                self.output.put_i32(scratch.len() as i32);
+                self.output.put_slice(&scratch);
+            }
+            let length = (self.output.len() - start - 1) as u32;
+            self.output[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+            self.flush_if_full().await?;
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, tag: &str) {
+        self.put(&CommandComplete::new(tag.to_owned()));
+    }
+
+    fn empty(&mut self) {
+        self.put(&EmptyQueryResponse::new());
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        let message = NoticeResponse::new(fields(notice));
+        self.put(&message);
+    }
+
+    fn parameter(&mut self, name: &str, value: &str) {
+        self.put(&ParameterStatus::new(name.to_owned(), value.to_owned()));
+    }
+
+    async fn copy_in(&mut self, codes: CopyFormatCodes) -> Result<()> {
+        let format = i16::from(codes.overall);
+        let columns = codes.columns as i16;
+        self.put(&CopyInResponse::new(codes.overall as i8, columns, vec![format; codes.columns]));
+        self.flush().await.map_err(|e| lost(&e))
+    }
+
+    async fn copy_data(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match frame::take(&mut self.input)? {
+                Some(Message::CopyData(data)) => return Ok(Some(data)),
+                Some(Message::CopyDone) => return Ok(None),
+                Some(Message::CopyFail { reason }) => {
+                    return Err(Error::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}")));
+                }
+                Some(Message::Flush | Message::Sync) => {}
+                Some(_) => {
+                    let text = "unexpected message type during COPY from stdin";
+                    return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
+                }
+                None => {
+                    if !self.fill().await.map_err(|e| lost(&e))? {
+                        return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn copy_out(&mut self, codes: CopyFormatCodes) {
+        let format = i16::from(codes.overall);
+        let columns = codes.columns as i16;
+        self.put(&CopyOutResponse::new(codes.overall as i8, columns, vec![format; codes.columns]));
+    }
+
+    async fn copy_row(&mut self, row: &[u8]) -> Result<()> {
+        self.output.put_u8(b'd');
+        self.output.put_u32(row.len() as u32 + 4);
+        self.output.put_slice(row);
+        self.flush_if_full().await
+    }
+
+    fn copy_done(&mut self) {
+        self.put(&CopyDone::new());
+    }
+
+    async fn closed(&mut self) {
+        let mut byte = [0];
+        loop {
+            match self.socket.peek(&mut byte).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => tokio::time::sleep(HANGUP_POLL).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the server itself is: roles, settings, access methods, languages, tablespaces, collations.
+
+use super::{row, text};
+use crate::context::EvalContext;
+use heddle_catalog::{BOOTSTRAP_ROLE, PG_CATALOG};
+use heddle_types::{Datum, Result};
+
+const OWNER: Datum = Datum::Oid(BOOTSTRAP_ROLE.0);
+
+/// Until roles exist there is one: whoever is connected, a superuser.
+pub(super) fn pg_roles(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    Ok(vec![role("pg_roles", cx, &[("rolpassword", text("********"))])])
+}
+
+pub(super) fn pg_authid(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    Ok(vec![role("pg_authid", cx, &[])])
+}
+
+fn role(table: &str, cx: &EvalContext, more: &[(&str, Datum)]) -> Vec<Datum> {
+    let yes = Datum::Bool(true);
+    let mut values = vec![
+        ("oid", OWNER),
+        ("rolname", text(&cx.session.user)),
+        ("rolsuper", yes.clone()),
+        ("rolinherit", yes.clone()),
+        ("rolcreaterole", yes.clone()),
+        ("rolcreatedb", yes.clone()),
+        ("rolcanlogin", yes.clone()),
+        ("rolreplication", yes.clone()),
+        ("rolbypassrls", yes),
+        ("rolconnlimit", Datum::Int4(-1)),
+    ];
+    values.extend(more.iter().cloned());
+    row(table, &values)
+}
+
+pub(super) fn pg_user(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let yes = Datum::Bool(true);
+    Ok(vec![row(
+        "pg_user",
+        &[
+            ("usename", text(&cx.session.user)),
+            ("usesysid", OWNER),
+            ("usecreatedb", yes.clone()),
+            ("usesuper", yes.clone()),
+            ("userepl", yes.clone()),
+            ("usebypassrls", yes),
+            ("passwd", text("********")),
+        ],
+    )])
+}
+
+pub(super) fn pg_am(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |(oid, name, kind): (u32, &str, &str)| {
+        row("pg_am", &[("oid", Datum::Oid(oid)), ("amname", text(name)), ("amtype", text(kind))])
+    };
+    Ok([(2, "heap", "t"), (403, "btree", "i")].map(one).into())
+}
+
+pub(super) fn pg_language(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |(oid, name)| row("pg_language", &[("oid", Datum::Oid(oid)), ("lanname", text(name)), ("lanowner", OWNER)]);
+    Ok([(12, "internal")].map(one).into())
+}
+
+pub(super) fn pg_tablespace(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |(oid, name)| row("pg_tablespace", &[("oid", Datum::Oid(oid)), ("spcname", text(name)), ("spcowner", OWNER)]);
+    Ok([(1663, "pg_default"), (1664, "pg_global")].map(one).into())
+}
+
+pub(super) fn pg_collation(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |(oid, name, provider, collate): (u32, &str, &str, Datum)| {
+        row(
+            "pg_collation",
+            &[
+                ("oid", Datum::Oid(oid)),
+                ("collname", text(name)),
+                ("collnamespace", Datum::Oid(PG_CATALOG.0)),
+                ("collowner", OWNER),
+                ("collprovider", text(provider)),
+                ("collisdeterministic", Datum::Bool(true)),
+                ("collencoding", Datum::Int4(-1)),
+                ("collcollate", collate.clone()),
+                ("collctype", collate),
+            ],
+        )
+    };
+    Ok([(100, "default", "d", Datum::Null), (950, "C", "c", text("C")), (951, "POSIX", "c", text("POSIX"))].map(one).into())
+}
+
+pub(super) fn pg_settings(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |(name, value, description): (String, String, String)| {
+        row(
+            "pg_settings",
+            &[
+                ("name", text(name)),
+                ("setting", text(&value)),
+                ("category", text("HeddleDB")),
+                ("short_desc", text(description)),
+                ("context", text("user")),
+                ("vartype", text("string")),
+                ("source", text("default")),
+                ("boot_val", text(&value)),
+                ("reset_val", text(&value)),
+                ("sourceline", Datum::Null),
+            ],
+        )
+    };
+    Ok((cx.session.settings)().into_iter().map(one).collect())
+}

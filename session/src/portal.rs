@@ -1,0 +1,78 @@
+//! Portals: a statement with its parameters, and how far its rows have been fetched.
+
+use crate::prepared::Prepared;
+use arrow::record_batch::RecordBatch;
+use heddle_planner::RowStream;
+use heddle_planner::bound::OutputColumn;
+use heddle_types::Datum;
+use std::sync::Arc;
+
+/// How an Execute ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// CommandComplete with this tag.
+    Complete(String),
+    /// PortalSuspended.
+    Suspended,
+    /// EmptyQueryResponse.
+    Empty,
+}
+
+/// A portal (or SQL cursor: they share the namespace).
+pub(crate) struct Portal {
+    pub prepared: Arc<Prepared>,
+    pub params: Arc<[Datum]>,
+    pub formats: Vec<i16>,
+    pub state: State,
+}
+
+/// How far a portal has come.
+pub(crate) enum State {
+    /// Not started.
+    Ready,
+    /// Rows are flowing.
+    Rows(Rows),
+    /// Done. A query answers further Executes with no rows, anything else is `55000`.
+    Finished {
+        /// It was a query
+        query: bool,
+    },
+}
+
+/// Rows on their way.
+pub(crate) struct Rows {
+    pub columns: Arc<[OutputColumn]>,
+    pub stream: RowStream,
+    /// The batch in hand and the next row in it.
+    pub current: Option<(RecordBatch, usize)>,
+    pub tag: Tag,
+}
+
+/// A command tag in the making.
+#[derive(Clone, Debug)]
+pub(crate) enum Tag {
+    /// As it is.
+    Fixed(String),
+    /// Followed by the rows of this Execute: SELECT, FETCH.
+    Counted(&'static str),
+}
+
+impl Tag {
+    pub fn finish(&self, rows: u64) -> String {
+        match self {
+            Self::Fixed(tag) => tag.clone(),
+            Self::Counted(word) => format!("{word} {rows}"),
+        }
+    }
+}
+
+impl Portal {
+    pub fn new(prepared: Arc<Prepared>, params: Arc<[Datum]>, formats: Vec<i16>) -> Self {
+        Self { prepared, params, formats, state: State::Ready }
+    }
+
+    /// What its rows look like.
+    pub fn columns(&self) -> Option<Arc<[OutputColumn]>> {
+        self.prepared.columns.clone()
+    }
+}

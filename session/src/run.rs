@@ -1,0 +1,305 @@
+//! Running portals: plans under locks and a fresh snapshot, rows to the client, interrupts honoured everywhere.
+
+use crate::client::Client;
+use crate::portal::{Completion, Portal, Rows, State, Tag};
+use crate::prepared::{Planned, Prepared};
+use crate::server::Canceller;
+use crate::session::Session;
+use arrow::array::{ArrayRef, StringArray};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use futures::{StreamExt, stream};
+use heddle_planner::bound::{ColId, Ddl, OutputColumn, Statement};
+use heddle_planner::parse::Kind;
+use heddle_planner::{EvalContext, Outcome, RowStream};
+use heddle_txn::Wait;
+use heddle_types::{Datum, Error, PgType, Result, SqlState, oid};
+use std::future::Future;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// How often a statement may be bound again because DDL overtook it before it gives up.
+const REBIND_MAX: usize = 16;
+
+/// What may stop a statement from outside.
+#[derive(Clone)]
+pub(crate) struct Interrupt {
+    canceller: Arc<Canceller>,
+    deadline: Option<Instant>,
+}
+
+impl Interrupt {
+    /// Runs `work` unless somebody cancels, time runs out or the client goes away first. Dropping `work` is the cancel.
+    pub async fn guard<T, C: Client>(&self, client: &mut C, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            r = work => r,
+            e = self.canceller.interrupted() => Err(e),
+            () = until(self.deadline) =>
+                Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")),
+            () = client.closed() => Err(Error::new(SqlState("08006"), "connection to client lost").fatal()),
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(d) => tokio::time::sleep_until(d).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Session {
+    pub(crate) fn interrupt(&self) -> Interrupt {
+        Interrupt { canceller: Arc::clone(&self.canceller), deadline: self.deadline }
+    }
+
+    /// Starts or continues a portal and sends at most `max` rows.
+    pub(crate) async fn run_portal<C: Client>(
+        &mut self,
+        name: &str,
+        portal: &mut Portal,
+        max: u64,
+        client: &mut C,
+    ) -> Result<Completion> {
+        match &portal.state {
+            State::Ready => {
+                if let Some(done) = self.start(portal, client).await? {
+                    portal.state = State::Finished { query: false };
+                    return Ok(done);
+                }
+            }
+            State::Rows(_) => {}
+            State::Finished { query: true } => return Ok(Completion::Complete("SELECT 0".to_owned())),
+            State::Finished { query: false } => {
+                let text = format!("portal \"{name}\" cannot be run");
+                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
+            }
+        }
+        self.send_rows(portal, max, client).await
+    }
+
+    /// Begins execution. Answers the completion of statements without rows; otherwise the portal has rows now.
+    async fn start<C: Client>(&mut self, portal: &mut Portal, client: &mut C) -> Result<Option<Completion>> {
+        let prepared = Arc::clone(&portal.prepared);
+        let Some(parsed) = &prepared.parsed else { return Ok(Some(Completion::Empty)) };
+        match &parsed.kind {
+            Kind::Plan(_) => self.start_plan(portal, prepared, client).await,
+            Kind::Execute { name, args } => {
+                let target = self.prepared_named(name)?;
+                let params = self.execute_arguments(&target, name, args).map_err(|e| e.shifted(parsed.offset))?;
+                if target.parsed.as_ref().is_some_and(|p| matches!(p.kind, Kind::Plan(_))) {
+                    portal.params = params;
+                    return self.start_plan(portal, target, client).await;
+                }
+                Err(Error::unsupported("EXECUTE of a utility statement"))
+            }
+            Kind::Show { name } => {
+                portal.state = State::Rows(self.show(name.as_deref())?);
+                Ok(None)
+            }
+            Kind::Fetch { name, direction, is_move } => {
+                let (rows, tag) = self.fetch(name, *direction, *is_move, client).await?;
+                match rows {
+                    Some(rows) => portal.state = State::Rows(rows),
+                    None => return Ok(Some(Completion::Complete(tag))),
+                }
+                Ok(None)
+            }
+            Kind::Copy(copy) => {
+                let tag = self.copy(copy, client).await.map_err(|e| e.shifted(parsed.offset))?;
+                Ok(Some(Completion::Complete(tag)))
+            }
+            _ => Ok(Some(Completion::Complete(self.utility(parsed, client).await?))),
+        }
+    }
+
+    async fn start_plan<C: Client>(
+        &mut self,
+        portal: &mut Portal,
+        prepared: Arc<Prepared>,
+        client: &mut C,
+    ) -> Result<Option<Completion>> {
+        let (outcome, planned) = self.execute_plan(&prepared, Arc::clone(&portal.params), client).await?;
+        let statement = &planned.bound().statement;
+        let tag = match outcome {
+            Outcome::Rows(stream) => {
+                let explain = matches!(statement, Statement::Explain { .. });
+                let tag = if explain { Tag::Fixed("EXPLAIN".to_owned()) } else { Tag::Counted("SELECT") };
+                portal.state = State::Rows(rows(&planned, stream, tag)?);
+                return Ok(None);
+            }
+            Outcome::Changed { rows: count, returning } => {
+                let tag = format!("{} {count}", dml_word(statement));
+                if let Some(batches) = returning {
+                    let stream = stream::iter(batches.into_iter().map(Ok)).boxed();
+                    portal.state = State::Rows(rows(&planned, stream, Tag::Fixed(tag))?);
+                    return Ok(None);
+                }
+                tag
+            }
+            Outcome::Done { rows: Some(n) } => format!("SELECT {n}"),
+            Outcome::Done { rows: None } => ddl_tag(statement).to_owned(),
+        };
+        Ok(Some(Completion::Complete(tag)))
+    }
+
+    /// Locks, snapshot, and off it goes. When DDL changed a table between binding and its lock, binds again.
+    pub(crate) async fn execute_plan<C: Client>(
+        &mut self,
+        prepared: &Prepared,
+        params: Arc<[Datum]>,
+        client: &mut C,
+    ) -> Result<(Outcome, Arc<Planned>)> {
+        let interrupt = self.interrupt();
+        let txn = self.transaction()?;
+        for _ in 0..REBIND_MAX {
+            let ctx = self.context(Arc::clone(&params))?;
+            let planned = prepared.plan(self, &ctx)?;
+            self.check_database_ddl(&planned.bound().statement)?;
+            for (oid, mode) in &planned.bound().locks {
+                interrupt.guard(client, txn.lock_relation(*oid, *mode, Wait::Block)).await?;
+            }
+            let view = txn.statement();
+            let current = |t: &Arc<heddle_catalog::TableDef>| {
+                view.catalog().table(t.oid).is_some_and(|now| Arc::ptr_eq(&now, t) || *now == **t)
+            };
+            if planned.bound().tables.iter().all(current) {
+                let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), ..ctx });
+                let outcome = interrupt.guard(client, self.server.executor.run(&planned.plan, ctx, view)).await?;
+                return Ok((outcome, planned));
+            }
+        }
+        Err(Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent DDL"))
+    }
+
+    fn check_database_ddl(&self, statement: &Statement) -> Result<()> {
+        match statement {
+            Statement::Ddl(Ddl::CreateDatabase { .. }) => self.refuse_in_block("CREATE DATABASE"),
+            Statement::Ddl(Ddl::DropDatabase { name, .. }) => {
+                self.refuse_in_block("DROP DATABASE")?;
+                let in_use = |text: String| Err(Error::new(SqlState::OBJECT_IN_USE, text));
+                if *name == self.database.name {
+                    return in_use("cannot drop the currently open database".to_owned());
+                }
+                match self.server.txns.catalog().database(name) {
+                    Some(db) if self.server.database_in_use(db.oid, self.pid) => {
+                        in_use(format!("database \"{name}\" is being accessed by other users"))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn send_rows<C: Client>(&mut self, portal: &mut Portal, max: u64, client: &mut C) -> Result<Completion> {
+        let text = self.text();
+        let interrupt = self.interrupt();
+        let State::Rows(rows) = &mut portal.state else { return Err(Error::internal("portal has no rows")) };
+        let mut sent = 0;
+        while sent < max {
+            let Some((batch, at)) = next_batch(rows, &interrupt, client).await? else {
+                let tag = rows.tag.finish(sent);
+                portal.state = State::Finished { query: true };
+                return Ok(Completion::Complete(tag));
+            };
+            let n = (max - sent).min((batch.num_rows() - at) as u64) as usize;
+            let send = at..at + n;
+            // The send itself is interrupted by its own socket, not by cancel: a half-sent row would break the protocol.
+            client.rows(&rows.columns, &portal.formats, &batch, send, &text).await?;
+            sent += n as u64;
+            if at + n < batch.num_rows() {
+                rows.current = Some((batch, at + n));
+            }
+        }
+        Ok(Completion::Suspended)
+    }
+
+    /// Takes up to `max` rows out of a running portal without sending them (FETCH, MOVE).
+    pub(crate) async fn take_rows<C: Client>(
+        &self,
+        rows: &mut Rows,
+        max: u64,
+        client: &mut C,
+    ) -> Result<Vec<RecordBatch>> {
+        let interrupt = self.interrupt();
+        let mut taken = vec![];
+        let mut left = max;
+        while left > 0 {
+            let Some((batch, at)) = next_batch(rows, &interrupt, client).await? else { break };
+            let n = left.min((batch.num_rows() - at) as u64) as usize;
+            taken.push(batch.slice(at, n));
+            left -= n as u64;
+            if at + n < batch.num_rows() {
+                rows.current = Some((batch, at + n));
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// The batch in hand, or the next one that is not empty.
+async fn next_batch<C: Client>(
+    rows: &mut Rows,
+    interrupt: &Interrupt,
+    client: &mut C,
+) -> Result<Option<(RecordBatch, usize)>> {
+    if let Some(current) = rows.current.take() {
+        return Ok(Some(current));
+    }
+    loop {
+        let next = async { rows.stream.next().await.transpose() };
+        match interrupt.guard(client, next).await? {
+            None => return Ok(None),
+            Some(batch) if batch.num_rows() == 0 => {}
+            Some(batch) => return Ok(Some((batch, 0))),
+        }
+    }
+}
+
+fn rows(planned: &Planned, stream: RowStream, tag: Tag) -> Result<Rows> {
+    let columns = planned.bound().columns.clone().ok_or_else(|| Error::internal("rows from a statement without columns"))?;
+    Ok(Rows { columns: columns.into(), stream, current: None, tag })
+}
+
+/// A text column of a utility's answer.
+pub(crate) fn text_column(name: &str) -> OutputColumn {
+    OutputColumn { id: ColId(0), name: name.to_owned(), ty: PgType::new(oid::TEXT), origin: None }
+}
+
+/// Rows of text, for utilities.
+pub(crate) fn text_rows(columns: Arc<[OutputColumn]>, data: Vec<Vec<String>>, tag: &str) -> Result<Rows> {
+    use arrow::datatypes::{DataType, Field, Schema};
+    let fields: Vec<Field> = (0..columns.len()).map(|i| Field::new(format!("c{i}"), DataType::Utf8, true)).collect();
+    let arrays: Vec<ArrayRef> = (0..columns.len())
+        .map(|c| Arc::new(StringArray::from_iter_values(data.iter().map(|row| row[c].as_str()))) as ArrayRef)
+        .collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(data.len()));
+    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+        .map_err(|e| Error::internal(e.to_string()))?;
+    let stream = stream::iter([Ok(batch)]).boxed();
+    Ok(Rows { columns, stream, current: None, tag: Tag::Fixed(tag.to_owned()) })
+}
+
+fn dml_word(statement: &Statement) -> &'static str {
+    match statement {
+        Statement::Insert(_) => "INSERT 0",
+        Statement::Update(_) => "UPDATE",
+        Statement::Delete(_) => "DELETE",
+        _ => "SELECT",
+    }
+}
+
+fn ddl_tag(statement: &Statement) -> &'static str {
+    match statement {
+        Statement::Ddl(Ddl::CreateTable(c)) if c.query.is_some() => "CREATE TABLE AS",
+        Statement::Ddl(Ddl::CreateTable(_)) => "CREATE TABLE",
+        Statement::Ddl(Ddl::DropTable { .. }) => "DROP TABLE",
+        Statement::Ddl(Ddl::Truncate { .. }) => "TRUNCATE TABLE",
+        Statement::Ddl(Ddl::CreateSchema { .. }) => "CREATE SCHEMA",
+        Statement::Ddl(Ddl::DropSchema { .. }) => "DROP SCHEMA",
+        Statement::Ddl(Ddl::CreateDatabase { .. }) => "CREATE DATABASE",
+        Statement::Ddl(Ddl::DropDatabase { .. }) => "DROP DATABASE",
+        _ => "SELECT 0",
+    }
+}

@@ -1,0 +1,173 @@
+//! What all sessions share: the database, the executor, the list of who is connected.
+
+use crate::settings::ServerSetting;
+use heddle_env::Env;
+use heddle_planner::Executor;
+use heddle_txn::TxnManager;
+use heddle_types::{Error, Oid, Result, SqlState};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use tokio::sync::Notify;
+
+/// Bounds and settings of the server.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Most sessions at once (`53300`).
+    pub max_connections: usize,
+    /// What the server was started with, for SHOW.
+    pub settings: Arc<[ServerSetting]>,
+}
+
+/// One per data folder.
+pub struct Server {
+    /// Transactions
+    pub txns: Arc<TxnManager>,
+    /// Query execution
+    pub executor: Arc<Executor>,
+    /// Clock, randomness, disk
+    pub env: Env,
+    /// Options
+    pub options: ServerOptions,
+    sessions: Mutex<BTreeMap<i32, Registered>>,
+    next_pid: AtomicI32,
+    closing: AtomicBool,
+}
+
+struct Registered {
+    secret: u32,
+    database: Oid,
+    canceller: Arc<Canceller>,
+}
+
+/// Interrupts one session from outside.
+#[derive(Default)]
+pub struct Canceller {
+    cancel: AtomicBool,
+    terminate: AtomicBool,
+    wake: Notify,
+}
+
+impl Canceller {
+    /// CancelRequest or pg_cancel_backend(): the running statement ends with 57014.
+    pub fn cancel(&self) {
+        self.cancel.store(true, Ordering::Release);
+        self.wake.notify_waiters();
+    }
+
+    /// Shutdown or pg_terminate_backend(): the session ends with 57P01.
+    pub fn terminate(&self) {
+        self.terminate.store(true, Ordering::Release);
+        self.wake.notify_waiters();
+    }
+
+    /// A new statement begins: a cancel that came while the session was idle is forgotten.
+    pub(crate) fn arm(&self) {
+        self.cancel.store(false, Ordering::Release);
+    }
+
+    fn pending(&self) -> Option<Error> {
+        if self.terminate.load(Ordering::Acquire) {
+            let text = "terminating connection due to administrator command";
+            return Some(Error::new(SqlState::ADMIN_SHUTDOWN, text).fatal());
+        }
+        let canceled = || Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request");
+        self.cancel.load(Ordering::Acquire).then(canceled)
+    }
+
+    /// Resolves with the error to raise once somebody interrupts.
+    pub async fn interrupted(&self) -> Error {
+        loop {
+            let wake = self.wake.notified();
+            tokio::pin!(wake);
+            wake.as_mut().enable();
+            if let Some(e) = self.pending() {
+                return e;
+            }
+            wake.await;
+        }
+    }
+
+    /// Resolves when the session must end; cancels are ignored (for idle sessions).
+    pub async fn terminated(&self) -> Error {
+        loop {
+            let wake = self.wake.notified();
+            tokio::pin!(wake);
+            wake.as_mut().enable();
+            if self.terminate.load(Ordering::Acquire) {
+                return self.pending().expect("terminate is pending");
+            }
+            wake.await;
+        }
+    }
+}
+
+impl Server {
+    /// A server over an open database.
+    pub fn new(txns: Arc<TxnManager>, executor: Arc<Executor>, env: Env, options: ServerOptions) -> Arc<Self> {
+        Arc::new(Self {
+            txns,
+            executor,
+            env,
+            options,
+            sessions: Mutex::default(),
+            next_pid: AtomicI32::new(1),
+            closing: AtomicBool::new(false),
+        })
+    }
+
+    /// Registers a session: (pid, secret, canceller). `53300`, `57P03`.
+    pub(crate) fn register(&self, database: Oid) -> Result<(i32, u32, Arc<Canceller>)> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::new(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down").fatal());
+        }
+        let mut sessions = self.sessions.lock();
+        if sessions.len() >= self.options.max_connections {
+            return Err(Error::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already").fatal());
+        }
+        let pid = self.free_pid(&sessions);
+        let secret = self.env.random.u64() as u32;
+        let canceller = Arc::new(Canceller::default());
+        sessions.insert(pid, Registered { secret, database, canceller: Arc::clone(&canceller) });
+        Ok((pid, secret, canceller))
+    }
+
+    fn free_pid(&self, sessions: &BTreeMap<i32, Registered>) -> i32 {
+        loop {
+            let pid = self.next_pid.fetch_add(1, Ordering::Relaxed) & i32::MAX;
+            if pid != 0 && !sessions.contains_key(&pid) {
+                return pid;
+            }
+        }
+    }
+
+    pub(crate) fn unregister(&self, pid: i32) {
+        self.sessions.lock().remove(&pid);
+    }
+
+    /// CancelRequest; a wrong key is ignored.
+    pub fn cancel(&self, pid: i32, secret: u32) {
+        if let Some(s) = self.sessions.lock().get(&pid).filter(|s| s.secret == secret) {
+            s.canceller.cancel();
+        }
+    }
+
+    /// How many sessions are connected.
+    pub fn session_count(&self) -> usize {
+        self.sessions.lock().len()
+    }
+
+    /// Is a database used by another session than `pid`?
+    pub(crate) fn database_in_use(&self, database: Oid, pid: i32) -> bool {
+        self.sessions.lock().iter().any(|(p, s)| *p != pid && s.database == database)
+    }
+
+    /// Refuses new sessions and ends the present ones (57P01).
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        for s in self.sessions.lock().values() {
+            s.canceller.terminate();
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! One session: who is connected, to what, and the protocol's verbs.
+
+use crate::client::Client;
+use crate::portal::{Completion, Portal};
+use crate::prepared::Prepared;
+use crate::server::{Canceller, Server};
+use crate::settings::Settings;
+use crate::transaction::NamedSavepoint;
+use bytes::Bytes;
+use heddle_catalog::DatabaseDef;
+use heddle_planner::bound::OutputColumn;
+use heddle_planner::parse::{self, Kind, Parsed};
+use heddle_planner::{EvalContext, SessionInfo};
+use heddle_txn::Transaction;
+use heddle_types::text::TextSettings;
+use heddle_types::{Datum, Error, Notice, PgType, Result, Severity, SqlState, binary, oid, text};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What a client says when it connects.
+#[derive(Clone, Debug, Default)]
+pub struct Startup {
+    /// user
+    pub user: String,
+    /// database; the user's name when absent
+    pub database: Option<String>,
+    /// Everything else, `options` already taken apart
+    pub parameters: Vec<(String, String)>,
+}
+
+/// ReadyForQuery's byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// `I`
+    Idle,
+    /// `T`
+    InBlock,
+    /// `E`
+    Failed,
+}
+
+/// Where the session stands between statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Block {
+    /// No transaction.
+    None,
+    /// One that ends with the query string or at Sync.
+    Implicit,
+    /// BEGIN was said.
+    Explicit,
+    /// BEGIN was said and something failed since.
+    Failed,
+}
+
+/// What Describe answers.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Parameter types (statements only)
+    pub params: Vec<PgType>,
+    /// Result columns; None = NoData
+    pub columns: Option<Arc<[OutputColumn]>>,
+    /// Result formats (portals; all text for statements)
+    pub formats: Vec<i16>,
+}
+
+/// One connection's session.
+pub struct Session {
+    pub(crate) server: Arc<Server>,
+    pub(crate) settings: Arc<Mutex<Settings>>,
+    pub(crate) notices: Arc<Mutex<Vec<Notice>>>,
+    pub(crate) database: Arc<DatabaseDef>,
+    pub(crate) user: String,
+    pub(crate) pid: i32,
+    secret: u32,
+    pub(crate) canceller: Arc<Canceller>,
+    pub(crate) block: Block,
+    pub(crate) txn: Option<Arc<Transaction>>,
+    pub(crate) txn_start_us: i64,
+    pub(crate) statement_us: i64,
+    pub(crate) savepoints: Vec<NamedSavepoint>,
+    pub(crate) prepared: HashMap<String, Arc<Prepared>>,
+    pub(crate) portals: HashMap<String, Portal>,
+    /// More than one statement in the query string, or in the pipeline since the last Sync.
+    pub(crate) multi_statement: bool,
+    pub(crate) deadline: Option<tokio::time::Instant>,
+    cached: Option<Cached>,
+    reported: BTreeMap<&'static str, String>,
+    reported_generation: u64,
+}
+
+/// What is derived from the settings, until they change.
+struct Cached {
+    generation: u64,
+    info: Arc<SessionInfo>,
+    text: TextSettings,
+    min_severity: u8,
+}
+
+fn severity_rank(s: Severity) -> u8 {
+    match s {
+        Severity::Debug => 0,
+        Severity::Notice => 2,
+        Severity::Warning => 3,
+        Severity::Error | Severity::Fatal => 4,
+    }
+}
+
+fn min_severity(setting: &str) -> u8 {
+    match setting {
+        "log" => 1,
+        "notice" => 2,
+        "warning" => 3,
+        "error" => 4,
+        _ => 0,
+    }
+}
+
+impl Session {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// FATAL `28000` without a user, `3D000` for an unknown database, `42704`/`22023` for bad parameters, `53300`, `57P03`.
+    pub fn connect(server: &Arc<Server>, startup: Startup) -> Result<Self> {
+        if startup.user.is_empty() {
+            let text = "no PostgreSQL user name specified in startup packet";
+            return Err(Error::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, text).fatal());
+        }
+        let name = startup.database.filter(|d| !d.is_empty()).unwrap_or_else(|| startup.user.clone());
+        let database = server.txns.catalog().database(&name).ok_or_else(|| {
+            Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist")).fatal()
+        })?;
+        let mut settings = Settings::new(Arc::clone(&server.options.settings), &startup.user);
+        for (name, value) in &startup.parameters {
+            settings.startup(name, value).map_err(Error::fatal)?;
+        }
+        let (pid, secret, canceller) = server.register(database.oid)?;
+        Ok(Self {
+            server: Arc::clone(server),
+            settings: Arc::new(Mutex::new(settings)),
+            notices: Arc::default(),
+            database,
+            user: startup.user,
+            pid,
+            secret,
+            canceller,
+            block: Block::None,
+            txn: None,
+            txn_start_us: 0,
+            statement_us: 0,
+            savepoints: vec![],
+            prepared: HashMap::new(),
+            portals: HashMap::new(),
+            multi_statement: false,
+            deadline: None,
+            cached: None,
+            reported: BTreeMap::new(),
+            reported_generation: 0,
+        })
+    }
+
+    /// (pid, secret) for BackendKeyData.
+    pub fn key(&self) -> (i32, u32) {
+        (self.pid, self.secret)
+    }
+
+    /// For ending the session from outside.
+    pub fn canceller(&self) -> Arc<Canceller> {
+        Arc::clone(&self.canceller)
+    }
+
+    /// How long this session may idle now, and the error that ends it then.
+    pub fn idle_limit(&self) -> Option<(std::time::Duration, Error)> {
+        let settings = self.settings.lock();
+        let (name, code, text) = match self.status() {
+            Status::Idle => (
+                "idle_session_timeout",
+                SqlState::IDLE_SESSION_TIMEOUT,
+                "terminating connection due to idle-session timeout",
+            ),
+            _ => (
+                "idle_in_transaction_session_timeout",
+                SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+        };
+        let ms = settings.int(name).unsigned_abs();
+        (ms > 0).then(|| (std::time::Duration::from_millis(ms), Error::new(code, text).fatal()))
+    }
+
+    /// Sends settings that changed and notices that gathered. Call before CommandComplete, ReadyForQuery and ErrorResponse.
+    pub fn flush_side<C: Client>(&mut self, client: &mut C) {
+        let notices = std::mem::take(&mut *self.notices.lock());
+        if !notices.is_empty() {
+            let min = self.cached().min_severity;
+            for n in notices.iter().filter(|n| severity_rank(n.fields().severity) >= min) {
+                client.notice(n);
+            }
+        }
+        let settings = self.settings.lock();
+        if settings.generation() == self.reported_generation {
+            return;
+        }
+        self.reported_generation = settings.generation();
+        for (name, value) in settings.reported() {
+            if self.reported.get(name) != Some(&value) {
+                client.parameter(name, &value);
+                self.reported.insert(name, value);
+            }
+        }
+    }
+
+    pub(crate) fn push_notice(&self, notice: Notice) {
+        self.notices.lock().push(notice);
+    }
+
+    fn cached(&mut self) -> &Cached {
+        let generation = self.settings.lock().generation();
+        if self.cached.as_ref().is_none_or(|c| c.generation != generation) {
+            self.cached = Some(self.derive(generation));
+        }
+        self.cached.as_ref().expect("just derived")
+    }
+
+    fn derive(&self, generation: u64) -> Cached {
+        let settings = self.settings.lock();
+        let (for_get, for_set, for_all) =
+            (Arc::clone(&self.settings), Arc::clone(&self.settings), Arc::clone(&self.settings));
+        let notices = Arc::clone(&self.notices);
+        let info = SessionInfo {
+            database: self.database.name.clone(),
+            database_oid: self.database.oid,
+            user: self.user.clone(),
+            session_user: self.user.clone(),
+            pid: self.pid,
+            search_path: settings.search_path(),
+            setting: Box::new(move |name| for_get.lock().show(name).ok().map(|(_, v)| v)),
+            set_setting: Box::new(move |name, value, local| {
+                let mut s = for_set.lock();
+                s.set(name, value, local)?;
+                s.show(name).map(|(_, v)| v)
+            }),
+            settings: Box::new(move || for_all.lock().all()),
+            notice: Box::new(move |n| notices.lock().push(n)),
+        };
+        let min = settings.get("client_min_messages").unwrap_or_default();
+        Cached { generation, info: Arc::new(info), text: settings.text(0), min_severity: min_severity(&min) }
+    }
+
+    /// Text forms as of now.
+    pub(crate) fn text(&mut self) -> TextSettings {
+        let now = if self.txn.is_some() { self.txn_start_us } else { self.statement_us };
+        let mut text = self.cached().text.clone();
+        text.datetime.now = now;
+        text
+    }
+
+    /// What evaluation may look at, as of now.
+    pub(crate) fn context(&mut self, params: Arc<[Datum]>) -> Result<EvalContext> {
+        let text = self.text();
+        let catalog = match &self.txn {
+            Some(txn) => txn.catalog(),
+            None => self.server.txns.catalog(),
+        };
+        Ok(EvalContext {
+            text,
+            statement_us: self.statement_us,
+            params,
+            session: Arc::clone(&self.cached().info),
+            env: self.server.env.clone(),
+            txn: self.txn.clone(),
+            catalog,
+        })
+    }
+
+    /// A command from the client begins: time is taken, old cancels are forgotten, statement_timeout starts.
+    pub(crate) fn start_command(&mut self) {
+        self.canceller.arm();
+        self.statement_us = self.server.env.clock.now_us();
+        let ms = self.settings.lock().int("statement_timeout").unsigned_abs();
+        self.deadline = (ms > 0).then(|| tokio::time::Instant::now() + std::time::Duration::from_millis(ms));
+    }
+
+    /// Runs a query string of the simple protocol and sends everything but the error and ReadyForQuery.
+    ///
+    /// # Errors
+    /// The statement's error; the transaction is already failed or rolled back then.
+    pub async fn simple_query<C: Client>(&mut self, sql: &str, client: &mut C) -> Result<()> {
+        self.prepared.remove("");
+        self.portals.remove("");
+        self.start_command();
+        let result = self.query_string(sql, client).await;
+        self.multi_statement = false;
+        match result {
+            Ok(()) => self.end_implicit().await,
+            Err(e) => {
+                self.fail();
+                Err(e)
+            }
+        }
+    }
+
+    async fn query_string<C: Client>(&mut self, sql: &str, client: &mut C) -> Result<()> {
+        let statements = parse::parse(sql)?;
+        if statements.is_empty() {
+            client.empty();
+            return Ok(());
+        }
+        self.multi_statement = statements.len() > 1;
+        let count = statements.len();
+        for (i, parsed) in statements.into_iter().enumerate() {
+            self.simple_statement(parsed, i + 1 == count, client).await?;
+        }
+        Ok(())
+    }
+
+    async fn simple_statement<C: Client>(&mut self, parsed: Parsed, last: bool, client: &mut C) -> Result<()> {
+        self.check_allowed(&parsed.kind)?;
+        let prepared = self.prepare(Some(parsed), vec![])?;
+        let mut portal = Portal::new(prepared, Arc::from([]), vec![]);
+        if let Some(columns) = portal.columns() {
+            client.describe(&columns, &portal.formats);
+        }
+        let completion = self.run_portal("", &mut portal, u64::MAX, client).await?;
+        drop(portal);
+        if last && self.block == Block::Implicit {
+            self.commit_now().await?;
+        }
+        self.flush_side(client);
+        if let Completion::Complete(tag) = completion {
+            client.complete(&tag);
+        }
+        Ok(())
+    }
+
+    /// Commits an implicit transaction that is still open.
+    async fn end_implicit(&mut self) -> Result<()> {
+        if self.block == Block::Implicit || (self.block == Block::None && self.txn.is_some()) {
+            return self.commit_now().await;
+        }
+        Ok(())
+    }
+
+    fn check_allowed(&self, kind: &Kind) -> Result<()> {
+        match kind {
+            Kind::Commit { .. } | Kind::Rollback { .. } | Kind::RollbackTo(_) => Ok(()),
+            _ => self.refuse_if_failed(),
+        }
+    }
+
+    /// Parse. Types with OID 0 are inferred.
+    ///
+    /// # Errors
+    /// `42601` for more than one statement, `42P05`, `25P02`, whatever binding raises.
+    pub fn parse(&mut self, name: &str, sql: &str, declared: Vec<PgType>) -> Result<()> {
+        self.start_command();
+        let mut statements = parse::parse(sql)?;
+        if statements.len() > 1 {
+            let text = "cannot insert multiple commands into a prepared statement";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, text));
+        }
+        let parsed = statements.pop();
+        if let Some(p) = &parsed {
+            self.check_allowed(&p.kind)?;
+        }
+        let prepared = self.prepare(parsed, declared)?;
+        self.store_prepared(name, prepared)
+    }
+
+    /// Bind.
+    ///
+    /// # Errors
+    /// `26000`, `42P03`, `08P01` for wrong counts, `22P02`/`22P03` for bad values, `25P02`.
+    pub fn bind(
+        &mut self,
+        portal: &str,
+        statement: &str,
+        formats: &[i16],
+        values: &[Option<Bytes>],
+        results: Vec<i16>,
+    ) -> Result<()> {
+        self.start_command();
+        let prepared = self.prepared_named(statement)?;
+        if let Some(p) = &prepared.parsed {
+            self.check_allowed(&p.kind)?;
+        }
+        if !portal.is_empty() && self.portals.contains_key(portal) {
+            return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")));
+        }
+        let expected = prepared.params.len();
+        if values.len() != expected {
+            let text = format!(
+                "bind message supplies {} parameters, but prepared statement \"{statement}\" requires {expected}",
+                values.len()
+            );
+            return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
+        }
+        if formats.len() > 1 && formats.len() != values.len() {
+            let text =
+                format!("bind message has {} parameter formats but {} parameters", formats.len(), values.len());
+            return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
+        }
+        let columns = prepared.columns.as_ref().map_or(0, |c| c.len());
+        if results.len() > 1 && results.len() != columns {
+            let text = format!("bind message has {} result formats but query has {columns} columns", results.len());
+            return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
+        }
+        let text = self.text();
+        let mut params = Vec::with_capacity(values.len());
+        for (i, (value, ty)) in values.iter().zip(&prepared.params).enumerate() {
+            let format = *formats.get(i).or(formats.first()).unwrap_or(&0);
+            params.push(parameter(value.as_deref(), *ty, format, &text).map_err(|e| {
+                let place = if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
+                e.context(format!("{place} parameter ${}", i + 1))
+            })?);
+        }
+        self.portals.insert(portal.to_owned(), Portal::new(prepared, params.into(), results));
+        Ok(())
+    }
+
+    /// Describe a statement. `26000`.
+    pub fn describe_statement(&self, name: &str) -> Result<Description> {
+        let p = self.prepared_named(name)?;
+        if p.columns.is_some() {
+            self.refuse_if_failed()?;
+        }
+        Ok(Description { params: p.params.clone(), columns: p.columns.clone(), formats: vec![] })
+    }
+
+    /// Describe a portal. `34000`.
+    pub fn describe_portal(&self, name: &str) -> Result<Description> {
+        let p = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+        Ok(Description { params: vec![], columns: p.columns(), formats: p.formats.clone() })
+    }
+
+    /// Execute: sends at most `max_rows` rows (0 = all); the caller sends the completion.
+    ///
+    /// # Errors
+    /// `34000`, `55000`, `25P02`, whatever execution raises.
+    pub async fn execute<C: Client>(&mut self, name: &str, max_rows: u32, client: &mut C) -> Result<Completion> {
+        self.start_command();
+        let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
+        if let Some(p) = &portal.prepared.parsed {
+            self.check_allowed(&p.kind)?;
+        }
+        let max = if max_rows == 0 { u64::MAX } else { max_rows.into() };
+        let completion = self.run_portal(name, &mut portal, max, client).await?;
+        if self.txn.is_some() {
+            self.portals.insert(name.to_owned(), portal);
+        }
+        self.multi_statement = true;
+        Ok(completion)
+    }
+
+    /// Close a statement. Closing what is not there is no error.
+    pub fn close_statement(&mut self, name: &str) {
+        self.prepared.remove(name);
+    }
+
+    /// Close a portal.
+    pub fn close_portal(&mut self, name: &str) {
+        self.portals.remove(name);
+    }
+
+    /// Sync: ends the implicit transaction (commit), with it every portal.
+    pub async fn sync(&mut self) -> Result<()> {
+        self.multi_statement = false;
+        if self.block == Block::None || self.block == Block::Implicit {
+            self.portals.clear();
+        }
+        let result = self.end_implicit().await;
+        if result.is_err() {
+            self.fail();
+        }
+        result
+    }
+
+    /// An error outside of execute (parse, bind, describe, protocol) fails the transaction too.
+    pub fn fail_transaction(&mut self) {
+        self.fail();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.portals.clear();
+        if let Some(txn) = self.txn.take() {
+            txn.rollback();
+        }
+        self.server.unregister(self.pid);
+    }
+}
+
+pub(crate) fn no_portal(name: &str) -> Error {
+    Error::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+}
+
+/// One Bind value.
+fn parameter(value: Option<&[u8]>, ty: PgType, format: i16, settings: &TextSettings) -> Result<Datum> {
+    let Some(bytes) = value else { return Ok(Datum::Null) };
+    match format {
+        0 => {
+            let s = std::str::from_utf8(bytes).map_err(|_| invalid_utf8(bytes))?;
+            let ty = if ty.oid == oid::UNKNOWN { PgType::new(oid::TEXT) } else { ty };
+            text::parse(s, ty, settings)
+        }
+        1 => binary::decode(bytes, ty),
+        other => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}"))),
+    }
+}
+
+/// `22021` for bytes that are no UTF-8.
+pub(crate) fn invalid_utf8(bytes: &[u8]) -> Error {
+    let at = std::str::from_utf8(bytes).err().map_or(0, |e| e.valid_up_to());
+    let shown: Vec<String> = bytes[at..].iter().take(2).map(|b| format!("0x{b:02x}")).collect();
+    let text = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
+    Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
+}

@@ -1,0 +1,170 @@
+//! What one statement sees: a snapshot of the engines with the transaction's own writes on top.
+//!
+//! A view of command c sees the writes of commands below c, never those of its own: that is why
+//! `INSERT INTO t SELECT … FROM t` ends. Cursors merge the engine's rows with the write set's, both refilled in batches;
+//! the write set's lock is held for one refill only.
+
+use crate::snapshot::Snapshot;
+use crate::write_set::{EVERY_COMMAND, WriteSet};
+use bytes::Bytes;
+use heddle_catalog::CatalogSnapshot;
+use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
+use heddle_types::{LogIndex, Result, StorageId};
+use parking_lot::RwLock;
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// Rows fetched at once from the engine, and keys visited at once in the write set.
+const REFILL_ROWS: usize = 256;
+
+/// What one statement sees.
+pub struct ReadView {
+    sight: Arc<Sight>,
+    catalog: Arc<CatalogSnapshot>,
+}
+
+/// The part of a view that its cursors share: as long as one lives, the write set keeps the versions it sees.
+struct Sight {
+    snapshot: Snapshot,
+    writes: Arc<RwLock<WriteSet>>,
+    command: u32,
+}
+
+impl Drop for Sight {
+    fn drop(&mut self) {
+        if self.command != EVERY_COMMAND {
+            self.writes.write().close_reader(self.command);
+        }
+    }
+}
+
+impl ReadView {
+    /// A view of `command`, whose reader the write set has registered (or [`EVERY_COMMAND`]).
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        writes: Arc<RwLock<WriteSet>>,
+        command: u32,
+        catalog: Arc<CatalogSnapshot>,
+    ) -> Self {
+        Self { sight: Arc::new(Sight { snapshot, writes, command }), catalog }
+    }
+
+    /// Its snapshot's index: a row with a higher one changed since.
+    pub fn index(&self) -> LogIndex {
+        self.sight.snapshot.index
+    }
+
+    /// Its catalog (own DDL included).
+    pub fn catalog(&self) -> &Arc<CatalogSnapshot> {
+        &self.catalog
+    }
+}
+
+impl RowReader for ReadView {
+    fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
+        let own = self.sight.writes.read().get(storage, key, self.sight.command);
+        match own {
+            Some(row) => Ok(row.map(|row| own_row(Bytes::copy_from_slice(key), row))),
+            None => self.sight.snapshot.reader.get(storage, key),
+        }
+    }
+
+    fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>> {
+        let touched = self.sight.writes.read().touches(storage);
+        // An empty range would make the ordered map panic; the engine answers it.
+        if !touched || range.is_empty() {
+            return self.sight.snapshot.reader.scan(storage, range, reverse);
+        }
+        let base = self.sight.snapshot.reader.scan(storage, range.clone(), reverse)?;
+        let base = BaseSide { cursor: base, rows: VecDeque::new(), done: false, scratch: Vec::new() };
+        let own = OwnSide { sight: Arc::clone(&self.sight), storage, range, rows: VecDeque::new(), done: false };
+        Ok(Box::new(OverlayCursor { base, own, reverse }))
+    }
+}
+
+/// The transaction's own rows have index 0: they are newer than any snapshot, and nobody else's.
+fn own_row(key: Bytes, row: Bytes) -> Row {
+    Row { key, index: LogIndex(0), row }
+}
+
+struct OverlayCursor {
+    base: BaseSide,
+    own: OwnSide,
+    reverse: bool,
+}
+
+impl RowCursor for OverlayCursor {
+    fn next_batch(&mut self, max: usize, out: &mut Vec<Row>) -> Result<bool> {
+        let mut room = max;
+        while room > 0 {
+            self.base.fill()?;
+            self.own.fill(self.reverse);
+            let order = match (self.base.rows.front(), self.own.rows.front()) {
+                (None, None) => return Ok(false),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(base), Some((own, _))) if self.reverse => own.cmp(&base.key),
+                (Some(base), Some((own, _))) => base.key.cmp(own),
+            };
+            if order.is_le() {
+                let row = self.base.rows.pop_front().expect("it has a front");
+                if order.is_lt() {
+                    out.push(row);
+                    room -= 1;
+                    continue;
+                }
+            }
+            if let (key, Some(row)) = self.own.rows.pop_front().expect("it has a front") {
+                out.push(own_row(key, row));
+                room -= 1;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The engine's rows.
+struct BaseSide {
+    cursor: Box<dyn RowCursor>,
+    rows: VecDeque<Row>,
+    scratch: Vec<Row>,
+    done: bool,
+}
+
+impl BaseSide {
+    fn fill(&mut self) -> Result<()> {
+        while self.rows.is_empty() && !self.done {
+            self.done = !self.cursor.next_batch(REFILL_ROWS, &mut self.scratch)?;
+            self.rows.extend(self.scratch.drain(..));
+        }
+        Ok(())
+    }
+}
+
+/// The write set's rows; `range` is what is still to be visited.
+struct OwnSide {
+    sight: Arc<Sight>,
+    storage: StorageId,
+    range: KeyRange,
+    rows: VecDeque<(Bytes, Option<Bytes>)>,
+    done: bool,
+}
+
+impl OwnSide {
+    fn fill(&mut self, reverse: bool) {
+        while self.rows.is_empty() && !self.done {
+            let bounds = (&self.range.lower, &self.range.upper);
+            let writes = self.sight.writes.read();
+            let last = writes.range(self.storage, bounds, reverse, self.sight.command, REFILL_ROWS, &mut self.rows);
+            match last {
+                Some(key) if reverse => self.range.upper = Bound::Excluded(key),
+                Some(key) => self.range.lower = Bound::Excluded(key),
+                None => self.done = true,
+            }
+            // The last key visited may have been the end of the range.
+            self.done |= self.range.is_empty();
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! How one non-NULL value lies on disk: the codec that rows and arrays share. The class comes from the type, not from the bytes.
+//!
+//! | class | bytes |
+//! |---|---|
+//! | bool | 0 or 1 |
+//! | int2/4/8, float4/8, date, time, timestamp, oid | fixed width, little-endian |
+//! | interval, uuid | 16 bytes |
+//! | text, bytea, numeric, array | length varint, then the bytes |
+//!
+//! Reading checks everything: bytes from disk may be anything, and must answer `XX001`, never a panic.
+
+use crate::pgtype::Class;
+use crate::{Datum, Error, Interval, Numeric, PgArray, Result, SqlState};
+use std::sync::Arc;
+
+/// `XX001`
+pub(crate) fn corrupted(what: &str) -> Error {
+    Error::new(SqlState::DATA_CORRUPTED, what)
+}
+
+/// Appends an unsigned LEB128 integer.
+pub(crate) fn write_varint(out: &mut Vec<u8>, mut v: u64) {
+    while v >= 0x80 {
+        out.push(v as u8 | 0x80);
+        v >>= 7;
+    }
+    out.push(v as u8);
+}
+
+/// The rest of a stored tuple.
+pub(crate) struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The next `n` bytes.
+    pub fn take(&mut self, n: usize) -> Result<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(n).ok_or_else(|| corrupted("stored value ends early"))?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    /// The next `N` bytes.
+    pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or_else(|| corrupted("stored value ends early"))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    /// An unsigned LEB128 integer.
+    pub fn varint(&mut self) -> Result<u64> {
+        let mut v = 0u64;
+        for shift in (0..63).step_by(7) {
+            let [b] = self.fixed::<1>()?;
+            v |= u64::from(b & 0x7f) << shift;
+            if b & 0x80 == 0 {
+                return Ok(v);
+            }
+        }
+        Err(corrupted("stored length is malformed"))
+    }
+
+    /// A length and that many bytes.
+    pub fn sized(&mut self) -> Result<&'a [u8]> {
+        let n = usize::try_from(self.varint()?).map_err(|_| corrupted("stored length is malformed"))?;
+        self.take(n)
+    }
+
+    /// [`Self::sized`] as UTF-8.
+    pub fn text(&mut self) -> Result<&'a str> {
+        std::str::from_utf8(self.sized()?).map_err(|_| corrupted("stored text is not UTF-8"))
+    }
+
+    /// One byte, 0 or 1.
+    pub fn bool(&mut self) -> Result<bool> {
+        match self.fixed::<1>()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(corrupted("stored boolean is neither 0 nor 1")),
+        }
+    }
+
+    /// Steps over a value of `class` without looking at it.
+    pub fn skip(&mut self, class: Class) -> Result<()> {
+        match width(class) {
+            Some(n) => self.take(n)?,
+            None => self.sized()?,
+        };
+        Ok(())
+    }
+
+    /// Reads a value of `class`.
+    pub fn value(&mut self, class: Class) -> Result<Datum> {
+        Ok(match class {
+            Class::Bool => Datum::Bool(self.bool()?),
+            Class::Int2 => Datum::Int2(i16::from_le_bytes(self.fixed()?)),
+            Class::Int4 => Datum::Int4(i32::from_le_bytes(self.fixed()?)),
+            Class::Int8 => Datum::Int8(i64::from_le_bytes(self.fixed()?)),
+            Class::Float4 => Datum::Float4(f32::from_le_bytes(self.fixed()?)),
+            Class::Float8 => Datum::Float8(f64::from_le_bytes(self.fixed()?)),
+            Class::Numeric => Datum::Numeric(Numeric::from_bytes(self.sized()?)?),
+            Class::Text => Datum::Text(self.text()?.into()),
+            Class::Bytea => Datum::Bytea(self.sized()?.into()),
+            Class::Date => Datum::Date(i32::from_le_bytes(self.fixed()?)),
+            Class::Time => Datum::Time(i64::from_le_bytes(self.fixed()?)),
+            Class::Timestamp => Datum::Timestamp(i64::from_le_bytes(self.fixed()?)),
+            Class::Interval => Datum::Interval(Interval::from_bytes(self.fixed()?)),
+            Class::Uuid => Datum::Uuid(self.fixed()?),
+            Class::Oid => Datum::Oid(u32::from_le_bytes(self.fixed()?)),
+            Class::Array => Datum::Array(Arc::new(PgArray::from_bytes(self.sized()?)?)),
+        })
+    }
+}
+
+/// Bytes of a class of fixed width.
+fn width(class: Class) -> Option<usize> {
+    match class {
+        Class::Bool => Some(1),
+        Class::Int2 => Some(2),
+        Class::Int4 | Class::Float4 | Class::Date | Class::Oid => Some(4),
+        Class::Int8 | Class::Float8 | Class::Time | Class::Timestamp => Some(8),
+        Class::Interval | Class::Uuid => Some(16),
+        Class::Numeric | Class::Text | Class::Bytea | Class::Array => None,
+    }
+}
+
+/// Appends a value; NULL appends nothing (the bitmap says it).
+pub(crate) fn write_value(out: &mut Vec<u8>, value: &Datum) {
+    match value {
+        Datum::Null => {}
+        Datum::Bool(v) => out.push((*v).into()),
+        Datum::Int2(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Datum::Int4(v) | Datum::Date(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Datum::Int8(v) | Datum::Time(v) | Datum::Timestamp(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Datum::Float4(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Datum::Float8(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Datum::Oid(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Datum::Interval(v) => out.extend_from_slice(&v.to_bytes()),
+        Datum::Uuid(v) => out.extend_from_slice(v),
+        Datum::Text(v) => write_sized(out, v.as_bytes()),
+        Datum::Bytea(v) => write_sized(out, v),
+        Datum::Numeric(v) => write_sized(out, &v.to_bytes()),
+        Datum::Array(v) => write_sized(out, &v.to_bytes()),
+    }
+}
+
+fn write_sized(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
