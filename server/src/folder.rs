@@ -138,7 +138,8 @@ impl Opening<'_> {
         let (new, path) = (self.path.join(VERSION_FILE_NEW), self.path.join(VERSION_FILE));
         let file = self.io("create", &new, self.disk.open(&new, OpenMode::Create))?;
         let text = version_text();
-        let written = file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0)).and_then(|()| file.sync_all());
+        let written =
+            file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0)).and_then(|()| file.sync_all());
         self.io("write", &new, written)?;
         self.io("rename", &new, self.disk.rename(&new, &path))?;
         self.io("sync", self.path, self.disk.sync_dir(self.path))?;

@@ -3,15 +3,17 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`settings`] | the one table of server settings, [`Config`], the reference page |
+//! | [`settings`] | the one table of server settings, [`Config`] |
 //! | [`sources`] | where values come from: file < environment < flags |
 //! | `folder` | the data folder: version file, lock, sub-folders |
 //! | [`node`] | [`Node`]: opens everything in order, closes it in reverse |
+//! | [`manual`] | the reference page of all settings |
 //! | [`demo`] | a small sample, loaded through the node's own port |
 //! | `table` | prints a query's result |
 
 pub mod demo;
 mod folder;
+pub mod manual;
 pub mod node;
 pub mod settings;
 pub mod sources;

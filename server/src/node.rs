@@ -46,9 +46,8 @@ impl Node {
         let options = ServerOptions { max_connections: config.max_connections, settings: config.shown() };
         let server = Server::new(Arc::clone(&txns), executor, env, options);
         let listen = ListenerConfig { address: config.pg_listen, workers: or_cores(config.worker_threads) };
-        let listener = Listener::start(&listen, Arc::clone(&server)).map_err(|e| {
-            Error::new(SqlState::IO_ERROR, format!("could not listen on {}: {e}", config.pg_listen))
-        })?;
+        let listener = Listener::start(&listen, Arc::clone(&server))
+            .map_err(|e| Error::new(SqlState::IO_ERROR, format!("could not listen on {}: {e}", config.pg_listen)))?;
         let address = listener.address();
         tracing::info!(%address, data_directory = %config.data_directory.display(), "ready");
         Ok(Self { address, server, running: Some(Running { listener, txns, folder }) })

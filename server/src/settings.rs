@@ -350,7 +350,8 @@ mod tests {
 
     #[test]
     fn other_domains_are_checked() {
-        for (name, bad) in [("pg_listen", "localhost"), ("insecure", "maybe"), ("max_connections", "0"), ("log_level", "a=b=c")]
+        for (name, bad) in
+            [("pg_listen", "localhost"), ("insecure", "maybe"), ("max_connections", "0"), ("log_level", "a=b=c")]
         {
             let error = with(name, bad).unwrap_err();
             assert!(error.message().contains(name), "{error}");

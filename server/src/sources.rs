@@ -119,8 +119,10 @@ mod tests {
 
     #[test]
     fn later_layers_win() {
-        let file = Layer::toml("data_directory = '/a'\nbatch_rows = 100\nmax_connections = 5\ninsecure = true", "f").unwrap();
-        let (environment, unknown) = environment(&[("HEDDLEDB_MAX_CONNECTIONS", "6"), ("HEDDLEDB_BATCH_ROWS", "200"), ("HOME", "x")]);
+        let file =
+            Layer::toml("data_directory = '/a'\nbatch_rows = 100\nmax_connections = 5\ninsecure = true", "f").unwrap();
+        let (environment, unknown) =
+            environment(&[("HEDDLEDB_MAX_CONNECTIONS", "6"), ("HEDDLEDB_BATCH_ROWS", "200"), ("HOME", "x")]);
         let flags = Layer::flags(BTreeMap::from([("batch_rows".to_owned(), "300".to_owned())]));
         let config = load(&[file, environment, flags]).unwrap();
         assert_eq!((config.batch_rows, config.max_connections, config.insecure), (300, 6, true));

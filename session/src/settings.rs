@@ -123,7 +123,7 @@ settings! {
 
 /// Settings that PostgreSQL's clients set out of habit and that change nothing here: kept and shown, with their defaults.
 /// `docs/guide/settings.md` lists them as having no effect.
-static INERT: &[(&str, &str)] = &[
+pub static INERT: &[(&str, &str)] = &[
     ("array_nulls", "on"),
     ("backslash_quote", "safe_encoding"),
     ("constraint_exclusion", "partition"),

@@ -326,3 +326,89 @@ pub(crate) fn guarded(work: impl FnOnce()) {
         heddle_env::fail_stop("panic on an apply or maintenance thread");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::{PartBuilder, SetRef, encode_abort};
+    use heddle_types::{StorageId, Term};
+
+    fn change(n: u8) -> RowChange {
+        RowChange::Delete { storage: StorageId(7), key: Bytes::copy_from_slice(&[n]) }
+    }
+
+    fn record(index: u64, kind: Kind, payload: Bytes) -> Record {
+        Record { index: LogIndex(index), term: Term(1), group: 0, kind, payload }
+    }
+
+    /// A Part of the set that begins at `set`, with changes numbered from `first`.
+    fn part(index: u64, set: u64, ordinal: u32, first: u64, changes: &[u8], chain: &mut u32) -> Record {
+        let mut builder = PartBuilder::new(first);
+        changes.iter().for_each(|n| builder.push(&change(*n)));
+        let body = builder.finish().pop().expect("one part");
+        record(index, Kind::Part, body.finish(SetRef::At(LogIndex(set)), ordinal, chain))
+    }
+
+    fn commit(index: u64, set: u64, parts: u32, chain: u32, dead: Vec<Range<u64>>) -> Record {
+        record(index, Kind::Commit, Commit { parts, chain, dead }.encode(SetRef::At(LogIndex(set))))
+    }
+
+    const NOTHING_FLUSHED: LogIndex = LogIndex(0);
+
+    #[test]
+    fn interleaved_sets_take_effect_with_their_commits() {
+        let (mut applier, mut a, mut b) = (Applier::default(), 0, 0);
+        for record in [
+            part(5, 5, 0, 0, &[1, 2, 3], &mut a),
+            part(6, 6, 0, 0, &[10], &mut b),
+            part(7, 5, 1, 3, &[4, 5], &mut a),
+            part(8, 6, 1, 1, &[11, 12], &mut b),
+        ] {
+            applier.stage(record, NOTHING_FLUSHED).unwrap();
+        }
+        assert_eq!(applier.open.keys().next(), Some(&LogIndex(5)));
+        let set = applier.commit(commit(9, 6, 2, b, vec![1..2]), NOTHING_FLUSHED).unwrap().unwrap();
+        assert_eq!(set, [10, 12].map(change));
+        let set = applier.commit(commit(10, 5, 2, a, vec![0..1, 2..4]), NOTHING_FLUSHED).unwrap().unwrap();
+        assert_eq!(set, [2, 5].map(change));
+        assert!(applier.open.is_empty());
+    }
+
+    #[test]
+    fn sets_that_do_not_fit_are_refused() {
+        let refused = |records: Vec<Record>| {
+            let mut applier = Applier::default();
+            let outcome = records.into_iter().try_for_each(|r| match r.kind {
+                Kind::Part => applier.stage(r, LogIndex(3)),
+                _ => applier.commit(r, LogIndex(3)).map(|_| ()),
+            });
+            outcome.is_err_and(|e| e.code().0 == "XX001")
+        };
+        let (mut chain, mut other) = (0, 0);
+        let first = part(5, 5, 0, 0, &[1], &mut chain);
+        let second = part(6, 5, 1, 1, &[2], &mut chain);
+        let gap = part(6, 5, 1, 2, &[2], &mut other);
+        assert!(!refused(vec![first.clone(), second.clone(), commit(7, 5, 2, chain, vec![])]));
+        assert!(refused(vec![first.clone(), commit(7, 5, 2, chain, vec![])]), "a part is missing");
+        assert!(refused(vec![first.clone(), second, commit(7, 5, 2, chain ^ 1, vec![])]), "another chain");
+        assert!(refused(vec![first, gap]), "a change is missing");
+        assert!(refused(vec![part(6, 5, 1, 1, &[2], &mut other)]), "its set is not open");
+        assert!(refused(vec![commit(7, 5, 1, 0, vec![])]), "no parts at all");
+        assert!(!refused(vec![part(3, 2, 1, 1, &[2], &mut other), commit(3, 2, 2, 0, vec![])]), "flushed and purged");
+    }
+
+    #[test]
+    fn records_move_visible_and_abort_open_sets() {
+        let engine: Arc<dyn RowEngine> = Arc::new(heddle_engines::model::ModelEngine::new());
+        let applied = Applied::new(engine, Maintenance::new(usize::MAX));
+        let mut chain = 0;
+        applied.apply(part(1, 1, 0, 0, &[1], &mut chain)).unwrap();
+        applied.apply(part(2, 2, 0, 0, &[1], &mut chain)).unwrap();
+        assert_eq!((applied.visible.get(), applied.open_sets_from()), (LogIndex(2), Some(LogIndex(1))));
+        applied.apply(record(3, Kind::Abort, encode_abort(LogIndex(1)))).unwrap();
+        assert_eq!(applied.open_sets_from(), Some(LogIndex(2)));
+        applied.apply(record(4, Kind::Membership, Bytes::new())).unwrap();
+        assert_eq!((applied.visible.get(), applied.open_sets_from()), (LogIndex(4), None));
+        assert!(applied.apply(record(5, Kind::Vote, Bytes::new())).is_err(), "reserved for Raft");
+    }
+}

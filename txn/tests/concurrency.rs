@@ -300,3 +300,69 @@ fn transaction_dropped_open_is_rolled_back() {
         assert_eq!(committed(&m).len(), 0);
     });
 }
+
+#[test]
+fn sums_stay_constant_while_others_transfer_and_merge() {
+    const ACCOUNTS: u64 = 50;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.relational.memtable_bytes_max = 64 << 10;
+    let m = TxnManager::open(Env::real(), config).unwrap();
+    let sum = |view: &heddle_txn::ReadView| -> i64 {
+        let rows = rows(view);
+        assert_eq!(rows.len() as u64, ACCOUNTS);
+        rows.iter().map(|(_, row)| row.split(' ').next().unwrap().parse::<i64>().unwrap()).sum()
+    };
+    let padding = "p".repeat(200);
+    run(async {
+        let t = begin(&m);
+        (0..ACCOUNTS).for_each(|n| put(&t, n, "100"));
+        t.commit().await.unwrap();
+    });
+    let transfer = |seed: u64, round: u64| {
+        let (m, padding) = (Arc::clone(&m), &padding);
+        async move {
+            let from = (seed * 31 + round * 7) % ACCOUNTS;
+            let to = (from + 1 + (seed + round * 13) % (ACCOUNTS - 1)) % ACCOUNTS;
+            let t = begin(&m);
+            for n in [from.min(to), from.max(to)] {
+                t.lock_row(TABLE, &key(n), RowLock::NoKeyUpdate, Wait::Block).await.unwrap();
+            }
+            let view = t.newest();
+            for (n, amount) in [(from, -1), (to, 1)] {
+                let balance: i64 = get(&view, n).unwrap().split(' ').next().unwrap().parse().unwrap();
+                put(&t, n, &format!("{} {padding}", balance + amount));
+            }
+            t.commit().await.unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        let (m, sum) = (&m, &sum);
+        for seed in 0..3 {
+            scope.spawn(move || {
+                run(async {
+                    for round in 0..400 {
+                        transfer(seed, round).await;
+                    }
+                });
+            });
+        }
+        scope.spawn(move || {
+            run(async {
+                for round in 0..30 {
+                    let t = m.begin(Isolation::RepeatableRead, true);
+                    let first = rows(&t.statement());
+                    assert_eq!(sum(&begin(m).statement()), 100 * ACCOUNTS as i64);
+                    if round % 10 == 0 {
+                        m.checkpoint().await.unwrap();
+                    }
+                    assert!(rows(&t.statement()) == first);
+                    assert_eq!(sum(&t.statement()), 100 * ACCOUNTS as i64);
+                }
+            });
+        });
+    });
+    assert_eq!(sum(&begin(&m).statement()), 100 * ACCOUNTS as i64);
+    let copy = crash_copy(dir.path());
+    assert_eq!(sum(&begin(&open(copy.path())).statement()), 100 * ACCOUNTS as i64);
+}

@@ -1,10 +1,35 @@
 //! Runs bound statements.
+//!
+//! Called by `session`. Row sources are [`direct`] plans where a unique key or VALUES allows it, otherwise DataFusion plans made
+//! by [`crate::lower`] that run on the executor's own threads ([`runtime`]). Changes are written by [`write`] on the caller's task.
+//!
+//! Not here: relation locks and the choice of the snapshot (session, before [`Executor::run`]).
 
-use crate::bound::Bound;
+mod direct;
+pub(crate) mod explain;
+mod insert;
+pub(crate) mod lock;
+mod modify;
+mod returning;
+pub(crate) mod rowset;
+pub(crate) mod runtime;
+mod write;
+
+pub(crate) use direct::limits;
+pub use insert::BulkInsert;
+pub use runtime::ExecutorConfig;
+
+use crate::bound::{Bound, ColId, Ddl, OutputColumn, Query, Returning, Statement};
 use crate::context::EvalContext;
 use arrow::record_batch::RecordBatch;
+use direct::Direct;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use heddle_types::Result;
+use heddle_catalog::TableDef;
+use heddle_txn::ReadView;
+use heddle_types::{Error, Result, SqlState};
+use returning::Returned;
+use runtime::{Engine, Source};
 use std::sync::Arc;
 
 /// Rows in the order of `Bound::columns`; Arrow forms per `heddle_types::arrow`.
@@ -15,54 +40,298 @@ pub enum Outcome {
     /// Rows of a query; dropping the stream cancels it.
     Rows(RowStream),
     /// DML: how many rows, and RETURNING's rows if asked for (all changes are made before the first batch comes).
-    Changed { rows: u64, returning: Option<Vec<RecordBatch>> },
+    Changed {
+        /// Rows inserted, updated or deleted
+        rows: u64,
+        /// RETURNING
+        returning: Option<Vec<RecordBatch>>,
+    },
     /// DDL; CREATE TABLE AS reports its rows.
-    Done { rows: Option<u64> },
+    Done {
+        /// Rows of CREATE TABLE AS
+        rows: Option<u64>,
+    },
 }
 
 /// A statement ready to run with any parameter values: a point plan, or what DataFusion needs.
 pub struct Plan {
     /// What it came from
     pub bound: Arc<Bound>,
-    // private: the point plan or lowered form
+    shape: Shape,
+}
+
+/// How a statement runs.
+enum Shape {
+    Query { direct: Option<Direct> },
+    Dml { input: crate::bound::Rel, direct: Option<Direct> },
+    Explain(Box<Shape>),
+    Ddl,
+}
+
+impl Shape {
+    fn of(statement: &Statement) -> Self {
+        match statement {
+            Statement::Query(q) => Self::Query { direct: Direct::compile(&q.rel) },
+            Statement::Insert(i) => Self::dml(i.source.rel.clone()),
+            Statement::Update(u) => Self::dml(modify::update_input(u)),
+            Statement::Delete(d) => Self::dml(d.input.clone()),
+            Statement::Explain { inner, .. } => Self::Explain(Box::new(Self::of(inner))),
+            Statement::Ddl(_) => Self::Ddl,
+        }
+    }
+
+    fn dml(input: crate::bound::Rel) -> Self {
+        Self::Dml { direct: Direct::compile(&input), input }
+    }
 }
 
 /// Memory pools, query runtime, limits: one per server.
 pub struct Executor {
-    _todo: (),
-}
-
-/// Limits of the executor.
-#[derive(Clone, Debug)]
-pub struct ExecutorConfig {
-    /// Memory for all queries together, bytes
-    pub memory_bytes_max: usize,
-    /// Rows per batch
-    pub batch_rows: usize,
-    /// Parallelism of one query
-    pub partitions: usize,
-    /// Folder for spilled runs
-    pub spill_dir: std::path::PathBuf,
+    engine: Arc<Engine>,
 }
 
 impl Executor {
     /// Starts the query runtime (own threads).
-    pub fn new(_config: ExecutorConfig) -> Result<Self> { todo!() }
+    ///
+    /// # Errors
+    /// When threads or the spill folder cannot be made.
+    pub fn new(config: ExecutorConfig) -> Result<Self> {
+        Ok(Self { engine: Engine::start(config)? })
+    }
+
     /// Plans a bound statement. Point plans are recognised here; EXPLAIN shows which.
-    pub fn plan(&self, _bound: Arc<Bound>) -> Result<Plan> { todo!() }
+    ///
+    /// # Errors
+    /// None today; plans that depend on parameter values are made when they run.
+    pub fn plan(&self, bound: Arc<Bound>) -> Result<Plan> {
+        Ok(Plan { shape: Shape::of(&bound.statement), bound })
+    }
+
     /// Runs a plan. Relation locks are already held and `ctx.txn` has begun its statement with `view`.
-    pub async fn run(&self, _plan: &Plan, _ctx: Arc<EvalContext>, _view: Arc<heddle_txn::ReadView>) -> Result<Outcome> { todo!() }
+    ///
+    /// # Errors
+    /// Whatever the statement raises; errors after the first batch come through the stream.
+    pub async fn run(&self, plan: &Plan, ctx: Arc<EvalContext>, view: Arc<ReadView>) -> Result<Outcome> {
+        match (&plan.bound.statement, &plan.shape) {
+            (Statement::Query(q), Shape::Query { direct }) => {
+                Ok(Outcome::Rows(self.query(q, direct.as_ref(), &ctx, &view).await?))
+            }
+            (Statement::Explain { inner, analyze, json }, Shape::Explain(shape)) => {
+                let text = self.explain(inner, shape, (*analyze, *json), &ctx, &view).await?;
+                Ok(Outcome::Rows(explain::rows(text)?))
+            }
+            (Statement::Ddl(ddl), _) => self.ddl(ddl, &ctx, &view).await,
+            (statement, Shape::Dml { input, direct }) => {
+                self.change(statement, input, direct.as_ref(), &ctx, &view).await
+            }
+            _ => Err(Error::internal("a plan does not fit its statement")),
+        }
+    }
+
     /// Inserts rows that did not come from SQL (COPY FROM): `columns[i]` is the index into `table.columns` of the i-th value of each row, already of the column's type.
     /// Defaults, NOT NULL, keys and indexes are handled as for INSERT.
-    pub fn bulk_insert(&self, _table: Arc<heddle_catalog::TableDef>, _columns: Vec<usize>, _ctx: Arc<EvalContext>) -> Result<BulkInsert> { todo!() }
+    ///
+    /// # Errors
+    /// When a default cannot be read, or without a transaction.
+    pub fn bulk_insert(&self, table: Arc<TableDef>, columns: Vec<usize>, ctx: Arc<EvalContext>) -> Result<BulkInsert> {
+        BulkInsert::new(table, columns, ctx)
+    }
+
+    async fn query(
+        &self,
+        query: &Query,
+        direct: Option<&Direct>,
+        ctx: &Arc<EvalContext>,
+        view: &Arc<ReadView>,
+    ) -> Result<RowStream> {
+        let ids = output_ids(&query.columns);
+        match direct {
+            Some(d) => {
+                let batch = d.run(&self.engine, ctx, view).await?.batch(&ids)?;
+                Ok(futures::stream::iter([Ok(batch)]).boxed())
+            }
+            None => self.engine.stream(query.rel.clone(), ids, ctx, view),
+        }
+    }
+
+    async fn source(
+        &self,
+        input: &crate::bound::Rel,
+        direct: Option<&Direct>,
+        ctx: &Arc<EvalContext>,
+        view: &Arc<ReadView>,
+    ) -> Result<Source> {
+        match direct {
+            Some(d) => Ok(Source::Ready(Some(d.run(&self.engine, ctx, view).await?))),
+            None => self.engine.source(input, ctx, view),
+        }
+    }
+
+    async fn change(
+        &self,
+        statement: &Statement,
+        input: &crate::bound::Rel,
+        direct: Option<&Direct>,
+        ctx: &Arc<EvalContext>,
+        view: &Arc<ReadView>,
+    ) -> Result<Outcome> {
+        refuse_read_only(ctx, statement)?;
+        let source = self.source(input, direct, ctx, view).await?;
+        let mut returned = returning(statement).map(|(spec, table)| Returned::new(spec, table));
+        let rows = match statement {
+            Statement::Insert(i) => insert::insert(&self.engine, i, source, ctx, view, &mut returned).await?,
+            Statement::Update(u) => modify::update(&self.engine, u, source, ctx, view, &mut returned).await?,
+            Statement::Delete(d) => modify::delete(&self.engine, d, source, ctx, view, &mut returned).await?,
+            _ => return Err(Error::internal("not a data change")),
+        };
+        let returning = match returned {
+            Some(r) => Some(r.finish(&self.engine, ctx, view).await?),
+            None => None,
+        };
+        Ok(Outcome::Changed { rows, returning })
+    }
+
+    async fn ddl(&self, ddl: &Ddl, ctx: &Arc<EvalContext>, view: &Arc<ReadView>) -> Result<Outcome> {
+        if ctx.txn.as_ref().is_some_and(|t| t.read_only()) {
+            return Err(read_only(ddl_word(ddl)));
+        }
+        let Ddl::CreateTable(create) = ddl else {
+            crate::ddl::execute(ddl, ctx).await?;
+            return Ok(Outcome::Done { rows: None });
+        };
+        let created = crate::ddl::create_table(create, ctx).await?;
+        let Some((query, with_data)) = &create.query else { return Ok(Outcome::Done { rows: None }) };
+        let rows = match created {
+            Some(table) if *with_data => self.fill(table, query, ctx, view).await?,
+            Some(_) => 0,
+            None => return Ok(Outcome::Done { rows: None }),
+        };
+        Ok(Outcome::Done { rows: Some(rows) })
+    }
+
+    /// CREATE TABLE AS: the query's rows into the new table.
+    async fn fill(
+        &self,
+        table: Arc<TableDef>,
+        query: &Query,
+        ctx: &Arc<EvalContext>,
+        view: &Arc<ReadView>,
+    ) -> Result<u64> {
+        let columns: Vec<usize> = (0..table.columns.len()).collect();
+        let mut bulk = BulkInsert::new(Arc::clone(&table), columns, Arc::clone(ctx))?;
+        let mut stream = self.query(query, Direct::compile(&query.rel).as_ref(), ctx, view).await?;
+        let mut count = 0;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            let rows = (0..batch.num_rows()).map(|i| {
+                let value = |(c, a)| heddle_types::arrow::datum_at(a, table.columns[c].ty, i);
+                batch.columns().iter().enumerate().map(value).collect()
+            });
+            bulk.push(rows.collect()).await.map_err(|(_, e)| e)?;
+            count += batch.num_rows() as u64;
+        }
+        Ok(count)
+    }
+
+    async fn explain(
+        &self,
+        inner: &Statement,
+        shape: &Shape,
+        (analyze, json): (bool, bool),
+        ctx: &Arc<EvalContext>,
+        view: &Arc<ReadView>,
+    ) -> Result<String> {
+        let (head, rel, direct) = match (inner, shape) {
+            (Statement::Query(q), Shape::Query { direct }) => (None, q.rel.clone(), direct.as_ref()),
+            (Statement::Insert(i), Shape::Dml { input, direct }) => (Some(("Insert", &i.table)), input.clone(), direct.as_ref()),
+            (Statement::Update(u), Shape::Dml { input, direct }) => {
+                (Some(("Update", &u.target.table)), input.clone(), direct.as_ref())
+            }
+            (Statement::Delete(d), Shape::Dml { input, direct }) => {
+                (Some(("Delete", &d.target.table)), input.clone(), direct.as_ref())
+            }
+            _ => return Err(Error::unsupported("EXPLAIN of this statement")),
+        };
+        let head = head.map(|(word, table)| format!("{word} on {}", table.name));
+        let mut lines = match direct {
+            Some(d) => explain::direct(d.describe()),
+            None => self.engine.explain(rel, ctx, view).await?,
+        };
+        explain::under(&mut lines, head);
+        if analyze {
+            let started = ctx.env.clock.monotonic();
+            let rows = self.count(inner, shape, ctx, view).await?;
+            let ms = (ctx.env.clock.monotonic().saturating_sub(started)).as_secs_f64() * 1000.0;
+            lines.push((0, format!("Rows: {rows}")));
+            lines.push((0, format!("Execution Time: {ms:.3} ms")));
+        }
+        Ok(if json { explain::json(&lines) } else { explain::text(&lines) })
+    }
+
+    /// Runs the statement for EXPLAIN ANALYZE.
+    async fn count(
+        &self,
+        inner: &Statement,
+        shape: &Shape,
+        ctx: &Arc<EvalContext>,
+        view: &Arc<ReadView>,
+    ) -> Result<u64> {
+        match (inner, shape) {
+            (Statement::Query(q), Shape::Query { direct }) => {
+                let mut stream = self.query(q, direct.as_ref(), ctx, view).await?;
+                let mut n = 0;
+                while let Some(batch) = stream.next().await {
+                    n += batch?.num_rows() as u64;
+                }
+                Ok(n)
+            }
+            (statement, Shape::Dml { input, direct }) => {
+                match self.change(statement, input, direct.as_ref(), ctx, view).await? {
+                    Outcome::Changed { rows, .. } => Ok(rows),
+                    _ => Ok(0),
+                }
+            }
+            _ => Ok(0),
+        }
+    }
 }
 
-/// A running bulk insert.
-pub struct BulkInsert {
-    _todo: (),
+fn output_ids(columns: &[OutputColumn]) -> Vec<ColId> {
+    columns.iter().map(|c| c.id).collect()
 }
 
-impl BulkInsert {
-    /// Inserts a batch of rows (each with one datum per column given at the start). On error `row_of_error` tells which row of this batch.
-    pub async fn push(&mut self, _rows: Vec<Vec<heddle_types::Datum>>) -> std::result::Result<(), (usize, heddle_types::Error)> { todo!() }
+fn returning(statement: &Statement) -> Option<(&Returning, &TableDef)> {
+    match statement {
+        Statement::Insert(i) => i.returning.as_ref().map(|r| (r, &*i.table)),
+        Statement::Update(u) => u.returning.as_ref().map(|r| (r, &*u.target.table)),
+        Statement::Delete(d) => d.returning.as_ref().map(|r| (r, &*d.target.table)),
+        _ => None,
+    }
+}
+
+fn refuse_read_only(ctx: &EvalContext, statement: &Statement) -> Result<()> {
+    let word = match statement {
+        Statement::Insert(_) => "INSERT",
+        Statement::Update(_) => "UPDATE",
+        _ => "DELETE",
+    };
+    if ctx.txn.as_ref().is_some_and(|t| t.read_only()) { Err(read_only(word)) } else { Ok(()) }
+}
+
+fn read_only(word: &str) -> Error {
+    let text = format!("cannot execute {word} in a read-only transaction");
+    Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, text)
+}
+
+fn ddl_word(ddl: &Ddl) -> &'static str {
+    match ddl {
+        Ddl::CreateTable(c) if c.query.is_some() => "CREATE TABLE AS",
+        Ddl::CreateTable(_) => "CREATE TABLE",
+        Ddl::DropTable { .. } => "DROP TABLE",
+        Ddl::Truncate { .. } => "TRUNCATE TABLE",
+        Ddl::CreateSchema { .. } => "CREATE SCHEMA",
+        Ddl::DropSchema { .. } => "DROP SCHEMA",
+        Ddl::CreateDatabase { .. } => "CREATE DATABASE",
+        Ddl::DropDatabase { .. } => "DROP DATABASE",
+    }
 }

@@ -1,0 +1,152 @@
+//! Schemas and databases.
+
+use super::table::{drop_contained, tables_of};
+use super::{notice, transaction};
+use crate::context::EvalContext;
+use heddle_catalog::{CatalogEdit, DatabaseDef, Object, SchemaDef};
+use heddle_types::{Error, Oid, Result, Severity, SqlState};
+use std::sync::Arc;
+
+/// DETAIL lists at most this many dependent objects, as PostgreSQL's does for the client.
+const DETAIL_OBJECTS_MAX: usize = 100;
+
+async fn lock_schema_name(ctx: &EvalContext, name: &str) -> Result<()> {
+    let mut key = ctx.session.database_oid.0.to_be_bytes().to_vec();
+    key.extend_from_slice(name.as_bytes());
+    transaction(ctx)?.lock_name("schema", &key).await?;
+    Ok(())
+}
+
+pub(super) async fn create_schema(name: &str, if_not_exists: bool, ctx: &EvalContext) -> Result<()> {
+    if name.starts_with("pg_") {
+        return Err(Error::new(SqlState::RESERVED_NAME, format!("unacceptable schema name \"{name}\""))
+            .detail("The prefix \"pg_\" is reserved for system schemas."));
+    }
+    let txn = transaction(ctx)?;
+    lock_schema_name(ctx, name).await?;
+    if txn.catalog().schema(ctx.session.database_oid, name).is_some() {
+        let text = format!("schema \"{name}\" already exists");
+        if if_not_exists {
+            notice(ctx, SqlState::DUPLICATE_SCHEMA, format!("{text}, skipping"));
+            return Ok(());
+        }
+        return Err(Error::new(SqlState::DUPLICATE_SCHEMA, text));
+    }
+    let oid = txn.manager().draw_oid().await?;
+    let schema = SchemaDef { oid, database: ctx.session.database_oid, name: name.to_owned() };
+    txn.edit_catalog(vec![CatalogEdit::Put(Object::Schema(schema))])
+}
+
+pub(super) async fn drop_schemas(names: &[String], if_exists: bool, cascade: bool, ctx: &EvalContext) -> Result<()> {
+    for name in names {
+        lock_schema_name(ctx, name).await?;
+        let Some(schema) = transaction(ctx)?.catalog().schema(ctx.session.database_oid, name) else {
+            let text = format!("schema \"{name}\" does not exist");
+            if if_exists {
+                notice(ctx, SqlState::SUCCESSFUL_COMPLETION, format!("{text}, skipping"));
+                continue;
+            }
+            return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, text));
+        };
+        drop_schema(&schema, cascade, ctx).await?;
+    }
+    Ok(())
+}
+
+async fn drop_schema(schema: &SchemaDef, cascade: bool, ctx: &EvalContext) -> Result<()> {
+    if schema.oid < Oid(2200) || schema.database == Oid(0) {
+        let text = format!("cannot drop schema {} because it is required by the database system", schema.name);
+        return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text));
+    }
+    let txn = transaction(ctx)?;
+    let tables = tables_of(&txn.catalog(), ctx.session.database_oid, schema.oid);
+    if !tables.is_empty() && !cascade {
+        return Err(not_empty(schema, &tables, ctx));
+    }
+    for table in &tables {
+        drop_contained(table, ctx).await?;
+    }
+    if !tables.is_empty() {
+        (ctx.session.notice)(cascade_notice(schema, &tables, ctx));
+    }
+    txn.edit_catalog(vec![CatalogEdit::Delete(schema.oid)])
+}
+
+/// A table as dependency messages name it: qualified unless the search path finds it.
+fn described(schema: &SchemaDef, table: &heddle_catalog::TableDef, ctx: &EvalContext) -> String {
+    if ctx.session.search_path.contains(&schema.name) {
+        format!("table {}", table.name)
+    } else {
+        format!("table {}.{}", schema.name, table.name)
+    }
+}
+
+fn not_empty(schema: &SchemaDef, tables: &[Arc<heddle_catalog::TableDef>], ctx: &EvalContext) -> Error {
+    let depends = |t: &Arc<heddle_catalog::TableDef>| format!("{} depends on schema {}", described(schema, t, ctx), schema.name);
+    let mut lines: Vec<String> = tables.iter().take(DETAIL_OBJECTS_MAX).map(depends).collect();
+    if tables.len() > DETAIL_OBJECTS_MAX {
+        lines.push(format!("and {} other objects (see server log for list)", tables.len() - DETAIL_OBJECTS_MAX));
+    }
+    let text = format!("cannot drop schema {} because other objects depend on it", schema.name);
+    Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
+        .detail(lines.join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+}
+
+fn cascade_notice(
+    schema: &SchemaDef,
+    tables: &[Arc<heddle_catalog::TableDef>],
+    ctx: &EvalContext,
+) -> heddle_types::Notice {
+    let note = |text: String| Error::notice(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, text);
+    let line = |t: &Arc<heddle_catalog::TableDef>| format!("drop cascades to {}", described(schema, t, ctx));
+    match tables {
+        [one] => note(line(one)),
+        many => {
+            let lines: Vec<String> = many.iter().take(DETAIL_OBJECTS_MAX).map(line).collect();
+            note(format!("drop cascades to {} other objects", many.len())).detail(lines.join("\n"))
+        }
+    }
+}
+
+pub(super) async fn create_database(name: &str, ctx: &EvalContext) -> Result<()> {
+    let txn = transaction(ctx)?;
+    txn.lock_name("database", name.as_bytes()).await?;
+    if txn.catalog().database(name).is_some() {
+        return Err(Error::new(SqlState::DUPLICATE_DATABASE, format!("database \"{name}\" already exists")));
+    }
+    let database = DatabaseDef { oid: txn.manager().draw_oid().await?, name: name.to_owned() };
+    let public = SchemaDef { oid: txn.manager().draw_oid().await?, database: database.oid, name: "public".to_owned() };
+    txn.edit_catalog(vec![
+        CatalogEdit::Put(Object::Database(database)),
+        CatalogEdit::Put(Object::Schema(public)),
+    ])
+}
+
+pub(super) async fn drop_database(name: &str, if_exists: bool, ctx: &EvalContext) -> Result<()> {
+    let txn = transaction(ctx)?;
+    txn.lock_name("database", name.as_bytes()).await?;
+    let catalog = txn.catalog();
+    let Some(database) = catalog.database(name) else {
+        let text = format!("database \"{name}\" does not exist");
+        if if_exists {
+            notice(ctx, SqlState::SUCCESSFUL_COMPLETION, format!("{text}, skipping"));
+            return Ok(());
+        }
+        return Err(Error::new(SqlState::INVALID_CATALOG_NAME, text));
+    };
+    if database.oid == ctx.session.database_oid {
+        return Err(Error::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database"));
+    }
+    for table in catalog.tables(database.oid) {
+        drop_contained(&table, ctx).await?;
+    }
+    let mut edits: Vec<CatalogEdit> = catalog
+        .schemas(database.oid)
+        .iter()
+        .filter(|s| s.database == database.oid)
+        .map(|s| CatalogEdit::Delete(s.oid))
+        .collect();
+    edits.push(CatalogEdit::Delete(database.oid));
+    txn.edit_catalog(edits)
+}

@@ -1,0 +1,174 @@
+//! CREATE TABLE, DROP TABLE, TRUNCATE.
+
+use super::{names, notice, transaction};
+use crate::bound::CreateTable;
+use crate::context::EvalContext;
+use heddle_catalog::{CatalogEdit, CatalogSnapshot, IndexColumn, IndexDef, IndexState, Object, Relation, TableDef};
+use heddle_txn::{RelationLock, Wait};
+use heddle_types::key::KeyOrder;
+use heddle_types::{Error, Oid, Result, SqlState};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Makes the table; None when it exists and IF NOT EXISTS was said.
+pub(crate) async fn create_table(create: &CreateTable, ctx: &EvalContext) -> Result<Option<Arc<TableDef>>> {
+    let txn = transaction(ctx)?;
+    lock_relation_name(ctx, create.schema, &create.name).await?;
+    let catalog = txn.catalog();
+    if catalog.schema_by_oid(create.schema).is_none() {
+        let text = format!("schema \"{}\" does not exist", create.schema_name);
+        return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, text));
+    }
+    if catalog.relation(create.schema, &create.name).is_some() {
+        let text = format!("relation \"{}\" already exists", create.name);
+        if create.if_not_exists {
+            notice(ctx, SqlState::DUPLICATE_TABLE, format!("{text}, skipping"));
+            return Ok(None);
+        }
+        return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
+    }
+    let table = build(create, ctx, &catalog).await?;
+    txn.lock_relation(table.oid, RelationLock::AccessExclusive, Wait::Block).await?;
+    txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(table.clone()))])?;
+    Ok(Some(Arc::new(table)))
+}
+
+async fn lock_relation_name(ctx: &EvalContext, schema: Oid, name: &str) -> Result<()> {
+    let mut key = schema.0.to_be_bytes().to_vec();
+    key.extend_from_slice(name.as_bytes());
+    transaction(ctx)?.lock_name("relation", &key).await?;
+    Ok(())
+}
+
+async fn build(create: &CreateTable, ctx: &EvalContext, catalog: &CatalogSnapshot) -> Result<TableDef> {
+    let manager = transaction(ctx)?.manager();
+    let mut columns = create.columns.clone();
+    for (i, column) in columns.iter_mut().enumerate() {
+        column.attnum = i as i16 + 1;
+        column.not_null |= create.keys.iter().any(|(_, key, primary)| *primary && key.contains(&i));
+    }
+    let mut table = TableDef {
+        oid: manager.draw_oid().await?,
+        schema: create.schema,
+        database: ctx.session.database_oid,
+        name: create.name.clone(),
+        storage: manager.draw_storage().await?,
+        columns,
+        indexes: vec![],
+    };
+    let mut used = BTreeSet::from([create.name.clone()]);
+    // The primary key comes first, as in PostgreSQL.
+    let mut keys: Vec<_> = create.keys.iter().collect();
+    keys.sort_by_key(|(_, _, primary)| !*primary);
+    for (name, key, primary) in keys {
+        let name = index_name(create, name.as_deref(), key, *primary, &used, catalog)?;
+        lock_relation_name(ctx, create.schema, &name).await?;
+        if transaction(ctx)?.catalog().relation(create.schema, &name).is_some() {
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")));
+        }
+        used.insert(name.clone());
+        let columns = key.iter().map(|i| IndexColumn { attnum: *i as i16 + 1, order: KeyOrder::default() }).collect();
+        table.indexes.push(IndexDef {
+            oid: manager.draw_oid().await?,
+            name,
+            storage: if *primary { None } else { Some(manager.draw_storage().await?) },
+            columns,
+            unique: true,
+            primary: *primary,
+            constraint: Some(manager.draw_oid().await?),
+            state: IndexState::Valid,
+        });
+    }
+    Ok(table)
+}
+
+fn index_name(
+    create: &CreateTable,
+    given: Option<&str>,
+    key: &[usize],
+    primary: bool,
+    used: &BTreeSet<String>,
+    catalog: &CatalogSnapshot,
+) -> Result<String> {
+    let taken = |n: &str| used.contains(n) || catalog.relation(create.schema, n).is_some();
+    match given {
+        Some(name) if taken(name) => {
+            Err(Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")))
+        }
+        Some(name) => Ok(name.to_owned()),
+        None if primary => Ok(names::choose(&create.name, None, "pkey", &taken)),
+        None => {
+            let columns = names::columns(key.iter().map(|i| create.columns[*i].name.as_str()));
+            Ok(names::choose(&create.name, Some(&columns), "key", &taken))
+        }
+    }
+}
+
+/// Locks a table against everybody and reads it again; None when it is gone.
+async fn lock_table(table: &TableDef, ctx: &EvalContext) -> Result<Option<Arc<TableDef>>> {
+    let txn = transaction(ctx)?;
+    txn.lock_relation(table.oid, RelationLock::AccessExclusive, Wait::Block).await?;
+    Ok(txn.catalog().table(table.oid))
+}
+
+fn missing_table(name: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_TABLE, format!("table \"{name}\" does not exist"))
+}
+
+pub(super) async fn drop_tables(tables: &[Arc<TableDef>], missing: &[String], ctx: &EvalContext) -> Result<()> {
+    for name in missing {
+        notice(ctx, SqlState::SUCCESSFUL_COMPLETION, format!("table \"{name}\" does not exist, skipping"));
+    }
+    for table in tables {
+        let now = lock_table(table, ctx).await?.ok_or_else(|| missing_table(&table.name))?;
+        drop_table(&now, ctx)?;
+    }
+    Ok(())
+}
+
+/// Removes a table that is locked against everybody.
+pub(super) fn drop_table(table: &TableDef, ctx: &EvalContext) -> Result<()> {
+    let txn = transaction(ctx)?;
+    txn.edit_catalog(vec![CatalogEdit::Delete(table.oid)])?;
+    for storage in storages(table) {
+        txn.drop_storage(storage)?;
+    }
+    Ok(())
+}
+
+fn storages(table: &TableDef) -> impl Iterator<Item = heddle_types::StorageId> + '_ {
+    std::iter::once(table.storage).chain(table.indexes.iter().filter_map(|i| i.storage))
+}
+
+pub(super) async fn truncate(tables: &[Arc<TableDef>], ctx: &EvalContext) -> Result<()> {
+    let txn = transaction(ctx)?;
+    let mut done = BTreeSet::new();
+    for table in tables.iter().filter(|t| done.insert(t.oid)) {
+        let now = lock_table(table, ctx).await?.ok_or_else(|| missing_table(&table.name))?;
+        let mut fresh = (*now).clone();
+        fresh.storage = txn.manager().draw_storage().await?;
+        for index in fresh.indexes.iter_mut().filter(|i| i.storage.is_some()) {
+            index.storage = Some(txn.manager().draw_storage().await?);
+        }
+        txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(fresh))])?;
+        for storage in storages(&now) {
+            txn.drop_storage(storage)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tables of a schema.
+pub(super) fn tables_of(catalog: &CatalogSnapshot, database: Oid, schema: Oid) -> Vec<Arc<TableDef>> {
+    let mut tables: Vec<_> = catalog.tables(database).into_iter().filter(|t| t.schema == schema).collect();
+    tables.retain(|t| matches!(catalog.relation(schema, &t.name), Some(Relation::Table(_))));
+    tables
+}
+
+/// Locks and drops a table on behalf of its schema or database.
+pub(super) async fn drop_contained(table: &TableDef, ctx: &EvalContext) -> Result<()> {
+    match lock_table(table, ctx).await? {
+        Some(now) => drop_table(&now, ctx),
+        None => Ok(()),
+    }
+}

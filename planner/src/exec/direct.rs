@@ -1,0 +1,307 @@
+//! Plans that need no DataFusion: a source of few rows (VALUES, or one row by a complete unique key) and a line of simple
+//! stages. `SELECT 1`, point reads and the row sources of most INSERT, UPDATE and DELETE run here, on the caller's task.
+
+use super::lock::lock_rows;
+use super::rowset::RowSet;
+use super::runtime::Engine;
+use crate::bound::{Call, Col, ColId, Expr, LockTarget, Rel, TableScan};
+use crate::context::EvalContext;
+use crate::eval::{eval_constant, visit};
+use crate::function::{self, Comparison, Kind};
+use heddle_engines::{Row, RowReader};
+use heddle_txn::ReadView;
+use heddle_types::{Datum, Error, PgType, Result, SqlState, key};
+use std::sync::Arc;
+
+/// A direct plan.
+pub(crate) struct Direct {
+    source: Source,
+    stages: Vec<Stage>,
+}
+
+enum Source {
+    Unit,
+    Values { columns: Vec<Col>, rows: Vec<Vec<Expr>> },
+    Get(Get),
+}
+
+/// One row by all columns of a unique key.
+struct Get {
+    scan: TableScan,
+    layout: heddle_types::row::RowLayout,
+    /// Place in `table.indexes`
+    index: usize,
+    /// A constant per key column, in its order.
+    key: Vec<Expr>,
+}
+
+enum Stage {
+    Filter(Expr),
+    Project(Vec<(ColId, Expr)>),
+    Limit { limit: Option<Expr>, offset: Option<Expr> },
+    Lock(Vec<LockTarget>),
+}
+
+impl Direct {
+    /// The direct plan of `rel`, if it has one.
+    pub fn compile(rel: &Rel) -> Option<Self> {
+        match rel {
+            Rel::Unit => Some(Self { source: Source::Unit, stages: vec![] }),
+            Rel::Values { columns, rows } => {
+                let simple = rows.iter().flatten().all(|e| !needs_plan(e));
+                simple.then(|| Self {
+                    source: Source::Values { columns: columns.clone(), rows: rows.clone() },
+                    stages: vec![],
+                })
+            }
+            Rel::Filter { input, predicate } => {
+                if needs_plan(predicate) {
+                    return None;
+                }
+                let mut plan = match &**input {
+                    Rel::Table(scan) => Self { source: Source::Get(Get::find(scan, predicate)?), stages: vec![] },
+                    other => Self::compile(other)?,
+                };
+                plan.stages.push(Stage::Filter(predicate.clone()));
+                Some(plan)
+            }
+            Rel::Project { input, exprs } => {
+                if exprs.iter().any(|(_, e)| needs_plan(e)) {
+                    return None;
+                }
+                let mut plan = Self::compile(input)?;
+                plan.stages.push(Stage::Project(exprs.clone()));
+                Some(plan)
+            }
+            // At most one row comes out of a get, so its order is settled.
+            Rel::Sort { input, keys } if keys.iter().all(|k| !needs_plan(&k.expr)) => {
+                Self::compile(input).filter(|p| !matches!(p.source, Source::Values { .. }))
+            }
+            Rel::Limit { input, limit, offset, with_ties: false } => {
+                let mut plan = Self::compile(input)?;
+                plan.stages.push(Stage::Limit { limit: limit.clone(), offset: offset.clone() });
+                Some(plan)
+            }
+            Rel::Lock { input, targets } => {
+                if targets.iter().any(|t| t.recheck.as_ref().is_some_and(needs_plan)) {
+                    return None;
+                }
+                let mut plan = Self::compile(input)?;
+                plan.stages.push(Stage::Lock(targets.clone()));
+                Some(plan)
+            }
+            _ => None,
+        }
+    }
+
+    /// The index a point read uses and its table.
+    pub fn describe(&self) -> Option<(String, String)> {
+        match &self.source {
+            Source::Get(g) => Some((g.scan.table.indexes[g.index].name.clone(), g.scan.table.name.clone())),
+            _ => None,
+        }
+    }
+
+    /// Runs it.
+    pub async fn run(&self, engine: &Arc<Engine>, ctx: &Arc<EvalContext>, view: &Arc<ReadView>) -> Result<RowSet> {
+        let mut rows = match &self.source {
+            Source::Unit => RowSet::unit(),
+            Source::Values { columns, rows } => values(columns, rows, ctx)?,
+            Source::Get(get) => get.run(ctx, view)?,
+        };
+        for stage in &self.stages {
+            rows = match stage {
+                Stage::Filter(p) => rows.filter(p, ctx)?,
+                Stage::Project(exprs) => project(&rows, exprs, ctx)?,
+                Stage::Limit { limit, offset } => {
+                    let (skip, take) = limits(limit.as_ref(), offset.as_ref(), ctx)?;
+                    let skip = skip.min(rows.rows);
+                    rows.slice(skip, take.map_or(rows.rows - skip, |t| t.min(rows.rows - skip)))
+                }
+                Stage::Lock(targets) => lock_rows(engine, targets, rows, ctx, view).await?,
+            };
+        }
+        Ok(rows)
+    }
+}
+
+fn needs_plan(expr: &Expr) -> bool {
+    visit::any(expr, &|e| matches!(e, Expr::Outer { .. }) || visit::sub_query(e).is_some())
+}
+
+fn values(columns: &[Col], rows: &[Vec<Expr>], ctx: &EvalContext) -> Result<RowSet> {
+    let output: Vec<(ColId, PgType)> = columns.iter().map(|c| (c.id, c.ty)).collect();
+    let rows = rows
+        .iter()
+        .map(|row| row.iter().map(|e| eval_constant(e, ctx)).collect::<Result<Vec<_>>>())
+        .collect::<Result<Vec<_>>>()?;
+    RowSet::from_rows(&output, &rows)
+}
+
+pub(crate) fn project(rows: &RowSet, exprs: &[(ColId, Expr)], ctx: &EvalContext) -> Result<RowSet> {
+    let columns = exprs.iter().map(|(id, e)| Ok((*id, rows.eval(e, ctx)?))).collect::<Result<Vec<_>>>()?;
+    Ok(RowSet { rows: rows.rows, columns })
+}
+
+/// (rows to skip, rows to return) of LIMIT and OFFSET.
+///
+/// # Errors
+/// `2201W` and `2201X` for negative numbers.
+pub(crate) fn limits(limit: Option<&Expr>, offset: Option<&Expr>, ctx: &EvalContext) -> Result<(usize, Option<usize>)> {
+    let number = |e: Option<&Expr>, code: SqlState, word: &str| -> Result<Option<usize>> {
+        match e.map(|e| eval_constant(e, ctx)).transpose()? {
+            None | Some(Datum::Null) => Ok(None),
+            Some(d) => {
+                let n = d.as_i64().ok_or_else(|| Error::internal(format!("{word} is not an integer")))?;
+                usize::try_from(n).map(Some).map_err(|_| Error::new(code, format!("{word} must not be negative")))
+            }
+        }
+    };
+    let take = number(limit, SqlState::INVALID_ROW_COUNT_IN_LIMIT, "LIMIT")?;
+    let skip = number(offset, SqlState::INVALID_ROW_COUNT_IN_OFFSET, "OFFSET")?;
+    Ok((skip.unwrap_or(0), take))
+}
+
+impl Get {
+    fn find(scan: &TableScan, predicate: &Expr) -> Option<Self> {
+        let parts = visit::conjuncts(predicate);
+        let usable = |i: &&heddle_catalog::IndexDef| i.unique && i.state == heddle_catalog::IndexState::Valid;
+        let mut indexes: Vec<_> = scan.table.indexes.iter().filter(usable).collect();
+        indexes.sort_by_key(|i| !i.primary);
+        for index in indexes {
+            let key: Option<Vec<Expr>> = index
+                .columns
+                .iter()
+                .map(|c| {
+                    let (id, _) = scan.columns.iter().find(|(_, i)| *i == c.attnum as usize - 1)?;
+                    parts.iter().find_map(|p| equal_to(p, *id)).cloned()
+                })
+                .collect();
+            if let Some(key) = key {
+                let index = scan.table.indexes.iter().position(|i| i.oid == index.oid)?;
+                return Some(Self { layout: scan.table.layout(), scan: scan.clone(), index, key });
+            }
+        }
+        None
+    }
+
+    fn run(&self, ctx: &EvalContext, view: &ReadView) -> Result<RowSet> {
+        match self.fetch(ctx, view)? {
+            Some(row) => self.decode(&row),
+            None => {
+                let scan = crate::eval::visit::output(&Rel::Table(self.scan.clone()));
+                RowSet::empty(&scan)
+            }
+        }
+    }
+
+    fn fetch(&self, ctx: &EvalContext, view: &ReadView) -> Result<Option<Row>> {
+        let table = &self.scan.table;
+        let index = &table.indexes[self.index];
+        let mut bytes = Vec::with_capacity(self.key.len() * 12);
+        for (column, expr) in index.columns.iter().zip(&self.key) {
+            let value = eval_constant(expr, ctx)?;
+            let ty = table.columns[column.attnum as usize - 1].ty;
+            let Some(value) = as_key(value, ty) else { return Ok(None) };
+            key::encode(&mut bytes, &value, column.order);
+        }
+        match index.storage {
+            None => view.get(table.storage, &bytes),
+            Some(storage) => match view.get(storage, &bytes)? {
+                Some(entry) => view.get(table.storage, &entry.row),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn decode(&self, row: &Row) -> Result<RowSet> {
+        let places: Vec<usize> = self.scan.columns.iter().map(|(_, i)| *i).collect();
+        let mut builders: Vec<_> = places
+            .iter()
+            .map(|i| heddle_types::arrow::ColumnBuilder::new(self.scan.table.columns[*i].ty, 1))
+            .collect();
+        self.layout.decode_into(&row.row, &places, &mut builders)?;
+        let mut columns: Vec<_> =
+            self.scan.columns.iter().zip(&mut builders).map(|((id, _), b)| (*id, b.finish())).collect();
+        if let Some((key_id, index_id)) = self.scan.identity {
+            let (bytea, int8) = (heddle_types::oid::BYTEA, heddle_types::oid::INT8);
+            let key = Datum::Bytea(Arc::from(&row.key[..]));
+            columns.push((key_id, heddle_types::arrow::repeat(&key, PgType::new(bytea), 1)?));
+            let index = Datum::Int8(row.index.0 as i64);
+            columns.push((index_id, heddle_types::arrow::repeat(&index, PgType::new(int8), 1)?));
+        }
+        Ok(RowSet { rows: 1, columns })
+    }
+}
+
+/// The constant that `part` compares column `id` with, if it is `column = constant`.
+fn equal_to(part: &Expr, id: ColId) -> Option<&Expr> {
+    let Expr::Call(call) = part else { return None };
+    if call.args.len() != 2 || !is_equality(call) {
+        return None;
+    }
+    let (a, b) = (&call.args[0], &call.args[1]);
+    let constant = match (column_of(a), column_of(b)) {
+        (Some((c, ty)), _) if c == id => Some((b, ty)),
+        (_, Some((c, ty))) if c == id => Some((a, ty)),
+        _ => None,
+    };
+    constant.filter(|(e, ty)| visit::is_constant(e) && comparable_forms(*ty, e.ty())).map(|(e, _)| e)
+}
+
+fn is_equality(call: &Call) -> bool {
+    function::by_id(call.func).is_some_and(|f| matches!(f.kind, Kind::Compare(Comparison::Eq, _)))
+}
+
+/// A column, bare or under an implicit widening between integers; with the column's own type.
+fn column_of(expr: &Expr) -> Option<(ColId, PgType)> {
+    match expr {
+        Expr::Column { id, ty } => Some((*id, *ty)),
+        Expr::Call(c) if c.args.len() == 1 && is_widening(c) => column_of(&c.args[0]),
+        _ => None,
+    }
+}
+
+fn is_widening(call: &Call) -> bool {
+    let from = call.args[0].ty();
+    match (integer_width(from), integer_width(call.ty)) {
+        (Some(a), Some(b)) if a < b => {
+            function::cast(from.oid, call.ty.oid).is_some_and(|c| c.func == Some(call.func))
+        }
+        _ => false,
+    }
+}
+
+fn integer_width(ty: PgType) -> Option<u8> {
+    use heddle_types::oid;
+    match ty.oid {
+        oid::INT2 => Some(2),
+        oid::INT4 => Some(4),
+        oid::INT8 => Some(8),
+        _ => None,
+    }
+}
+
+fn comparable_forms(column: PgType, constant: PgType) -> bool {
+    if integer_width(column).is_some() {
+        return integer_width(constant).is_some();
+    }
+    column.class() == constant.class()
+        // char(n) keys carry no blanks; text constants may.
+        && (column.oid == heddle_types::oid::BPCHAR) == (constant.oid == heddle_types::oid::BPCHAR)
+}
+
+/// The value in the column's own class; None when no row can be equal (NULL, or out of the column's range).
+pub(crate) fn as_key(value: Datum, ty: PgType) -> Option<Datum> {
+    use heddle_types::oid;
+    if value.is_null() {
+        return None;
+    }
+    let as_int = value.as_i64();
+    match ty.oid {
+        oid::INT2 => i16::try_from(as_int?).ok().map(Datum::Int2),
+        oid::INT4 => i32::try_from(as_int?).ok().map(Datum::Int4),
+        oid::INT8 => as_int.map(Datum::Int8),
+        _ => Some(value),
+    }
+}

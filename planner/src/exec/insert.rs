@@ -1,0 +1,230 @@
+//! INSERT, ON CONFLICT and the rows of COPY.
+
+use super::lock::replace;
+use super::returning::Returned;
+use super::rowset::RowSet;
+use super::runtime::{Engine, Source};
+use super::write::{Fate, TableWriter, concurrent, lock_newest};
+use crate::bound::{ColId, ConflictUpdate, Expr, Insert, OnConflict, TableScan};
+use crate::context::EvalContext;
+use crate::eval::eval_constant;
+use bytes::Bytes;
+use heddle_catalog::TableDef;
+use heddle_engines::RowReader;
+use heddle_txn::{Isolation, ReadView, Wait};
+use heddle_types::{Datum, Error, PgType, Result, SqlState};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// After this many rows a bulk writer asks whether the engines keep up.
+const THROTTLE_ROWS: usize = 4096;
+
+/// Runs an INSERT: how many rows it made or changed.
+pub(crate) async fn insert(
+    engine: &Arc<Engine>,
+    insert: &Insert,
+    mut source: Source,
+    ctx: &Arc<EvalContext>,
+    view: &Arc<ReadView>,
+    returned: &mut Option<Returned<'_>>,
+) -> Result<u64> {
+    let writer = TableWriter::new(Arc::clone(&insert.table), Arc::clone(ctx))?;
+    let filler = Filler::new(&insert.table, &insert.columns, &insert.defaults);
+    let mut conflicts = insert.on_conflict.as_ref().map(|c| Conflicts::new(engine, &writer, c, view));
+    let (mut count, mut since_throttle) = (0, 0);
+    while let Some(rows) = source.next().await? {
+        writer.reserve(rows.rows).await?;
+        let columns = filler.columns(&rows)?;
+        for i in 0..rows.rows {
+            let values = filler.row(&columns, i, ctx)?;
+            let stored = match &mut conflicts {
+                None => {
+                    writer.insert(&values).await?;
+                    Some(values)
+                }
+                Some(c) => c.insert(values).await?,
+            };
+            if let Some(values) = stored {
+                count += 1;
+                if let Some(r) = returned.as_mut() {
+                    r.push(&values, None)?;
+                }
+            }
+        }
+        since_throttle += rows.rows;
+        if since_throttle >= THROTTLE_ROWS {
+            since_throttle = 0;
+            writer.txn.throttle().await?;
+        }
+    }
+    Ok(count)
+}
+
+/// Turns source rows into full table rows.
+struct Filler<'a> {
+    table: &'a TableDef,
+    columns: &'a [(usize, ColId)],
+    defaults: &'a [(usize, Expr)],
+}
+
+impl<'a> Filler<'a> {
+    fn new(table: &'a TableDef, columns: &'a [(usize, ColId)], defaults: &'a [(usize, Expr)]) -> Self {
+        Self { table, columns, defaults }
+    }
+
+    fn columns(&self, rows: &RowSet) -> Result<Vec<(usize, PgType, arrow::array::ArrayRef)>> {
+        self.columns.iter().map(|(i, id)| Ok((*i, self.table.columns[*i].ty, rows.require(*id)?))).collect()
+    }
+
+    fn row(&self, columns: &[(usize, PgType, arrow::array::ArrayRef)], at: usize, ctx: &EvalContext) -> Result<Vec<Datum>> {
+        let mut values = vec![Datum::Null; self.table.columns.len()];
+        for (i, ty, array) in columns {
+            values[*i] = heddle_types::arrow::datum_at(array, *ty, at);
+        }
+        fill_defaults(&mut values, self.defaults, ctx)?;
+        Ok(values)
+    }
+}
+
+fn fill_defaults(values: &mut [Datum], defaults: &[(usize, Expr)], ctx: &EvalContext) -> Result<()> {
+    for (i, expr) in defaults {
+        values[*i] = eval_constant(expr, ctx)?;
+    }
+    Ok(())
+}
+
+/// ON CONFLICT of one statement.
+struct Conflicts<'a> {
+    engine: &'a Arc<Engine>,
+    writer: &'a TableWriter,
+    rule: &'a OnConflict,
+    view: &'a Arc<ReadView>,
+    /// Keys this command inserted or updated: a second hit is an error.
+    touched: HashSet<Bytes>,
+}
+
+impl<'a> Conflicts<'a> {
+    fn new(engine: &'a Arc<Engine>, writer: &'a TableWriter, rule: &'a OnConflict, view: &'a Arc<ReadView>) -> Self {
+        Self { engine, writer, rule, view, touched: HashSet::new() }
+    }
+
+    /// The row as it is stored now, None when nothing was done.
+    async fn insert(&mut self, values: Vec<Datum>) -> Result<Option<Vec<Datum>>> {
+        loop {
+            let Some(key) = self.writer.conflict(self.rule.index, &values).await? else {
+                let key = self.writer.insert(&values).await?;
+                self.touched.insert(key);
+                return Ok(Some(values));
+            };
+            let Some(update) = &self.rule.update else {
+                self.check_visible(&key)?;
+                return Ok(None);
+            };
+            if self.touched.contains(&key) {
+                let text = "ON CONFLICT DO UPDATE command cannot affect row a second time";
+                return Err(Error::new(SqlState::CARDINALITY_VIOLATION, text).hint(
+                    "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+                ));
+            }
+            let mode = self.writer.update_lock(update.set.iter().map(|(i, _)| *i));
+            let seen = self.view.get(self.writer.table.storage, &key)?.map_or(u64::MAX, |r| r.index.0);
+            match lock_newest(self.writer, &key, seen, self.view.index(), mode, Wait::Block).await? {
+                Fate::Gone => {}
+                Fate::Same(current) | Fate::Newer(current) => {
+                    let Some(new) = self.proposed(update, &current, &values).await? else { return Ok(None) };
+                    let key = self.writer.update(&current, &new).await?;
+                    self.touched.insert(key);
+                    return Ok(Some(new));
+                }
+            }
+        }
+    }
+
+    /// DO NOTHING at REPEATABLE READ: the row in the way must be one the snapshot sees.
+    fn check_visible(&self, key: &[u8]) -> Result<()> {
+        if self.writer.txn.isolation() == Isolation::RepeatableRead
+            && !self.touched.contains(key)
+            && self.view.get(self.writer.table.storage, key)?.is_none()
+        {
+            return Err(concurrent("update"));
+        }
+        Ok(())
+    }
+
+    /// DO UPDATE SET over the existing and the proposed row; None when WHERE says no.
+    async fn proposed(
+        &self,
+        update: &ConflictUpdate,
+        current: &super::write::Current,
+        values: &[Datum],
+    ) -> Result<Option<Vec<Datum>>> {
+        let table = &self.writer.table;
+        let mut row = RowSet::unit();
+        let existing =
+            TableScan { table: Arc::clone(table), columns: update.existing.clone(), identity: None };
+        replace(&existing, &mut row, current)?;
+        for (id, i) in &update.excluded {
+            row.set(*id, heddle_types::arrow::column(&values[*i..=*i], table.columns[*i].ty)?);
+        }
+        let ctx = &self.writer.ctx;
+        if let Some(filter) = &update.filter
+            && !self.engine.is_true(filter, &row, ctx, self.view).await?
+        {
+            return Ok(None);
+        }
+        let mut new = current.values.clone();
+        for (i, expr) in &update.set {
+            new[*i] = self.engine.value(expr, &row, ctx, self.view).await?;
+        }
+        Ok(Some(new))
+    }
+}
+
+/// A running bulk insert.
+pub struct BulkInsert {
+    writer: TableWriter,
+    columns: Vec<usize>,
+    defaults: Vec<(usize, Expr)>,
+    since_throttle: usize,
+}
+
+impl BulkInsert {
+    pub(crate) fn new(table: Arc<TableDef>, columns: Vec<usize>, ctx: Arc<EvalContext>) -> Result<Self> {
+        let given: HashSet<usize> = columns.iter().copied().collect();
+        let mut defaults = vec![];
+        for (i, column) in table.columns.iter().enumerate() {
+            if let (false, false, Some(stored)) = (given.contains(&i), column.dropped, &column.default) {
+                defaults.push((i, crate::bind::stored_expr(stored)?));
+            }
+        }
+        Ok(Self { writer: TableWriter::new(table, ctx)?, columns, defaults, since_throttle: 0 })
+    }
+
+    /// Inserts a batch of rows (each with one datum per column given at the start).
+    ///
+    /// # Errors
+    /// As INSERT, with the number of the row within this batch.
+    pub async fn push(&mut self, rows: Vec<Vec<Datum>>) -> std::result::Result<(), (usize, Error)> {
+        self.writer.reserve(rows.len()).await.map_err(|e| (0, e))?;
+        let count = rows.len();
+        for (at, row) in rows.into_iter().enumerate() {
+            self.one(row).await.map_err(|e| (at, e))?;
+        }
+        self.since_throttle += count;
+        if self.since_throttle >= THROTTLE_ROWS {
+            self.since_throttle = 0;
+            self.writer.txn.throttle().await.map_err(|e| (count.saturating_sub(1), e))?;
+        }
+        Ok(())
+    }
+
+    async fn one(&self, row: Vec<Datum>) -> Result<()> {
+        let mut values = vec![Datum::Null; self.writer.table.columns.len()];
+        for (i, value) in self.columns.iter().zip(row) {
+            values[*i] = value;
+        }
+        fill_defaults(&mut values, &self.defaults, &self.writer.ctx)?;
+        self.writer.insert(&values).await?;
+        Ok(())
+    }
+}

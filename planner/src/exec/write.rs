@@ -1,0 +1,344 @@
+//! Writes rows of one table under locks: encoding, NOT NULL, unique checks, index entries. INSERT, UPDATE, DELETE, ON
+//! CONFLICT and COPY all end here.
+//!
+//! Invariants
+//! 1. A unique key is locked before it is looked up, and looked up in the newest state, never in a snapshot.
+//! 2. An index entry is put and deleted with its row, in the same write set.
+
+use crate::context::EvalContext;
+use bytes::Bytes;
+use heddle_catalog::{IndexDef, TableDef};
+use heddle_engines::RowReader;
+use heddle_txn::{Counter, Locked, RowLock, Transaction, Wait};
+use heddle_types::key::{self, KEY_BYTES_MAX};
+use heddle_types::row::RowLayout;
+use heddle_types::{Datum, Error, Result, SqlState};
+use parking_lot::Mutex;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Longest value text in a DETAIL of a failing row.
+const DETAIL_VALUE_BYTES: usize = 64;
+
+/// Writes to one table within one statement.
+pub(crate) struct TableWriter {
+    pub table: Arc<TableDef>,
+    pub layout: RowLayout,
+    pub ctx: Arc<EvalContext>,
+    pub txn: Arc<Transaction>,
+    schema: String,
+    row_ids: Mutex<Range<u64>>,
+}
+
+/// A row as the newest state has it.
+pub(crate) struct Current {
+    pub key: Bytes,
+    /// Log index of its version; 0 = written by this transaction.
+    pub index: u64,
+    pub values: Vec<Datum>,
+}
+
+impl TableWriter {
+    pub fn new(table: Arc<TableDef>, ctx: Arc<EvalContext>) -> Result<Self> {
+        let txn = ctx.txn.clone().ok_or_else(|| Error::internal("a write needs a transaction"))?;
+        let schema = ctx.catalog.schema_by_oid(table.schema).map_or_else(String::new, |s| s.name.clone());
+        Ok(Self { layout: table.layout(), table, ctx, txn, schema, row_ids: Mutex::new(0..0) })
+    }
+
+    /// Makes sure that the next `rows` inserts need no further draw of hidden row ids.
+    pub async fn reserve(&self, rows: usize) -> Result<()> {
+        if self.table.primary_key().is_some() || self.row_ids.lock().clone().count() >= rows {
+            return Ok(());
+        }
+        let n = rows.max(1) as u64;
+        let first = self.txn.manager().draw_many(Counter::RowId(self.table.oid), n).await?;
+        *self.row_ids.lock() = first..first + n;
+        Ok(())
+    }
+
+    /// Inserts a row; any conflict is an error. Returns its storage key.
+    pub async fn insert(&self, values: &[Datum]) -> Result<Bytes> {
+        self.check_not_null(values)?;
+        for index in self.unique() {
+            if let Some(key) = self.unique_key(index, values)?
+                && self.occupied(index, &key, None).await?.is_some()
+            {
+                return Err(self.duplicate(index, values));
+            }
+        }
+        self.put_new(values).await
+    }
+
+    /// Stores a row whose unique keys are locked and free.
+    pub async fn put_new(&self, values: &[Datum]) -> Result<Bytes> {
+        let key = match self.table.primary_key() {
+            Some(pk) => self.index_columns(pk, values)?.0.into(),
+            None => self.next_row_id().await?,
+        };
+        self.put(key.clone(), values)?;
+        Ok(key)
+    }
+
+    /// Replaces `old` by `new`. Returns the storage key, which differs when the primary key changed.
+    pub async fn update(&self, old: &Current, new: &[Datum]) -> Result<Bytes> {
+        self.check_not_null(new)?;
+        for index in self.unique() {
+            let Some(key) = self.unique_key(index, new)? else { continue };
+            let unchanged = self.unique_key(index, &old.values)?.is_some_and(|k| k == key);
+            if !unchanged && self.occupied(index, &key, Some(&old.key)).await?.is_some() {
+                return Err(self.duplicate(index, new));
+            }
+        }
+        let key: Bytes = match self.table.primary_key() {
+            Some(pk) => self.index_columns(pk, new)?.0.into(),
+            None => old.key.clone(),
+        };
+        let moved = key != old.key;
+        for index in &self.table.indexes {
+            let Some(storage) = index.storage else { continue };
+            let (before, after) = (self.entry_key(index, &old.values, &old.key)?, self.entry_key(index, new, &key)?);
+            if before != after {
+                self.txn.delete(storage, before)?;
+            }
+            if before != after || moved {
+                self.txn.put(storage, after, key.clone())?;
+            }
+        }
+        if moved {
+            self.txn.delete(self.table.storage, old.key.clone())?;
+            self.txn.note_key_change(self.table.oid, old.key.clone(), key.clone());
+        }
+        self.txn.put(self.table.storage, key.clone(), self.layout.encode(new).into())?;
+        Ok(key)
+    }
+
+    /// Removes a row and its index entries.
+    pub fn delete(&self, old: &Current) -> Result<()> {
+        for index in &self.table.indexes {
+            if let Some(storage) = index.storage {
+                self.txn.delete(storage, self.entry_key(index, &old.values, &old.key)?)?;
+            }
+        }
+        self.txn.delete(self.table.storage, old.key.clone())
+    }
+
+    /// The newest version of the row under `key`.
+    pub fn current(&self, key: &[u8]) -> Result<Option<Current>> {
+        let Some(row) = self.txn.newest().get(self.table.storage, key)? else { return Ok(None) };
+        Ok(Some(Current { values: self.layout.decode(&row.row)?, index: row.index.0, key: row.key }))
+    }
+
+    /// The storage key of the row that already has these values in a unique index; checks `arbiter` only, or all.
+    pub async fn conflict(&self, arbiter: Option<heddle_types::Oid>, values: &[Datum]) -> Result<Option<Bytes>> {
+        for index in self.unique().filter(|i| arbiter.is_none_or(|a| a == i.oid)) {
+            if let Some(key) = self.unique_key(index, values)?
+                && let Some(row) = self.occupied(index, &key, None).await?
+            {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Which lock an UPDATE of these columns takes: one that stops key checks only when a unique key may change.
+    pub fn update_lock(&self, mut columns: impl Iterator<Item = usize>) -> RowLock {
+        let is_key = |c: usize| self.unique().any(|i| i.columns.iter().any(|k| k.attnum == self.table.columns[c].attnum));
+        if columns.any(is_key) { RowLock::Update } else { RowLock::NoKeyUpdate }
+    }
+
+    fn unique(&self) -> impl Iterator<Item = &IndexDef> {
+        self.table.indexes.iter().filter(|i| i.unique)
+    }
+
+    async fn next_row_id(&self) -> Result<Bytes> {
+        loop {
+            let next = self.row_ids.lock().next();
+            match next {
+                Some(id) => {
+                    let id = i64::try_from(id).map_err(|_| Error::internal("row ids are used up"))?;
+                    return Ok(key::encode_row([&Datum::Int8(id)]).into());
+                }
+                None => self.reserve(1).await?,
+            }
+        }
+    }
+
+    fn put(&self, key: Bytes, values: &[Datum]) -> Result<()> {
+        for index in &self.table.indexes {
+            if let Some(storage) = index.storage {
+                self.txn.put(storage, self.entry_key(index, values, &key)?, key.clone())?;
+            }
+        }
+        self.txn.put(self.table.storage, key, self.layout.encode(values).into())
+    }
+
+    /// The encoded index columns and whether one of them is NULL.
+    fn index_columns(&self, index: &IndexDef, values: &[Datum]) -> Result<(Vec<u8>, bool)> {
+        let mut out = Vec::new();
+        let mut null = false;
+        for column in &index.columns {
+            let value = &values[column.attnum as usize - 1];
+            null |= value.is_null();
+            key::encode(&mut out, value, column.order);
+        }
+        if out.len() > KEY_BYTES_MAX {
+            let text = format!(
+                "index row size {} exceeds btree version 4 maximum {KEY_BYTES_MAX} for index \"{}\"",
+                out.len(),
+                index.name
+            );
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text)
+                .hint("Values larger than 1/3 of a buffer page cannot be indexed."));
+        }
+        Ok((out, null))
+    }
+
+    /// The key of an index entry: its columns, and the table key unless uniqueness makes it superfluous.
+    fn entry_key(&self, index: &IndexDef, values: &[Datum], table_key: &[u8]) -> Result<Bytes> {
+        let (mut key, null) = self.index_columns(index, values)?;
+        if null || !index.unique {
+            key.extend_from_slice(table_key);
+        }
+        Ok(key.into())
+    }
+
+    /// The key to check; None when a NULL makes the row distinct from all others.
+    fn unique_key(&self, index: &IndexDef, values: &[Datum]) -> Result<Option<Vec<u8>>> {
+        let (key, null) = self.index_columns(index, values)?;
+        Ok((!null).then_some(key))
+    }
+
+    /// Locks a unique key and tells which row has it, if any but `mine`. Waits for a transaction that is about to remove that row.
+    async fn occupied(&self, index: &IndexDef, key: &[u8], mine: Option<&[u8]>) -> Result<Option<Bytes>> {
+        self.txn.lock_key(index.oid, key).await?;
+        let mut locked: Option<Bytes> = None;
+        loop {
+            let Some(row) = self.holder(index, key)? else { return Ok(None) };
+            if mine == Some(&row[..]) {
+                return Ok(None);
+            }
+            if locked.as_ref() == Some(&row) {
+                return Ok(Some(row));
+            }
+            self.txn.lock_row(self.table.oid, &row, RowLock::KeyShare, Wait::Block).await?;
+            locked = Some(row);
+        }
+    }
+
+    fn holder(&self, index: &IndexDef, key: &[u8]) -> Result<Option<Bytes>> {
+        let newest = self.txn.newest();
+        match index.storage {
+            None => Ok(newest.get(self.table.storage, key)?.map(|r| r.key)),
+            Some(storage) => Ok(newest.get(storage, key)?.map(|r| r.row)),
+        }
+    }
+
+    fn check_not_null(&self, values: &[Datum]) -> Result<()> {
+        let Some((column, _)) =
+            self.table.columns.iter().zip(values).find(|(c, v)| c.not_null && !c.dropped && v.is_null())
+        else {
+            return Ok(());
+        };
+        let text = format!(
+            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+            column.name, self.table.name
+        );
+        Err(Error::new(SqlState::NOT_NULL_VIOLATION, text)
+            .detail(format!("Failing row contains ({}).", self.row_text(values)))
+            .relation(&self.schema, &self.table.name)
+            .column(&column.name))
+    }
+
+    fn row_text(&self, values: &[Datum]) -> String {
+        let live = self.table.columns.iter().zip(values).filter(|(c, _)| !c.dropped);
+        let texts: Vec<String> = live
+            .map(|(c, v)| {
+                if v.is_null() {
+                    return "null".to_owned();
+                }
+                let mut text = heddle_types::text::to_string(v, c.ty, &self.ctx.text);
+                if text.len() > DETAIL_VALUE_BYTES {
+                    text.truncate(text.floor_char_boundary(DETAIL_VALUE_BYTES));
+                    text.push_str("...");
+                }
+                text
+            })
+            .collect();
+        texts.join(", ")
+    }
+
+    fn duplicate(&self, index: &IndexDef, values: &[Datum]) -> Error {
+        let columns: Vec<_> = index.columns.iter().map(|c| &self.table.columns[c.attnum as usize - 1]).collect();
+        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let texts: Vec<String> = columns
+            .iter()
+            .map(|c| heddle_types::text::to_string(&values[c.attnum as usize - 1], c.ty, &self.ctx.text))
+            .collect();
+        let text = format!("duplicate key value violates unique constraint \"{}\"", index.name);
+        Error::new(SqlState::UNIQUE_VIOLATION, text)
+            .detail(format!("Key ({})=({}) already exists.", names.join(", "), texts.join(", ")))
+            .relation(&self.schema, &self.table.name)
+            .constraint(&index.name)
+    }
+}
+
+/// What happened to a row that we want to change.
+pub(crate) enum Fate {
+    /// As we saw it.
+    Same(Current),
+    /// Changed by a transaction that committed since; READ COMMITTED goes on with it after a re-check.
+    Newer(Current),
+    /// Deleted since, or skipped.
+    Gone,
+}
+
+/// Locks the row under `key` of which version `seen` was read at `since` and finds its newest version.
+///
+/// # Errors
+/// `40001` at REPEATABLE READ when it changed; lock errors, `55P03` worded for NOWAIT.
+pub(crate) async fn lock_newest(
+    writer: &TableWriter,
+    key: &Bytes,
+    seen: u64,
+    since: heddle_types::LogIndex,
+    mode: RowLock,
+    wait: Wait,
+) -> Result<Fate> {
+    let mut key = key.clone();
+    let mut moved = false;
+    loop {
+        if lock(writer, &key, mode, wait).await? == Locked::Skipped {
+            return Ok(Fate::Gone);
+        }
+        let current = writer.current(&key)?;
+        let repeatable = writer.txn.isolation() == heddle_txn::Isolation::RepeatableRead;
+        match current {
+            Some(c) if !moved && c.index == seen => return Ok(Fate::Same(c)),
+            Some(_) if repeatable => return Err(concurrent("update")),
+            Some(c) => return Ok(Fate::Newer(c)),
+            None => match writer.txn.moved_to(writer.table.oid, &key, since) {
+                Some(_) if repeatable => return Err(concurrent("update")),
+                None if repeatable => return Err(concurrent("delete")),
+                Some(to) => {
+                    key = to;
+                    moved = true;
+                }
+                None => return Ok(Fate::Gone),
+            },
+        }
+    }
+}
+
+async fn lock(writer: &TableWriter, key: &[u8], mode: RowLock, wait: Wait) -> Result<Locked> {
+    writer.txn.lock_row(writer.table.oid, key, mode, wait).await.map_err(|e| {
+        if wait == Wait::NoWait && e.code() == SqlState::LOCK_NOT_AVAILABLE {
+            let text = format!("could not obtain lock on row in relation \"{}\"", writer.table.name);
+            return Error::new(SqlState::LOCK_NOT_AVAILABLE, text);
+        }
+        e
+    })
+}
+
+pub(crate) fn concurrent(what: &str) -> Error {
+    Error::new(SqlState::SERIALIZATION_FAILURE, format!("could not serialize access due to concurrent {what}"))
+}
