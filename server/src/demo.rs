@@ -7,7 +7,7 @@ use crate::settings::Config;
 use crate::table::Table;
 use bytes::Bytes;
 use futures::SinkExt;
-use heddle_types::{Error, Result, SqlState, error::known_state};
+use heddle_types::{Error, Result, SqlState, known_state};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;

@@ -149,7 +149,8 @@ impl Interval {
         // Rounding can make 24:00:00, and the cascade even more.
         let extra_days = if seconds.abs() >= day_seconds { (seconds / day_seconds) as i32 } else { 0 };
         seconds -= f64::from(extra_days) * day_seconds;
-        let days = days.checked_add(extra_days).and_then(|d| d.checked_add(whole_rest_days)).ok_or_else(out_of_range)?;
+        let days =
+            days.checked_add(extra_days).and_then(|d| d.checked_add(whole_rest_days)).ok_or_else(out_of_range)?;
         let us = (f(self.us as f64) + seconds * 1e6).round_ties_even();
         // 2^63 itself is not an i64.
         if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&us) {

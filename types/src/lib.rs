@@ -25,7 +25,7 @@ pub mod text;
 
 pub use array::PgArray;
 pub use datum::Datum;
-pub use error::{Fields, known_state, Error, Notice, Result, Severity, SqlState};
+pub use error::{Error, Fields, Notice, Result, Severity, SqlState, known_state};
 pub use ids::{LogIndex, Oid, StorageId, Term, TxnId};
 pub use interval::Interval;
 pub use numeric::Numeric;

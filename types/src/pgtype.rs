@@ -193,7 +193,9 @@ impl PgType {
             oid::TIMESTAMP | oid::TIMESTAMPTZ => Class::Timestamp,
             oid::INTERVAL => Class::Interval,
             oid::UUID => Class::Uuid,
-            oid::OID | oid::XID | oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE => Class::Oid,
+            oid::OID | oid::XID | oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::REGROLE => {
+                Class::Oid
+            }
             oid::INT2VECTOR | oid::OIDVECTOR | oid::ANYARRAY => Class::Array,
             _ if self.info().elem != Oid(0) => Class::Array,
             _ => Class::Text,

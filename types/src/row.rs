@@ -52,7 +52,12 @@ impl RowLayout {
         write_null_bitmap(out, values);
         for (i, value) in values.iter().enumerate() {
             // A value of another class would be read back as something else: better to stop before it is written.
-            assert!(value.class().is_none_or(|c| c == self.classes[i]), "attribute {} is not a {:?}", i + 1, self.classes[i]);
+            assert!(
+                value.class().is_none_or(|c| c == self.classes[i]),
+                "attribute {} is not a {:?}",
+                i + 1,
+                self.classes[i]
+            );
             write_value(out, value);
         }
     }
@@ -122,12 +127,7 @@ impl RowLayout {
     }
 
     /// Appends attribute `i`, at which `stored.values` stands.
-    fn decode_one(
-        &self,
-        stored: &mut Stored<'_>,
-        i: usize,
-        builder: &mut crate::arrow::ColumnBuilder,
-    ) -> Result<()> {
+    fn decode_one(&self, stored: &mut Stored<'_>, i: usize, builder: &mut crate::arrow::ColumnBuilder) -> Result<()> {
         if i >= stored.natts {
             return builder.append(&self.missing[i]);
         }

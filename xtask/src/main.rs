@@ -1,2 +1,168 @@
-//! Developer verbs.
-fn main() {}
+//! Developer verbs: `cargo xtask VERB`. The same verbs run in CI.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`process`] | running other programs, the target folder |
+//! | [`tidy`] | rules about the source that no compiler checks |
+//! | [`tools`] | what tests need from the machine, installed when it is missing |
+//!
+//! A verb either succeeds, or says what failed and exits with 1. Nothing here is needed to build or use the server.
+
+mod process;
+mod tidy;
+mod tools;
+
+use process::{Step, cargo};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// A verb's result; the text is for people.
+type Outcome = Result<(), String>;
+
+const USAGE: &str = "\
+usage: cargo xtask VERB
+
+  check         reads: formatting, lints, tidy, the settings page
+  fix           writes: formatting, what the lints can repair, the settings page
+  test [ARGS]   installs what is missing, then check, then all tests (ARGS go to the test runner)
+  slt [FILTER]  SQL logic tests of sql-tests/slt
+  clients       tests with PostgreSQL's client programs and libraries
+  bench [NAME]  benchmarks
+  docs          writes docs/guide/settings.md from the tables in the code; with --check only compares
+  tidy          the rules about layering and source alone
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((verb, rest)) = args.split_first() else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let outcome = match verb.as_str() {
+        "check" => check(),
+        "fix" => fix(),
+        "test" => test(rest),
+        "slt" => slt(rest),
+        "clients" => clients(),
+        "docs" => docs(rest.iter().any(|a| a == "--check")),
+        "tidy" => tidy::run(&root()),
+        "bench" => return bench(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("unknown verb \"{verb}\"\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask {verb}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the root").to_owned()
+}
+
+/// Tests that execute queries run with this profile: our crates build quickly, dependencies are optimised.
+const PROFILE: &str = "ci";
+
+fn check() -> Outcome {
+    tidy::run(&root())?;
+    cargo(&["fmt", "--all", "--check"]).run()?;
+    // Lints only look at types, so this shares build scripts and procedural macros with the tests, not their code.
+    cargo(&["clippy", "--workspace", "--all-targets", "--profile", PROFILE, "--", "-D", "warnings"]).run()
+}
+
+fn fix() -> Outcome {
+    let repair =
+        ["clippy", "--fix", "--workspace", "--all-targets", "--profile", PROFILE, "--allow-dirty", "--allow-staged"];
+    cargo(&repair).run()?;
+    cargo(&["fmt", "--all"]).run()?;
+    docs(false)?;
+    tidy::run(&root())
+}
+
+fn test(args: &[String]) -> Outcome {
+    let prepared = tools::prepare(tools::Wanted { judge: true, python: true });
+    check()?;
+    let nextest = tools::has_nextest();
+    // All of it, so that the server's binary is there and current whatever the arguments select.
+    runner(nextest, &["--workspace", "--no-run"]).run()?;
+    let mut step = with_tools(runner(nextest, &["--workspace", "--no-fail-fast"]), &prepared);
+    for arg in args {
+        step.arg(arg);
+    }
+    step.run()
+}
+
+/// nextest where it is installed, else cargo's own runner.
+fn runner(nextest: bool, args: &[&str]) -> Step {
+    let verb: &[&str] = if nextest { &["nextest", "run", "--cargo-profile"] } else { &["test", "--profile"] };
+    cargo(verb).args(&[PROFILE]).args(args)
+}
+
+fn slt(args: &[String]) -> Outcome {
+    let prepared = tools::prepare(tools::Wanted { judge: false, python: false });
+    build_server()?;
+    let mut step = cargo(&["run", "--quiet", "--profile", PROFILE, "-p", "heddle-sql-tests", "--bin", "slt", "--"]);
+    for arg in args {
+        step.arg(arg);
+    }
+    with_tools(step, &prepared).run()
+}
+
+fn clients() -> Outcome {
+    let prepared = tools::prepare(tools::Wanted { judge: true, python: true });
+    build_server()?;
+    let nextest = tools::has_nextest();
+    let filter: &[&str] = if nextest { &["-E", "binary(/client/) | test(/client/)"] } else { &["client"] };
+    let step = runner(nextest, &["-p", "heddle-sql-tests", "--no-fail-fast"]).args(filter);
+    with_tools(step, &prepared).run()
+}
+
+fn bench(args: &[String]) -> ExitCode {
+    let name = args.first().map_or_else(String::new, |n| format!(" \"{n}\""));
+    eprintln!("xtask bench: no benchmark{name} exists yet; the crate `bench` comes with its own issue");
+    ExitCode::from(2)
+}
+
+fn docs(only_check: bool) -> Outcome {
+    build_server()?;
+    let made = Step::new(server_binary()).args(&["settings"]).output()?;
+    let path = root().join("docs/guide/settings.md");
+    let present = std::fs::read_to_string(&path).unwrap_or_default();
+    if present == made {
+        println!("{} is current", path.display());
+        return Ok(());
+    }
+    if only_check {
+        return Err(format!("{} is not current: run `cargo xtask docs`", path.display()));
+    }
+    std::fs::write(&path, made).map_err(|e| format!("could not write {}: {e}", path.display()))?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+fn build_server() -> Outcome {
+    cargo(&["build", "--profile", PROFILE, "-p", "heddle-server", "--bin", "heddledb"]).run()
+}
+
+fn server_binary() -> PathBuf {
+    process::target_dir().join(PROFILE).join("heddledb")
+}
+
+/// Tests find the server and the tools through these variables.
+fn with_tools(step: Step, prepared: &tools::Prepared) -> Step {
+    let mut step = step.env("HEDDLEDB_BIN", server_binary().as_os_str()).env("PATH", &prepared.path);
+    if let Some(python) = &prepared.python {
+        step = step.env("HEDDLEDB_PYTHON", python.as_os_str());
+    }
+    step
+}

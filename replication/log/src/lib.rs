@@ -103,7 +103,7 @@ impl Log {
     /// Opens or creates the log, replays every intact record from `from` on into `sink`, then starts the writer thread, which
     /// makes a Membership record durable first. When the disk is full that record goes before the first one that fits.
     ///
-    /// `from` 0 and 1 both mean everything.
+    /// `from` 0 means whatever is still there.
     ///
     /// # Errors
     /// `XX001` when a bad record has a valid record of a later batch behind it (says file and offset), or when the log does
@@ -116,13 +116,7 @@ impl Log {
     ///
     /// # Errors
     /// As [`Log::open`].
-    pub fn open_with(
-        env: Env,
-        config: LogConfig,
-        from: LogIndex,
-        sink: Sink,
-        fail_stop: FailStop,
-    ) -> Result<Arc<Log>> {
+    pub fn open_with(env: Env, config: LogConfig, from: LogIndex, sink: Sink, fail_stop: FailStop) -> Result<Arc<Log>> {
         config.check()?;
         let shared = Arc::new(Shared::new(&env, &config, fail_stop));
         let (opened, is_open) = std::sync::mpsc::sync_channel(1);

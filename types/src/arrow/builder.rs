@@ -85,9 +85,9 @@ impl ColumnBuilder {
             Class::Bytea => Self::Bytea(binary()),
             Class::Date => Self::Date(Date32Builder::with_capacity(capacity)),
             Class::Time => Self::Time(Time64MicrosecondBuilder::with_capacity(capacity)),
-            Class::Timestamp => Self::Timestamp(
-                TimestampMicrosecondBuilder::with_capacity(capacity).with_timezone_opt(zone(ty)),
-            ),
+            Class::Timestamp => {
+                Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(capacity).with_timezone_opt(zone(ty)))
+            }
             Class::Interval => Self::Interval(FixedSizeBinaryBuilder::with_capacity(capacity, 16)),
             Class::Uuid => Self::Uuid(FixedSizeBinaryBuilder::with_capacity(capacity, 16)),
             Class::Oid => Self::Oid(UInt32Builder::with_capacity(capacity)),

@@ -5,7 +5,7 @@
 //! PostgreSQL keeps for stored indexes.
 
 use super::{escaped, numeric};
-use crate::{Numeric, Result};
+use crate::{Error, Numeric, Result, SqlState};
 use serde_json::Value;
 
 const EMPTY_ROOT_ARRAY: u8 = 0;
@@ -17,15 +17,24 @@ const TRUE: u8 = 5;
 const ARRAY: u8 = 6;
 const OBJECT: u8 = 7;
 
-/// Appends the key bytes of a jsonb value given as text; `XX001` if it is not JSON.
+/// Appends the key bytes of a jsonb value given as text.
+///
+/// # Errors
+/// `XX001` if it is not JSON, `54001` if it is nested more than 127 deep.
 pub(crate) fn jsonb(out: &mut Vec<u8>, text: &str) -> Result<()> {
-    let value: Value = serde_json::from_str(text).map_err(|_| crate::stored::corrupted("malformed jsonb value"))?;
+    let value: Value = serde_json::from_str(text).map_err(|e| refuse(&e))?;
     match &value {
         Value::Array(items) if items.is_empty() => out.push(EMPTY_ROOT_ARRAY),
-        // A scalar is a one-element array of its own kind below every real array.
         value => encode(out, value)?,
     }
     Ok(())
+}
+
+fn refuse(e: &serde_json::Error) -> Error {
+    if e.to_string().starts_with("recursion limit") {
+        return Error::new(SqlState::STATEMENT_TOO_COMPLEX, "jsonb value is nested too deeply to be ordered");
+    }
+    crate::stored::corrupted("malformed jsonb value")
 }
 
 fn encode(out: &mut Vec<u8>, value: &Value) -> Result<()> {

@@ -24,7 +24,9 @@ impl Numeric {
             return Ok(Self::from_parts(sum, scale));
         }
         match (&self.0, &o.0) {
-            (Repr::NaN, _) | (_, Repr::NaN) | (Repr::PosInf, Repr::NegInf) | (Repr::NegInf, Repr::PosInf) => Ok(Self::NAN),
+            (Repr::NaN, _) | (_, Repr::NaN) | (Repr::PosInf, Repr::NegInf) | (Repr::NegInf, Repr::PosInf) => {
+                Ok(Self::NAN)
+            }
             (Repr::PosInf, _) | (_, Repr::PosInf) => Ok(Self::INFINITY),
             (Repr::NegInf, _) | (_, Repr::NegInf) => Ok(Self::NEG_INFINITY),
             _ => {
@@ -190,7 +192,8 @@ impl Numeric {
 
     /// Applies numeric(p, s): rounds, `22003` with PostgreSQL's detail when it does not fit.
     pub fn apply_typmod(&self, typmod: i32) -> Result<Self> {
-        let Some((precision, scale)) = crate::PgType::with_typmod(crate::oid::NUMERIC, typmod).numeric_precision() else {
+        let Some((precision, scale)) = crate::PgType::with_typmod(crate::oid::NUMERIC, typmod).numeric_precision()
+        else {
             return Ok(self.clone());
         };
         if self.is_nan() {

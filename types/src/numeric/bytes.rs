@@ -68,7 +68,9 @@ impl Numeric {
         out.extend_from_slice(&(digits.len() as u16).to_be_bytes());
         out.extend_from_slice(&(weight as i16).to_be_bytes());
         out.extend_from_slice(&sign.to_be_bytes());
-        out.extend_from_slice(&self.dscale().to_be_bytes());
+        // PostgreSQL lets the infinities' flag bit through into the scale; readers ignore it, byte comparisons do not.
+        let dscale = if self.is_infinite() { 0x20 } else { self.dscale() };
+        out.extend_from_slice(&dscale.to_be_bytes());
         digits.iter().for_each(|d| out.extend_from_slice(&d.to_be_bytes()));
     }
 

@@ -11,8 +11,9 @@ const EXPONENT_MAX: i64 = i32::MAX as i64 / 2;
 impl Numeric {
     /// Parses PostgreSQL's input syntax (blanks around, sign, exponent, NaN, Infinity). `22P02`, `22003`.
     pub fn parse(s: &str) -> Result<Self> {
-        let invalid =
-            || Error::new(SqlState::INVALID_TEXT_REPRESENTATION, format!("invalid input syntax for type numeric: \"{s}\""));
+        let invalid = || {
+            Error::new(SqlState::INVALID_TEXT_REPRESENTATION, format!("invalid input syntax for type numeric: \"{s}\""))
+        };
         let body = s.trim_matches(is_space);
         if let Some(special) = parse_special(body) {
             return Ok(special);
@@ -36,7 +37,9 @@ impl Numeric {
     /// PostgreSQL's text form with exactly `dscale` fraction digits.
     pub fn format(&self) -> String {
         let (negative, digits, scale) = match &self.0 {
-            Repr::Small { mantissa, scale } => (*mantissa < 0, mantissa.unsigned_abs().to_string(), usize::from(*scale)),
+            Repr::Small { mantissa, scale } => {
+                (*mantissa < 0, mantissa.unsigned_abs().to_string(), usize::from(*scale))
+            }
             Repr::Big { mantissa, scale } => {
                 (mantissa.sign() == Sign::Minus, mantissa.magnitude().to_string(), usize::from(*scale))
             }
@@ -131,7 +134,7 @@ fn parse_special(s: &str) -> Option<Numeric> {
         _ => (false, s),
     };
     let infinite = name.eq_ignore_ascii_case("infinity") || name.eq_ignore_ascii_case("inf");
-    infinite.then(|| if negative { Numeric::NEG_INFINITY } else { Numeric::INFINITY })
+    infinite.then_some(if negative { Numeric::NEG_INFINITY } else { Numeric::INFINITY })
 }
 
 /// Splits `1.5e-3` into (`1.5`, -3); `None` when the exponent is malformed. Huge exponents saturate.

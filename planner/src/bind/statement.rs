@@ -1,0 +1,123 @@
+//! Statements by kind.
+
+use super::Binder;
+use crate::bound::{Ddl, Insert, OutputColumn, Statement};
+use heddle_types::{Error, PgType, Result, SqlState, oid};
+use sqlparser::ast;
+
+type Bound = (Statement, Option<Vec<OutputColumn>>);
+
+impl Binder<'_> {
+    /// Binds any statement.
+    pub(super) fn statement(&mut self, s: &ast::Statement) -> Result<Bound> {
+        match s {
+            ast::Statement::Query(q) => self.query_statement(q),
+            ast::Statement::Insert(i) => self.insert(i),
+            ast::Statement::Update(u) => self.update(u),
+            ast::Statement::Delete(d) => self.delete(d),
+            ast::Statement::Explain { .. } => self.explain(s),
+            other => Ok((Statement::Ddl(self.ddl(other)?), None)),
+        }
+    }
+
+    fn query_statement(&mut self, q: &ast::Query) -> Result<Bound> {
+        let modifying = match q.body.as_ref() {
+            ast::SetExpr::Insert(s) | ast::SetExpr::Update(s) | ast::SetExpr::Delete(s) => Some(s),
+            _ => None,
+        };
+        if let Some(inner) = modifying {
+            return self.with_dml(q, inner);
+        }
+        if let Some((into, plain)) = select_into(q) {
+            return Ok((Statement::Ddl(self.select_into(&into, &plain)?), None));
+        }
+        let query = self.query(q)?;
+        let columns = query.columns.clone();
+        Ok((Statement::Query(query), Some(columns)))
+    }
+
+    /// `WITH … INSERT/UPDATE/DELETE …`: the WITH goes around the rows the statement works on.
+    fn with_dml(&mut self, q: &ast::Query, inner: &ast::Statement) -> Result<Bound> {
+        let before = self.ctes.len();
+        let ctes = match &q.with {
+            Some(with) => self.ctes(with)?,
+            None => Vec::new(),
+        };
+        let bound = self.statement(inner);
+        self.ctes.truncate(before);
+        let (mut statement, columns) = bound?;
+        let slot = match &mut statement {
+            Statement::Insert(Insert { source, .. }) => &mut source.rel,
+            Statement::Update(u) => &mut u.input,
+            Statement::Delete(d) => &mut d.input,
+            _ => return Err(Error::internal("WITH around another statement")),
+        };
+        if !ctes.is_empty() {
+            let body = Box::new(std::mem::replace(slot, crate::bound::Rel::Unit));
+            *slot = crate::bound::Rel::With { ctes, body };
+        }
+        Ok((statement, columns))
+    }
+
+    fn explain(&mut self, s: &ast::Statement) -> Result<Bound> {
+        let ast::Statement::Explain { analyze, statement, options, format, describe_alias, query_plan, estimate, .. } = s else {
+            return Err(Error::internal("not EXPLAIN"));
+        };
+        if *describe_alias != ast::DescribeAlias::Explain || *query_plan || *estimate {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"describe\""));
+        }
+        let (mut analyze, mut json) = (*analyze, false);
+        if let Some(format) = format {
+            json = explain_format(&format.to_string())?;
+        }
+        for option in options.iter().flatten() {
+            let name = option.name.value.to_ascii_lowercase();
+            let arg = option.arg.as_ref().map(|a| a.to_string().trim_matches('\'').to_ascii_lowercase());
+            let on = !matches!(arg.as_deref(), Some("false" | "off" | "0"));
+            match name.as_str() {
+                "analyze" => analyze = on,
+                "format" => json = explain_format(arg.as_deref().unwrap_or(""))?,
+                "verbose" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary" => {}
+                _ => {
+                    let message = format!("unrecognized EXPLAIN option \"{name}\"");
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+                }
+            }
+        }
+        let (inner, _) = self.statement(statement)?;
+        if let Statement::Explain { .. } = inner {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"explain\""));
+        }
+        if let Statement::Ddl(ddl) = &inner {
+            if !matches!(ddl, Ddl::CreateTable(t) if t.query.is_some()) {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "EXPLAIN takes a query or a data-modifying statement"));
+            }
+        }
+        let ty = PgType::new(if json { oid::JSON } else { oid::TEXT });
+        let column = OutputColumn { id: self.new_column(), name: "QUERY PLAN".into(), ty, origin: None };
+        Ok((Statement::Explain { inner: Box::new(inner), analyze, json }, Some(vec![column])))
+    }
+}
+
+fn explain_format(name: &str) -> Result<bool> {
+    match name.to_ascii_lowercase().as_str() {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        "xml" | "yaml" => Err(Error::unsupported(format!("EXPLAIN format {name}"))),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("unrecognized value for EXPLAIN option \"format\": \"{name}\""),
+        )),
+    }
+}
+
+/// SELECT … INTO: the target and the query without it.
+fn select_into(q: &ast::Query) -> Option<(ast::SelectInto, ast::Query)> {
+    let ast::SetExpr::Select(s) = q.body.as_ref() else { return None };
+    let into = s.into.clone()?;
+    let mut plain = q.clone();
+    if let ast::SetExpr::Select(s) = plain.body.as_mut() {
+        s.into = None;
+    }
+    Some((into, plain))
+}

@@ -1,0 +1,122 @@
+//! What tests need from the machine: PostgreSQL 15 (the judge of right answers, and psql), a Python with PostgreSQL drivers.
+//!
+//! As root on a Debian system what is missing is installed; otherwise a line says what is lacking, and the tests that need it say
+//! that they are skipped.
+
+use crate::Outcome;
+use crate::process::{Step, cache_dir, cargo};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What a verb needs.
+pub struct Wanted {
+    /// PostgreSQL's server and psql.
+    pub judge: bool,
+    /// A Python with psycopg and asyncpg.
+    pub python: bool,
+}
+
+/// What there is.
+pub struct Prepared {
+    /// PATH with PostgreSQL's programs.
+    pub path: OsString,
+    /// A Python interpreter with the drivers.
+    pub python: Option<PathBuf>,
+}
+
+/// Debian keeps initdb and postgres out of PATH.
+const POSTGRES_BIN: &str = "/usr/lib/postgresql/15/bin";
+const DRIVERS: [&str; 2] = ["psycopg[binary]>=3.2,<4", "asyncpg>=0.29,<1"];
+
+/// Looks, installs what it can, says what it cannot.
+pub fn prepare(wanted: Wanted) -> Prepared {
+    if wanted.judge && !(in_path("psql") && in_path("initdb")) {
+        lacking("PostgreSQL 15 (psql, initdb)", "tests that compare with it", install_postgres());
+    }
+    let python = if wanted.python { python() } else { Some(interpreter()).filter(|p| has_drivers(p)) };
+    Prepared { path: search_path(), python }
+}
+
+/// Is the faster test runner there?
+pub fn has_nextest() -> bool {
+    cargo(&["nextest", "--version"]).succeeds()
+}
+
+fn lacking(what: &str, used_by: &str, installed: Outcome) {
+    if let Err(why) = installed {
+        eprintln!("xtask: {what} is missing ({why}): {used_by} are skipped");
+    }
+}
+
+fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    if Path::new(POSTGRES_BIN).is_dir() {
+        path.push(":");
+        path.push(POSTGRES_BIN);
+    }
+    path
+}
+
+fn in_path(program: &str) -> bool {
+    std::env::split_paths(&search_path()).any(|dir| dir.join(program).is_file())
+}
+
+fn install_postgres() -> Outcome {
+    // Debian would start a server of its own on 5432.
+    let common = Path::new("/etc/postgresql-common");
+    if is_root() && !common.exists() {
+        let written = std::fs::create_dir_all(common)
+            .and_then(|()| std::fs::write(common.join("createcluster.conf"), "create_main_cluster = false\n"));
+        written.map_err(|e| format!("could not write to {}: {e}", common.display()))?;
+    }
+    apt(&["postgresql-15", "postgresql-client-15"])
+}
+
+fn apt(packages: &[&str]) -> Outcome {
+    if !is_root() {
+        return Err(format!("not root, so not installed; try: apt-get install {}", packages.join(" ")));
+    }
+    if !Step::new("apt-get").args(&["--version"]).succeeds() {
+        return Err("there is no apt-get on this system".to_owned());
+    }
+    Step::new("apt-get").args(&["update", "-q"]).run()?;
+    let install = ["install", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"];
+    Step::new("apt-get").args(&install).args(packages).env("DEBIAN_FRONTEND", "noninteractive".as_ref()).run()
+}
+
+fn is_root() -> bool {
+    Step::new("id").args(&["-u"]).output().is_ok_and(|id| id.trim() == "0")
+}
+
+fn interpreter() -> PathBuf {
+    cache_dir().join("venv/bin/python")
+}
+
+fn has_drivers(python: &Path) -> bool {
+    Step::new(python).args(&["-c", "import psycopg, asyncpg"]).succeeds()
+}
+
+fn python() -> Option<PathBuf> {
+    let python = interpreter();
+    if has_drivers(&python) {
+        return Some(python);
+    }
+    match install_drivers(&python) {
+        Ok(()) => Some(python),
+        Err(why) => {
+            lacking("a Python with psycopg and asyncpg", "tests with Python clients", Err(why));
+            None
+        }
+    }
+}
+
+fn install_drivers(python: &Path) -> Outcome {
+    let venv = cache_dir().join("venv");
+    let make = || Step::new("python3").args(&["-m", "venv", "--clear", &venv.to_string_lossy()]);
+    if !make().succeeds() {
+        apt(&["python3", "python3-venv"])?;
+        make().run()?;
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    Step::new(python).args(&install).args(&DRIVERS).run()
+}
