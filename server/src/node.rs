@@ -20,13 +20,13 @@ use std::sync::Arc;
 /// A server on one data folder. Dropping it shuts it down.
 pub struct Node {
     address: SocketAddr,
-    server: Arc<Server>,
     running: Option<Running>,
 }
 
 /// What must be closed, in this order.
 struct Running {
     listener: Listener,
+    server: Arc<Server>,
     txns: Arc<TxnManager>,
     folder: DataFolder,
 }
@@ -50,7 +50,7 @@ impl Node {
             .map_err(|e| Error::new(SqlState::IO_ERROR, format!("could not listen on {}: {e}", config.pg_listen)))?;
         let address = listener.address();
         tracing::info!(%address, data_directory = %config.data_directory.display(), "ready");
-        Ok(Self { address, server, running: Some(Running { listener, txns, folder }) })
+        Ok(Self { address, running: Some(Running { listener, server, txns, folder }) })
     }
 
     /// Where it listens for the PostgreSQL protocol.
@@ -60,7 +60,7 @@ impl Node {
 
     /// What its sessions share; for tests that look inside.
     pub fn server(&self) -> &Arc<Server> {
-        &self.server
+        &self.running.as_ref().expect("only shutdown takes it, and consumes the node").server
     }
 
     /// Ends the sessions, applies what was acknowledged, releases the folder. Blocks.
@@ -74,6 +74,7 @@ impl Node {
         let stopping = std::thread::Builder::new().name("shutdown".to_owned()).spawn(move || {
             running.listener.shutdown();
             running.txns.shutdown();
+            drop(running.server);
             drop(running.txns);
             drop(running.folder);
         });

@@ -11,6 +11,8 @@ pub mod psql;
 pub mod script;
 pub mod server;
 pub mod slt;
+pub mod table;
+pub mod transcript;
 pub mod wire;
 
 pub use judge::Judge;

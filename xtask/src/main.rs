@@ -22,7 +22,7 @@ type Outcome = Result<(), String>;
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
-  check         reads: formatting, lints, tidy, the settings page
+  check         reads: tidy, formatting, lints
   fix           writes: formatting, what the lints can repair, the settings page
   test [ARGS]   installs what is missing, then check, then all tests (ARGS go to the test runner)
   slt [FILTER]  SQL logic tests of sql-tests/slt

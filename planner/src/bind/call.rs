@@ -49,7 +49,8 @@ impl Binder<'_> {
         pos: Option<u32>,
     ) -> Result<Resolved> {
         let types: Vec<Oid> = args.iter().map(Typed::oid).collect();
-        let candidates: Vec<Candidate> = function::by_name(name).iter().filter_map(|f| candidate(f, args.len(), names)).collect();
+        let candidates: Vec<Candidate> =
+            function::by_name(name).iter().filter_map(|f| candidate(f, args.len(), names)).collect();
         let shapes: Vec<Vec<Oid>> = candidates.iter().map(|c| c.types.clone()).collect();
         match choose(&types, &shapes) {
             Choice::One(i) => self.finish_call(&candidates[i], args, pos),
@@ -239,11 +240,8 @@ fn resolved_operator(o: &function::Operator, left: Oid, right: Oid, pos: Option<
 }
 
 fn polymorphic(pos: Option<u32>) -> Error {
-    Error::new(
-        SqlState::DATATYPE_MISMATCH,
-        "could not determine polymorphic type because input has type unknown",
-    )
-    .at(pos)
+    Error::new(SqlState::DATATYPE_MISMATCH, "could not determine polymorphic type because input has type unknown")
+        .at(pos)
 }
 
 fn no_operator(what: String, pos: Option<u32>) -> Error {

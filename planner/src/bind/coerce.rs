@@ -28,10 +28,7 @@ pub(super) fn is_preferred(ty: Oid) -> bool {
 }
 
 pub(super) fn is_polymorphic(ty: Oid) -> bool {
-    matches!(
-        ty,
-        oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY | oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLEARRAY
-    )
+    matches!(ty, oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY | oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLEARRAY)
 }
 
 /// The element type of an array, int2vector included.
@@ -315,7 +312,8 @@ impl Binder<'_> {
                 let (source, pos) = (v.ty(), v.pos);
                 self.coerce(v, common, CastContext::Implicit)?.ok_or_else(|| {
                     let (s, t) = (source.sql_name(), common.sql_name());
-                    Error::new(SqlState::CANNOT_COERCE, format!("{construct} could not convert type {s} to {t}")).at(pos)
+                    Error::new(SqlState::CANNOT_COERCE, format!("{construct} could not convert type {s} to {t}"))
+                        .at(pos)
                 })
             })
             .collect::<Result<Vec<_>>>()?;

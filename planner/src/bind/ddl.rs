@@ -32,9 +32,11 @@ impl Binder<'_> {
             Statement::CreateSchema { schema_name: ast::SchemaName::Simple(name), if_not_exists, .. } => {
                 create_schema(name, *if_not_exists)
             }
-            Statement::CreateSchema { schema_name: ast::SchemaName::NamedAuthorization(name, _), if_not_exists, .. } => {
-                create_schema(name, *if_not_exists)
-            }
+            Statement::CreateSchema {
+                schema_name: ast::SchemaName::NamedAuthorization(name, _),
+                if_not_exists,
+                ..
+            } => create_schema(name, *if_not_exists),
             Statement::CreateSchema { .. } => Err(Error::unsupported("CREATE SCHEMA AUTHORIZATION without a name")),
             Statement::CreateDatabase { db_name, if_not_exists: false, .. } => {
                 Ok(Ddl::CreateDatabase { name: single(db_name)? })
@@ -93,7 +95,10 @@ impl Binder<'_> {
                     let (schema, _) = qualified(name, &self.ctx.session.database)?;
                     if let (Some(s), false) = (&schema, if_exists) {
                         if self.catalog().schema(self.ctx.session.database_oid, s).is_none() {
-                            return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{s}\" does not exist")));
+                            return Err(Error::new(
+                                SqlState::INVALID_SCHEMA_NAME,
+                                format!("schema \"{s}\" does not exist"),
+                            ));
                         }
                     }
                     if !if_exists {
@@ -110,7 +115,8 @@ impl Binder<'_> {
     fn create_table(&mut self, t: &ast::CreateTable) -> Result<Ddl> {
         refuse_options(t)?;
         let (schema_name, name) = qualified(&t.name, &self.ctx.session.database)?;
-        let (schema, schema_name) = creation_schema(self.ctx, schema_name.as_deref()).map_err(|e| e.at(start(t.name.span())))?;
+        let (schema, schema_name) =
+            creation_schema(self.ctx, schema_name.as_deref()).map_err(|e| e.at(start(t.name.span())))?;
         let mut create = CreateTable {
             schema,
             schema_name,
@@ -217,7 +223,10 @@ impl Binder<'_> {
             }
         }
         if nullable && def.not_null {
-            let message = format!("conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"", def.name, create.name);
+            let message = format!(
+                "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
+                def.name, create.name
+            );
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
         }
         create.columns.push(def);
@@ -311,7 +320,8 @@ fn check_keys(create: &mut CreateTable) -> Result<()> {
     }
     let mut kept: Vec<Key> = Vec::new();
     for key in std::mem::take(&mut create.keys) {
-        if let Some(same) = kept.iter_mut().find(|k| k.1 == key.1 && (k.0 == key.0 || k.0.is_none() || key.0.is_none())) {
+        if let Some(same) = kept.iter_mut().find(|k| k.1 == key.1 && (k.0 == key.0 || k.0.is_none() || key.0.is_none()))
+        {
             same.2 |= key.2;
             same.0 = same.0.take().or(key.0);
         } else {
@@ -330,7 +340,8 @@ fn check_keys(create: &mut CreateTable) -> Result<()> {
                 || super::coerce::is_string(ty.oid)
                 || super::coerce::element_of(ty.oid).is_some();
             if !comparable {
-                let message = format!("data type {} has no default operator class for access method \"btree\"", ty.sql_name());
+                let message =
+                    format!("data type {} has no default operator class for access method \"btree\"", ty.sql_name());
                 return Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
                     .hint("You must specify an operator class for the index or define a default operator class for the data type."));
             }
@@ -361,7 +372,15 @@ fn check_columns(create: &CreateTable) -> Result<()> {
 fn refuse_options(t: &ast::CreateTable) -> Result<()> {
     let what = if t.temporary || t.global.is_some() {
         "a temporary table"
-    } else if t.or_replace || t.external || t.transient || t.volatile || t.iceberg || t.dynamic || t.strict || t.without_rowid {
+    } else if t.or_replace
+        || t.external
+        || t.transient
+        || t.volatile
+        || t.iceberg
+        || t.dynamic
+        || t.strict
+        || t.without_rowid
+    {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error in CREATE TABLE").at(start(t.name.span())));
     } else if t.inherits.is_some() {
         "INHERITS"

@@ -46,7 +46,13 @@ impl Binder<'_> {
         let TableObject::TableName(name) = &i.table else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT needs a table"));
         };
-        if i.or.is_some() || i.overwrite || i.replace_into || i.ignore || i.partitioned.is_some() || !i.assignments.is_empty() {
+        if i.or.is_some()
+            || i.overwrite
+            || i.replace_into
+            || i.ignore
+            || i.partitioned.is_some()
+            || !i.assignments.is_empty()
+        {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error in INSERT").at(start(i.insert_token.0.span)));
         }
         let table = self.target(name)?;
@@ -91,7 +97,13 @@ impl Binder<'_> {
         Ok(listed)
     }
 
-    fn insert_source(&mut self, q: &ast::Query, table: &TableDef, listed: Vec<usize>, explicit: bool) -> Result<(Query, Vec<(usize, ColId)>)> {
+    fn insert_source(
+        &mut self,
+        q: &ast::Query,
+        table: &TableDef,
+        listed: Vec<usize>,
+        explicit: bool,
+    ) -> Result<(Query, Vec<(usize, ColId)>)> {
         let plain = q.with.is_none() && q.order_by.is_none() && q.limit_clause.is_none() && q.fetch.is_none();
         if let (SetExpr::Values(v), true) = (q.body.as_ref(), plain) {
             return self.insert_values(v, table, listed, explicit);
@@ -102,12 +114,21 @@ impl Binder<'_> {
     }
 
     /// INSERT … SELECT, and CREATE TABLE AS: assignment casts over the query's columns.
-    fn insert_query(&mut self, query: Query, table: &TableDef, listed: Vec<usize>) -> Result<(Query, Vec<(usize, ColId)>)> {
+    fn insert_query(
+        &mut self,
+        query: Query,
+        table: &TableDef,
+        listed: Vec<usize>,
+    ) -> Result<(Query, Vec<(usize, ColId)>)> {
         let types: Vec<PgType> = query
             .columns
             .iter()
             .zip(&listed)
-            .map(|(c, at)| if c.ty.oid == heddle_types::oid::UNKNOWN { PgType::new(table.columns[*at].ty.oid) } else { c.ty })
+            .map(
+                |(c, at)| {
+                    if c.ty.oid == heddle_types::oid::UNKNOWN { PgType::new(table.columns[*at].ty.oid) } else { c.ty }
+                },
+            )
             .collect();
         let query = self.cast_columns(query, &types, "INSERT")?;
         let (mut exprs, mut columns) = (Vec::new(), Vec::new());
@@ -125,7 +146,13 @@ impl Binder<'_> {
         Ok((Query { rel, columns: shown }, columns))
     }
 
-    fn insert_values(&mut self, v: &ast::Values, table: &TableDef, listed: Vec<usize>, explicit: bool) -> Result<(Query, Vec<(usize, ColId)>)> {
+    fn insert_values(
+        &mut self,
+        v: &ast::Values,
+        table: &TableDef,
+        listed: Vec<usize>,
+        explicit: bool,
+    ) -> Result<(Query, Vec<(usize, ColId)>)> {
         let width = v.rows.first().map_or(0, |r| r.content.len());
         let first = v.rows.first().and_then(|r| r.content.get(listed.len().min(r.content.len().saturating_sub(1))));
         let listed = check_width(width, listed, explicit, first.and_then(|e| start(e.span())))?;
@@ -141,7 +168,8 @@ impl Binder<'_> {
         });
         self.levels.pop();
         result?;
-        let columns: Vec<Col> = listed.iter().map(|at| Col { id: self.new_column(), ty: table.columns[*at].ty }).collect();
+        let columns: Vec<Col> =
+            listed.iter().map(|at| Col { id: self.new_column(), ty: table.columns[*at].ty }).collect();
         let shown = listed
             .iter()
             .zip(&columns)
@@ -196,7 +224,9 @@ impl Binder<'_> {
             OnConflictAction::DoUpdate(u) => {
                 if index.is_none() {
                     let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).hint("For example, ON CONFLICT (column_name)."));
+                    return Err(
+                        Error::new(SqlState::SYNTAX_ERROR, message).hint("For example, ON CONFLICT (column_name).")
+                    );
                 }
                 Some(self.conflict_update(u, table, alias)?)
             }
@@ -234,8 +264,11 @@ impl Binder<'_> {
             let pairs: Vec<(&ObjectName, &ast::Expr)> = match &a.target {
                 AssignmentTarget::ColumnName(name) => vec![(name, &a.value)],
                 AssignmentTarget::Tuple(names) => {
-                    let Some(values) = super::expr::row_elements(&a.value).or_else(|| (names.len() == 1).then(|| vec![&a.value])) else {
-                        return Err(Error::unsupported("a sub-query as source of a multiple-column UPDATE item").at(start(a.value.span())));
+                    let Some(values) =
+                        super::expr::row_elements(&a.value).or_else(|| (names.len() == 1).then(|| vec![&a.value]))
+                    else {
+                        return Err(Error::unsupported("a sub-query as source of a multiple-column UPDATE item")
+                            .at(start(a.value.span())));
                     };
                     if values.len() != names.len() {
                         let message = "number of columns does not match number of values";
@@ -303,7 +336,8 @@ impl Binder<'_> {
 
     pub(super) fn delete(&mut self, d: &ast::Delete) -> Result<Bound> {
         let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) = &d.from;
-        let ([only], true) = (tables.as_slice(), d.tables.is_empty() && d.order_by.is_empty() && d.limit.is_none()) else {
+        let ([only], true) = (tables.as_slice(), d.tables.is_empty() && d.order_by.is_empty() && d.limit.is_none())
+        else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error in DELETE").at(start(d.delete_token.0.span)));
         };
         let (_, target, item) = self.target_scan(only)?;
@@ -320,7 +354,13 @@ impl Binder<'_> {
     }
 
     /// Target joined with FROM or USING and filtered; the level then shows all of them.
-    fn changed_rows(&mut self, target: &TableScan, item: Item, from: &[TableWithJoins], condition: Option<&ast::Expr>) -> Result<(Rel, Option<Expr>)> {
+    fn changed_rows(
+        &mut self,
+        target: &TableScan,
+        item: Item,
+        from: &[TableWithJoins],
+        condition: Option<&ast::Expr>,
+    ) -> Result<(Rel, Option<Expr>)> {
         let alone = From { rel: Rel::Table(target.clone()), names: Namespace::of(item) };
         let all = if from.is_empty() { alone } else { self.joined_target(from, alone)? };
         self.level().names = all.names;
@@ -355,12 +395,18 @@ impl Binder<'_> {
         self.returning(items, names, target.columns.clone()).map(Some)
     }
 
-    fn returning(&mut self, items: &[ast::SelectItem], names: Namespace, row: Vec<(ColId, usize)>) -> Result<Returning> {
+    fn returning(
+        &mut self,
+        items: &[ast::SelectItem],
+        names: Namespace,
+        row: Vec<(ColId, usize)>,
+    ) -> Result<Returning> {
         let mut level = Level::new(Clause::Returning);
         level.names = names;
         self.levels.push(level);
         let bound = self.select_list(items).and_then(|outputs| {
-            let settled = outputs.into_iter().map(|o| Ok(Output { value: self.resolve_unknown(o.value)?, name: o.name }));
+            let settled =
+                outputs.into_iter().map(|o| Ok(Output { value: self.resolve_unknown(o.value)?, name: o.name }));
             let outputs = settled.collect::<Result<Vec<_>>>()?;
             let exprs: Vec<Expr> = outputs.iter().map(|o| o.value.expr.clone()).collect();
             let (_, columns) = self.projection(outputs);

@@ -64,11 +64,9 @@ impl Binder<'_> {
         use ast::Expr as A;
         match e {
             A::Nested(e) => self.expr(e),
-            A::Identifier(i) if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default") => Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                "DEFAULT is not allowed in this context",
-            )
-            .at(start(i.span))),
+            A::Identifier(i) if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default") => {
+                Err(Error::new(SqlState::SYNTAX_ERROR, "DEFAULT is not allowed in this context").at(start(i.span)))
+            }
             A::Identifier(i) => self.column(i),
             A::CompoundIdentifier(parts) => self.compound(parts),
             A::Value(v) => self.value(v),
@@ -121,7 +119,9 @@ impl Binder<'_> {
             | A::Substring { .. }
             | A::Trim { .. }
             | A::Overlay { .. } => self.special(e),
-            other => Err(Error::unsupported(format!("this expression: {}", shorten(&other.to_string()))).at(start(e.span()))),
+            other => {
+                Err(Error::unsupported(format!("this expression: {}", shorten(&other.to_string()))).at(start(e.span())))
+            }
         }
     }
 
@@ -560,11 +560,10 @@ impl Binder<'_> {
         match name.as_str() {
             // The default order is byte order.
             "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8" => Ok(value),
-            _ => Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("collation \"{name}\" is not supported"),
-            )
-            .at(pos)),
+            _ => {
+                Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("collation \"{name}\" is not supported"))
+                    .at(pos))
+            }
         }
     }
 
@@ -612,7 +611,8 @@ pub(super) fn array_type(elem: PgType, pos: Option<u32>) -> Result<PgType> {
         return Ok(elem);
     }
     elem.array().ok_or_else(|| {
-        Error::new(SqlState::UNDEFINED_OBJECT, format!("could not find array type for data type {}", elem.sql_name())).at(pos)
+        Error::new(SqlState::UNDEFINED_OBJECT, format!("could not find array type for data type {}", elem.sql_name()))
+            .at(pos)
     })
 }
 
@@ -632,7 +632,10 @@ pub(super) fn operator_name(op: &BinaryOperator) -> String {
 fn number(text: &str) -> Result<Expr> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.starts_with("0x") || digits.starts_with("0X") || digits.contains('_') {
-        return Err(Error::new(SqlState::SYNTAX_ERROR, format!("trailing junk after numeric literal at or near \"{text}\"")));
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("trailing junk after numeric literal at or near \"{text}\""),
+        ));
     }
     if digits.bytes().all(|b| b.is_ascii_digit()) {
         if let Ok(v) = text.parse::<i32>() {
@@ -647,7 +650,9 @@ fn number(text: &str) -> Result<Expr> {
 
 fn string_constant(v: &Value) -> Option<String> {
     match v {
-        Value::SingleQuotedString(s) | Value::EscapedStringLiteral(s) | Value::UnicodeStringLiteral(s) => Some(s.clone()),
+        Value::SingleQuotedString(s) | Value::EscapedStringLiteral(s) | Value::UnicodeStringLiteral(s) => {
+            Some(s.clone())
+        }
         Value::NationalStringLiteral(s) => Some(s.clone()),
         Value::DollarQuotedString(d) => Some(d.value.clone()),
         _ => None,

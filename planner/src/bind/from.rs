@@ -24,7 +24,10 @@ struct Bound {
 enum Source {
     Rel(Rel),
     /// Set-returning calls; their arguments name earlier items as plain columns.
-    Set { calls: Vec<SetCall>, ordinality: Option<ColId> },
+    Set {
+        calls: Vec<SetCall>,
+        ordinality: Option<ColId>,
+    },
     /// One row with one value.
     Value(ColId, Expr),
 }
@@ -81,7 +84,10 @@ impl Binder<'_> {
                 self.combine(left, right, kind, Some(on))
             }
             JoinConstraint::Using(names) => {
-                let columns = names.iter().map(|n| Ok((parts(n)?.pop().unwrap_or_default(), start(n.span())))).collect::<Result<Vec<_>>>()?;
+                let columns = names
+                    .iter()
+                    .map(|n| Ok((parts(n)?.pop().unwrap_or_default(), start(n.span()))))
+                    .collect::<Result<Vec<_>>>()?;
                 self.join_using(left, right, kind, columns)
             }
             JoinConstraint::Natural => {
@@ -115,7 +121,9 @@ impl Binder<'_> {
                 let local = used_columns(&source).iter().all(|id| produced.contains(id));
                 match (kind, is_true(on.as_ref())) {
                     (JoinKind::Inner, _) if local => filtered(over(left.rel, source, false), on),
-                    (JoinKind::Left, true) if local && matches!(source, Source::Set { .. }) => over(left.rel, source, true),
+                    (JoinKind::Left, true) if local && matches!(source, Source::Set { .. }) => {
+                        over(left.rel, source, true)
+                    }
                     _ => join_rel(left.rel, into_rel(outer_source(source)), kind, on, true),
                 }
             }
@@ -124,7 +132,13 @@ impl Binder<'_> {
     }
 
     /// USING and NATURAL: equal columns become one.
-    fn join_using(&mut self, left: From, right: Bound, kind: JoinKind, shared: Vec<(String, Option<u32>)>) -> Result<From> {
+    fn join_using(
+        &mut self,
+        left: From,
+        right: Bound,
+        kind: JoinKind,
+        shared: Vec<(String, Option<u32>)>,
+    ) -> Result<From> {
         let mut on = Vec::new();
         let mut merged: Vec<(ScopeColumn, Option<Expr>)> = Vec::new();
         for (name, pos) in &shared {
@@ -185,7 +199,9 @@ impl Binder<'_> {
             TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
                 self.unnest(array_exprs, *with_ordinality, alias.as_ref(), visible)
             }
-            TableFactor::Derived { lateral, subquery, alias, .. } => self.derived(*lateral, subquery, alias.as_ref(), visible),
+            TableFactor::Derived { lateral, subquery, alias, .. } => {
+                self.derived(*lateral, subquery, alias.as_ref(), visible)
+            }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let mut inner = self.joined(table_with_joins, visible)?;
                 if let Some(alias) = alias {
@@ -277,7 +293,13 @@ impl Binder<'_> {
         Ok(Bound { source: Source::Rel(rel), names: Namespace::of(item), lateral: false })
     }
 
-    fn derived(&mut self, lateral: bool, q: &ast::Query, alias: Option<&TableAlias>, visible: &Namespace) -> Result<Bound> {
+    fn derived(
+        &mut self,
+        lateral: bool,
+        q: &ast::Query,
+        alias: Option<&TableAlias>,
+        visible: &Namespace,
+    ) -> Result<Bound> {
         let Some(alias) = alias else {
             let what = if matches!(q.body.as_ref(), ast::SetExpr::Values(_)) { "VALUES" } else { "subquery" };
             let example = if what == "VALUES" { "(VALUES ...)" } else { "(SELECT ...)" };
@@ -294,8 +316,11 @@ impl Binder<'_> {
         let ids = visible.ids();
         let uses_left = self.outer_used[mark..].iter().any(|id| ids.contains(id));
         // One id per visible column: `select a, a` has two columns here.
-        let columns: Vec<ScopeColumn> =
-            query.columns.iter().map(|c| ScopeColumn { origin: c.origin, ..scope_column(&c.name, c.id, c.ty) }).collect();
+        let columns: Vec<ScopeColumn> = query
+            .columns
+            .iter()
+            .map(|c| ScopeColumn { origin: c.origin, ..scope_column(&c.name, c.id, c.ty) })
+            .collect();
         let item = aliased(plain_item(fold(&alias.name), columns), Some(alias))?;
         Ok(Bound { source: Source::Rel(query.rel), names: Namespace::of(item), lateral: uses_left })
     }
@@ -343,7 +368,12 @@ impl Binder<'_> {
         }
     }
 
-    fn set_columns(&mut self, outputs: &[(&str, heddle_types::Oid)], ty: PgType, shown: &str) -> Result<Vec<ScopeColumn>> {
+    fn set_columns(
+        &mut self,
+        outputs: &[(&str, heddle_types::Oid)],
+        ty: PgType,
+        shown: &str,
+    ) -> Result<Vec<ScopeColumn>> {
         if outputs.is_empty() {
             return Ok(vec![scope_column(shown, self.new_column(), ty)]);
         }
@@ -372,7 +402,13 @@ impl Binder<'_> {
         Ok(Bound { source: Source::Set { calls, ordinality }, names: Namespace::of(item), lateral: false })
     }
 
-    fn unnest(&mut self, arrays: &[ast::Expr], ordinality: bool, alias: Option<&TableAlias>, visible: &Namespace) -> Result<Bound> {
+    fn unnest(
+        &mut self,
+        arrays: &[ast::Expr],
+        ordinality: bool,
+        alias: Option<&TableAlias>,
+        visible: &Namespace,
+    ) -> Result<Bound> {
         let shown = alias.map_or_else(|| "unnest".to_owned(), |a| fold(&a.name));
         let (mut calls, mut columns) = (Vec::new(), Vec::new());
         for e in arrays {
@@ -561,14 +597,17 @@ pub(super) fn output(rel: &Rel) -> Vec<Col> {
     match rel {
         Rel::Unit => Vec::new(),
         Rel::Table(t) => {
-            let mut all: Vec<Col> = t.columns.iter().map(|(id, i)| Col { id: *id, ty: t.table.columns[*i].ty }).collect();
+            let mut all: Vec<Col> =
+                t.columns.iter().map(|(id, i)| Col { id: *id, ty: t.table.columns[*i].ty }).collect();
             if let Some((key, version)) = t.identity {
                 all.push(Col { id: key, ty: PgType::new(oid::BYTEA) });
                 all.push(Col { id: version, ty: PgType::new(oid::INT8) });
             }
             all
         }
-        Rel::System { table, columns } => columns.iter().map(|(id, i)| Col { id: *id, ty: table.columns[*i].1 }).collect(),
+        Rel::System { table, columns } => {
+            columns.iter().map(|(id, i)| Col { id: *id, ty: table.columns[*i].1 }).collect()
+        }
         Rel::Values { columns, .. } | Rel::SetOp { columns, .. } | Rel::CteScan { columns, .. } => columns.clone(),
         Rel::Filter { input, .. }
         | Rel::Distinct { input, .. }

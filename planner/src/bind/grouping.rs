@@ -97,7 +97,11 @@ impl Binder<'_> {
         let set_ids: Vec<ColId> = calls.iter().flat_map(|c| c.columns.iter().map(|c| c.id)).collect();
         let mut sets = sets;
         for id in used {
-            if allowed.contains(&id) || window_ids.contains(&id) || set_ids.contains(&id) || named.iter().any(|(n, _)| *n == id) {
+            if allowed.contains(&id)
+                || window_ids.contains(&id)
+                || set_ids.contains(&id)
+                || named.iter().any(|(n, _)| *n == id)
+            {
                 continue;
             }
             self.dependent(id, &mut named, &mut sets, plain, false)?;
@@ -159,7 +163,13 @@ impl Binder<'_> {
 fn to_groups(e: &mut Expr, named: &[(ColId, Expr)]) {
     walk::rewrite(e, &mut |e| {
         let (id, g) = named.iter().find(|(_, g)| walk::same(g, e))?;
-        Some(Expr::Column { id: *id, ty: match e { Expr::Column { ty, .. } => *ty, _ => g.ty() } })
+        Some(Expr::Column {
+            id: *id,
+            ty: match e {
+                Expr::Column { ty, .. } => *ty,
+                _ => g.ty(),
+            },
+        })
     });
 }
 

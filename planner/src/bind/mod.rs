@@ -85,7 +85,11 @@ pub fn bind_argument(ast: &Ast, ty: PgType, ctx: &EvalContext) -> Result<Expr> {
             Some(v) => Ok(v.expr),
             None => Err(Error::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("parameter of type {} cannot be coerced to the expected type {}", from.sql_name(), ty.sql_name()),
+                format!(
+                    "parameter of type {} cannot be coerced to the expected type {}",
+                    from.sql_name(),
+                    ty.sql_name()
+                ),
             )
             .hint("You will need to rewrite or cast the expression.")
             .at(pos)),
@@ -247,9 +251,8 @@ impl<'a> Binder<'a> {
             };
             return Err(undetermined(*index, code).at(*pos));
         }
-        let typed = |(i, t): (usize, &Option<PgType>)| {
-            t.ok_or_else(|| undetermined(i, SqlState::INDETERMINATE_DATATYPE))
-        };
+        let typed =
+            |(i, t): (usize, &Option<PgType>)| t.ok_or_else(|| undetermined(i, SqlState::INDETERMINATE_DATATYPE));
         self.params.iter().enumerate().map(typed).collect()
     }
 }

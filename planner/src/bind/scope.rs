@@ -270,7 +270,10 @@ impl Binder<'_> {
     fn unknown_column(&self, name: &str, pos: Option<u32>) -> Error {
         let e = Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")).at(pos);
         let items = self.levels.last().map(|l| l.names.items.as_slice()).unwrap_or_default();
-        match closest(name, items.iter().flat_map(|i| i.columns.iter().map(move |c| (i.alias.as_str(), c.name.as_str())))) {
+        match closest(
+            name,
+            items.iter().flat_map(|i| i.columns.iter().map(move |c| (i.alias.as_str(), c.name.as_str()))),
+        ) {
             Some((t, c)) => e.hint(format!("Perhaps you meant to reference the column \"{t}.{c}\".")),
             None => e,
         }
@@ -285,7 +288,10 @@ impl Binder<'_> {
         let schema = parts.pop();
         if let Some(db) = parts.pop() {
             if db != self.ctx.session.database {
-                let message = format!("cross-database references are not implemented: {db}.{}.{table}.{column}", schema.unwrap_or_default());
+                let message = format!(
+                    "cross-database references are not implemented: {db}.{}.{table}.{column}",
+                    schema.unwrap_or_default()
+                );
                 return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(pos));
             }
         }
@@ -325,7 +331,8 @@ impl Binder<'_> {
     }
 
     pub(super) fn missing_from(&self, table: &str, pos: Option<u32>) -> Error {
-        let hidden = self.levels.iter().rev().flat_map(|l| &l.names.items).find(|i| i.hidden_name.as_deref() == Some(table));
+        let hidden =
+            self.levels.iter().rev().flat_map(|l| &l.names.items).find(|i| i.hidden_name.as_deref() == Some(table));
         match hidden {
             Some(item) => Error::new(
                 SqlState::UNDEFINED_TABLE,
@@ -333,9 +340,8 @@ impl Binder<'_> {
             )
             .hint(format!("Perhaps you meant to reference the table alias \"{}\".", item.alias))
             .at(pos),
-            None => {
-                Error::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{table}\"")).at(pos)
-            }
+            None => Error::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{table}\""))
+                .at(pos),
         }
     }
 
@@ -359,7 +365,8 @@ impl Binder<'_> {
         let at = self.levels.len() - 1 - depth;
         let level = &mut self.levels[at];
         if level.clause.allows_aggregates() && !level.in_aggregate {
-            let shown = if column.table.is_empty() { column.name.clone() } else { format!("{}.{}", column.table, column.name) };
+            let shown =
+                if column.table.is_empty() { column.name.clone() } else { format!("{}.{}", column.table, column.name) };
             level.uses.push((column.id, shown, pos, depth > 0));
         }
         let (id, ty) = (column.id, column.ty);

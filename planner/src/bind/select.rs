@@ -78,7 +78,14 @@ impl Binder<'_> {
         let mut keys = self.order_keys(around.order_by, &outputs)?;
         let mut unique = self.unique(s.distinct.as_ref(), &outputs)?;
         if !around.locks.is_empty() {
-            return self.locking(rel, condition, outputs, keys, around.locks, (s, groups.is_some() || having.is_some()));
+            return self.locking(
+                rel,
+                condition,
+                outputs,
+                keys,
+                around.locks,
+                (s, groups.is_some() || having.is_some()),
+            );
         }
         if let Some(predicate) = condition {
             rel = Rel::Filter { input: Box::new(rel), predicate };
@@ -158,11 +165,18 @@ impl Binder<'_> {
         Ok(outputs)
     }
 
-    fn star(&mut self, of: Option<(Option<String>, String)>, pos: Option<u32>, outputs: &mut Vec<Output>) -> Result<()> {
+    fn star(
+        &mut self,
+        of: Option<(Option<String>, String)>,
+        pos: Option<u32>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<()> {
         let (columns, depth) = match &of {
             None => {
                 if self.level().names.items.is_empty() {
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, "SELECT * with no tables specified is not valid").at(pos));
+                    return Err(
+                        Error::new(SqlState::SYNTAX_ERROR, "SELECT * with no tables specified is not valid").at(pos)
+                    );
                 }
                 (self.level().names.columns.clone(), 0)
             }
@@ -359,10 +373,15 @@ impl Binder<'_> {
         let mut targets: Vec<LockTarget> = Vec::new();
         let items = self.level().names.items.clone();
         for clause in locks {
-            let of = clause.of.as_ref().map(|n| super::names::parts(n).map(|mut p| p.pop().unwrap_or_default())).transpose()?;
+            let of = clause
+                .of
+                .as_ref()
+                .map(|n| super::names::parts(n).map(|mut p| p.pop().unwrap_or_default()))
+                .transpose()?;
             if let Some(name) = &of {
                 if !items.iter().any(|i| i.alias == *name) {
-                    let message = format!("relation \"{name}\" in {} clause not found in FROM clause", lock_phrase(clause));
+                    let message =
+                        format!("relation \"{name}\" in {} clause not found in FROM clause", lock_phrase(clause));
                     let pos = clause.of.as_ref().and_then(|n| start(n.span()));
                     return Err(Error::new(SqlState::UNDEFINED_TABLE, message).at(pos));
                 }
@@ -553,7 +572,12 @@ impl Binder<'_> {
                 let mut sets = Vec::new();
                 for list in lists {
                     match list.as_slice() {
-                        [e @ (ast::Expr::Rollup(_) | ast::Expr::Cube(_) | ast::Expr::GroupingSets(_) | ast::Expr::Tuple(_))] => {
+                        [
+                            e @ (ast::Expr::Rollup(_)
+                            | ast::Expr::Cube(_)
+                            | ast::Expr::GroupingSets(_)
+                            | ast::Expr::Tuple(_)),
+                        ] => {
                             sets.extend(self.group_element(e, outputs, groups)?);
                         }
                         list => sets.push(self.group_list(list, outputs, groups)?),
@@ -573,7 +597,14 @@ impl Binder<'_> {
                     return Err(Error::new(SqlState::TOO_MANY_COLUMNS, "CUBE is limited to 12 elements"));
                 }
                 let all = 1usize << parts.len();
-                let pick = |mask: usize| parts.iter().enumerate().filter(|(i, _)| mask & (1 << i) != 0).flat_map(|(_, p)| p.clone()).collect();
+                let pick = |mask: usize| {
+                    parts
+                        .iter()
+                        .enumerate()
+                        .filter(|(i, _)| mask & (1 << i) != 0)
+                        .flat_map(|(_, p)| p.clone())
+                        .collect()
+                };
                 Ok((0..all).rev().map(pick).collect())
             }
             e => Ok(vec![vec![self.group_expr(e, outputs, groups)?]]),
@@ -617,4 +648,3 @@ impl Binder<'_> {
         self.within(Clause::GroupBy, |b| b.expr(e))
     }
 }
-

@@ -46,12 +46,22 @@ impl Binder<'_> {
         Ok(Query { rel: Rel::With { ctes, body: Box::new(query.rel) }, columns: query.columns })
     }
 
-    fn body(&mut self, body: &SetExpr, order_by: &[ast::OrderByExpr], locks: &[ast::LockClause], keep_unknown: bool) -> Result<Query> {
+    fn body(
+        &mut self,
+        body: &SetExpr,
+        order_by: &[ast::OrderByExpr],
+        locks: &[ast::LockClause],
+        keep_unknown: bool,
+    ) -> Result<Query> {
         if let SetExpr::Select(s) = body {
             return self.select(s, Around { order_by, locks, keep_unknown });
         }
         if let Some(clause) = locks.first() {
-            let what = if matches!(body, SetExpr::Values(_)) { "cannot be applied to VALUES" } else { "is not allowed with UNION/INTERSECT/EXCEPT" };
+            let what = if matches!(body, SetExpr::Values(_)) {
+                "cannot be applied to VALUES"
+            } else {
+                "is not allowed with UNION/INTERSECT/EXCEPT"
+            };
             let message = format!("{} {what}", super::select::lock_phrase(clause));
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
@@ -80,7 +90,14 @@ impl Binder<'_> {
         })
     }
 
-    fn set_operation(&mut self, left: Query, op: SetOperator, quantifier: SetQuantifier, right: Query, ast: &SetExpr) -> Result<Query> {
+    fn set_operation(
+        &mut self,
+        left: Query,
+        op: SetOperator,
+        quantifier: SetQuantifier,
+        right: Query,
+        ast: &SetExpr,
+    ) -> Result<Query> {
         let (kind, word) = match op {
             SetOperator::Union => (SetOpKind::Union, "UNION"),
             SetOperator::Intersect => (SetOpKind::Intersect, "INTERSECT"),
@@ -158,7 +175,8 @@ impl Binder<'_> {
                 row.push(value.expr);
             }
         }
-        let name = |(i, c): (usize, &Col)| OutputColumn { id: c.id, name: format!("column{}", i + 1), ty: c.ty, origin: None };
+        let name =
+            |(i, c): (usize, &Col)| OutputColumn { id: c.id, name: format!("column{}", i + 1), ty: c.ty, origin: None };
         let shown = columns.iter().enumerate().map(name).collect();
         Ok(Query { rel: Rel::Values { columns, rows: out }, columns: shown })
     }
@@ -336,7 +354,12 @@ impl Binder<'_> {
         Ok(Query { rel, columns: query.columns })
     }
 
-    fn limit_parts(&mut self, limit: Option<&ast::Expr>, offset: Option<&ast::Expr>, fetch: Option<&ast::Fetch>) -> Result<(Option<Expr>, Option<Expr>)> {
+    fn limit_parts(
+        &mut self,
+        limit: Option<&ast::Expr>,
+        offset: Option<&ast::Expr>,
+        fetch: Option<&ast::Fetch>,
+    ) -> Result<(Option<Expr>, Option<Expr>)> {
         let mut count = match limit {
             Some(e) => self.limit_expr(e, "LIMIT")?,
             None => None,
@@ -377,7 +400,9 @@ impl Binder<'_> {
 
     fn cte_query(&mut self, cte: &ast::Cte, name: &str, recursive: bool, pos: Option<u32>) -> Result<(Cte, CteEntry)> {
         let id = self.new_cte();
-        if let (true, SetExpr::SetOperation { left, op: SetOperator::Union, set_quantifier, right }) = (recursive, cte.query.body.as_ref()) {
+        if let (true, SetExpr::SetOperation { left, op: SetOperator::Union, set_quantifier, right }) =
+            (recursive, cte.query.body.as_ref())
+        {
             let base = self.set_expr(left, true)?;
             let base = self.settle(base)?;
             let entry = CteEntry { name: name.to_owned(), id, columns: cte_columns(&base, cte, name, pos)?, used: 0 };
@@ -393,7 +418,13 @@ impl Binder<'_> {
     }
 
     /// Binds the second term; `None` when it does not refer to the CTE at all.
-    fn recursive_term(&mut self, cte: &ast::Cte, base: Query, r: Recursive, right: &SetExpr) -> Result<Option<(Cte, CteEntry)>> {
+    fn recursive_term(
+        &mut self,
+        cte: &ast::Cte,
+        base: Query,
+        r: Recursive,
+        right: &SetExpr,
+    ) -> Result<Option<(Cte, CteEntry)>> {
         self.ctes.push(r.entry.clone());
         let term = self.set_expr(right, true);
         let entry = self.ctes.pop().expect("pushed above");
@@ -444,7 +475,8 @@ fn cte_columns(query: &Query, cte: &ast::Cte, name: &str, pos: Option<u32>) -> R
         );
         return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(pos));
     }
-    let named = |(i, c): (usize, &OutputColumn)| (aliases.get(i).map_or_else(|| c.name.clone(), |a| fold(&a.name)), c.ty);
+    let named =
+        |(i, c): (usize, &OutputColumn)| (aliases.get(i).map_or_else(|| c.name.clone(), |a| fold(&a.name)), c.ty);
     Ok(query.columns.iter().enumerate().map(named).collect())
 }
 

@@ -182,7 +182,8 @@ impl Binder<'_> {
             return self.jsonb_subscripts(value, &subscripts);
         }
         let Some(element) = element_of(value.oid()) else {
-            let message = format!("cannot subscript type {} because it does not support subscripting", value.ty().sql_name());
+            let message =
+                format!("cannot subscript type {} because it does not support subscripting", value.ty().sql_name());
             return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).at(pos));
         };
         let slice = subscripts.iter().any(|s| matches!(s, Subscript::Slice { .. }));

@@ -60,7 +60,10 @@ impl Binder<'_> {
     }
 
     fn explain(&mut self, s: &ast::Statement) -> Result<Bound> {
-        let ast::Statement::Explain { analyze, statement, options, format, describe_alias, query_plan, estimate, .. } = s else {
+        let ast::Statement::Explain {
+            analyze, statement, options, format, describe_alias, query_plan, estimate, ..
+        } = s
+        else {
             return Err(Error::internal("not EXPLAIN"));
         };
         if *describe_alias != ast::DescribeAlias::Explain || *query_plan || *estimate {

@@ -88,7 +88,9 @@ fn to_stored(e: &Expr) -> Result<Stored> {
             otherwise: boxed(otherwise)?,
         },
         Expr::Coalesce { args, ty } => Stored::Coalesce { ty: pair(*ty), args: all_to(args)? },
-        Expr::InList { expr, list, equals } => Stored::InList { equals: *equals, expr: boxed(expr)?, list: all_to(list)? },
+        Expr::InList { expr, list, equals } => {
+            Stored::InList { equals: *equals, expr: boxed(expr)?, list: all_to(list)? }
+        }
         Expr::AnyArray { expr, array, op, all } => {
             Stored::AnyArray { op: *op, all: *all, expr: boxed(expr)?, array: boxed(array)? }
         }
@@ -126,7 +128,10 @@ fn from_stored(s: Stored) -> Result<Expr> {
         Stored::IsNull(e) => Expr::IsNull(unboxed(*e)?),
         Stored::NotDistinct(a, b) => Expr::NotDistinct(unboxed(*a)?, unboxed(*b)?),
         Stored::Case { ty, branches, otherwise } => Expr::Case {
-            branches: branches.into_iter().map(|(c, r)| Ok((from_stored(c)?, from_stored(r)?))).collect::<Result<_>>()?,
+            branches: branches
+                .into_iter()
+                .map(|(c, r)| Ok((from_stored(c)?, from_stored(r)?)))
+                .collect::<Result<_>>()?,
             otherwise: unboxed(*otherwise)?,
             ty: unpair(ty),
         },

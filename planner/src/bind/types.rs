@@ -49,12 +49,50 @@ pub(crate) fn resolve_type(ty: &DataType) -> Result<PgType> {
 
 fn unknown_type(name: &str) -> Error {
     let missing = [
-        "timetz", "time with time zone", "money", "inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "xml", "tsvector", "tsquery", "point",
-        "line", "lseg", "box", "path", "polygon", "circle", "int4range", "int8range", "numrange", "tsrange",
-        "tstzrange", "daterange", "xid", "xid8", "cid", "tid", "pg_lsn", "oidvector", "regprocedure", "regoper",
-        "regoperator", "regconfig", "regdictionary", "refcursor", "jsonpath",
+        "timetz",
+        "time with time zone",
+        "money",
+        "inet",
+        "cidr",
+        "macaddr",
+        "macaddr8",
+        "bit",
+        "varbit",
+        "xml",
+        "tsvector",
+        "tsquery",
+        "point",
+        "line",
+        "lseg",
+        "box",
+        "path",
+        "polygon",
+        "circle",
+        "int4range",
+        "int8range",
+        "numrange",
+        "tsrange",
+        "tstzrange",
+        "daterange",
+        "xid",
+        "xid8",
+        "cid",
+        "tid",
+        "pg_lsn",
+        "oidvector",
+        "regprocedure",
+        "regoper",
+        "regoperator",
+        "regconfig",
+        "regdictionary",
+        "refcursor",
+        "jsonpath",
     ];
-    if missing.contains(&name) || name.starts_with("bit(") || name.starts_with("bit varying") || name.starts_with("time(") {
+    if missing.contains(&name)
+        || name.starts_with("bit(")
+        || name.starts_with("bit varying")
+        || name.starts_with("time(")
+    {
         return Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("type {name} is not supported"));
     }
     Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
@@ -161,7 +199,9 @@ fn array(inner: &DataType) -> Result<PgType> {
         // int[][] is int[] in PostgreSQL.
         return Ok(elem);
     }
-    let missing = || Error::new(SqlState::UNDEFINED_OBJECT, format!("could not find array type for data type {}", elem.sql_name()));
+    let missing = || {
+        Error::new(SqlState::UNDEFINED_OBJECT, format!("could not find array type for data type {}", elem.sql_name()))
+    };
     elem.array().ok_or_else(missing)
 }
 
@@ -212,6 +252,8 @@ fn with_modifiers(info: &TypeInfo, modifiers: &[String]) -> Result<PgType> {
         }
         (oid::NUMERIC, [p]) if *p > 0 => numeric_typmod(*p as u64, 0),
         (oid::NUMERIC, [p, s]) if *p > 0 => numeric_typmod(*p as u64, *s),
-        _ => Err(Error::new(SqlState::SYNTAX_ERROR, format!("type modifier is not allowed for type \"{}\"", info.name))),
+        _ => {
+            Err(Error::new(SqlState::SYNTAX_ERROR, format!("type modifier is not allowed for type \"{}\"", info.name)))
+        }
     }
 }

@@ -7,7 +7,9 @@ pub(super) fn children(e: &Expr) -> Vec<&Expr> {
     match e {
         Expr::Column { .. } | Expr::Outer { .. } | Expr::Param { .. } | Expr::Literal { .. } => Vec::new(),
         Expr::Call(c) => c.args.iter().collect(),
-        Expr::And(v) | Expr::Or(v) | Expr::Coalesce { args: v, .. } | Expr::Array { elements: v, .. } => v.iter().collect(),
+        Expr::And(v) | Expr::Or(v) | Expr::Coalesce { args: v, .. } | Expr::Array { elements: v, .. } => {
+            v.iter().collect()
+        }
         Expr::Not(e) | Expr::IsNull(e) => vec![e],
         Expr::NotDistinct(a, b) => vec![a, b],
         Expr::Case { branches, otherwise, .. } => {

@@ -3,9 +3,7 @@
 use super::names::{fold, parts, start};
 use super::scope::Clause;
 use super::{Binder, Typed};
-use crate::bound::{
-    AggregateCall, Call, Col, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall,
-};
+use crate::bound::{AggregateCall, Call, Col, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall};
 use crate::function::{CastContext, Kind};
 use heddle_types::{Datum, Error, PgType, Result, SqlState, oid};
 use sqlparser::ast::{
@@ -43,11 +41,8 @@ impl Binder<'_> {
             return Ok(value);
         }
         let aggregate = is_aggregate(&name);
-        let written = if aggregate && f.over.is_none() {
-            self.aggregate_arguments(f, &name, pos)?
-        } else {
-            self.arguments(f)?
-        };
+        let written =
+            if aggregate && f.over.is_none() { self.aggregate_arguments(f, &name, pos)? } else { self.arguments(f)? };
         self.call(f, &name, written, pos)
     }
 
@@ -68,7 +63,11 @@ impl Binder<'_> {
                 };
                 Err(Error::new(code.0, code.1).at(pos))
             }
-            _ => Err(Error::new(SqlState::SYNTAX_ERROR, format!("improper qualified name (too many dotted names): {name}")).at(pos)),
+            _ => Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("improper qualified name (too many dotted names): {name}"),
+            )
+            .at(pos)),
         }
     }
 
@@ -196,7 +195,11 @@ impl Binder<'_> {
             return self.cast(args.pop().expect("one argument"), ty, pos);
         }
         if !written.star && written.args.is_empty() && name == "count" {
-            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "count(*) must be used to call a parameterless aggregate function").at(pos));
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "count(*) must be used to call a parameterless aggregate function",
+            )
+            .at(pos));
         }
         let Written { args, names, star, distinct, order } = written;
         let resolved = self.resolve_function(name, args, &names, pos)?;
@@ -213,7 +216,14 @@ impl Binder<'_> {
                     Some(e) => Some(self.condition(e, "FILTER")?),
                     None => None,
                 };
-                let call = AggregateCall { func: plain.func, args: plain.args, ty: plain.ty, distinct, order: ordered, filter };
+                let call = AggregateCall {
+                    func: plain.func,
+                    args: plain.args,
+                    ty: plain.ty,
+                    distinct,
+                    order: ordered,
+                    filter,
+                };
                 match &f.over {
                     Some(over) => self.window(call, over, pos),
                     None => self.aggregate(call, pos),
@@ -224,7 +234,14 @@ impl Binder<'_> {
                     let message = format!("window function {name} requires an OVER clause");
                     return Err(Error::new(SqlState::WINDOWING_ERROR, message).at(pos));
                 };
-                let call = AggregateCall { func: plain.func, args: plain.args, ty: plain.ty, distinct: false, order: Vec::new(), filter: None };
+                let call = AggregateCall {
+                    func: plain.func,
+                    args: plain.args,
+                    ty: plain.ty,
+                    distinct: false,
+                    order: Vec::new(),
+                    filter: None,
+                };
                 self.window(call, over, pos)
             }
             kind => {
@@ -294,7 +311,9 @@ impl Binder<'_> {
     /// An aggregate of this level: equal calls are made once.
     fn aggregate(&mut self, call: AggregateCall, pos: Option<u32>) -> Result<Typed> {
         let ty = call.ty;
-        let outer_only = |e: &Expr| super::walk::any(e, &mut |e| matches!(e, Expr::Outer { .. })) && super::walk::columns(e).is_empty();
+        let outer_only = |e: &Expr| {
+            super::walk::any(e, &mut |e| matches!(e, Expr::Outer { .. })) && super::walk::columns(e).is_empty()
+        };
         if !call.args.is_empty() && call.args.iter().all(outer_only) {
             return Err(Error::unsupported("an aggregate over columns of an outer query").at(pos));
         }
@@ -323,7 +342,8 @@ impl Binder<'_> {
 
     fn set_call(&mut self, call: Call, outputs: usize, pos: Option<u32>) -> Result<Typed> {
         let clause = self.level().clause;
-        let allowed = matches!(clause, Clause::Select | Clause::OrderBy) && !self.level().in_aggregate && !self.level().in_window;
+        let allowed =
+            matches!(clause, Clause::Select | Clause::OrderBy) && !self.level().in_aggregate && !self.level().in_window;
         if !allowed {
             let message = format!("set-returning functions are not allowed in {}", clause.phrase());
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(pos));
@@ -356,7 +376,11 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::WINDOWING_ERROR, message).at(pos));
         }
         if call.distinct {
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "DISTINCT is not implemented for window functions").at(pos));
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "DISTINCT is not implemented for window functions",
+            )
+            .at(pos));
         }
         if !call.order.is_empty() {
             let message = "aggregate ORDER BY is not implemented for window functions";
@@ -401,7 +425,12 @@ impl Binder<'_> {
             return wrong(format!("cannot copy window \"{name}\" because it has a frame clause"));
         }
         let order_by = if spec.order_by.is_empty() { base.order_by } else { spec.order_by.clone() };
-        Ok(WindowSpec { window_name: None, partition_by: base.partition_by, order_by, window_frame: spec.window_frame.clone() })
+        Ok(WindowSpec {
+            window_name: None,
+            partition_by: base.partition_by,
+            order_by,
+            window_frame: spec.window_frame.clone(),
+        })
     }
 
     fn window_parts(&mut self, spec: &WindowSpec) -> Result<(Vec<Expr>, Vec<SortKey>, Frame)> {
@@ -414,7 +443,9 @@ impl Binder<'_> {
         }
         let order = self.sort_keys(&spec.order_by)?;
         let frame = match &spec.window_frame {
-            None => Frame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow },
+            None => {
+                Frame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow }
+            }
             Some(f) => self.frame(f, &order)?,
         };
         Ok((partition, order, frame))
@@ -436,7 +467,9 @@ impl Binder<'_> {
         if matches!(f.end_bound, Some(WindowFrameBound::Preceding(None))) {
             return wrong("frame end cannot be UNBOUNDED PRECEDING");
         }
-        if matches!(f.start_bound, WindowFrameBound::CurrentRow) && matches!(f.end_bound, Some(WindowFrameBound::Preceding(_))) {
+        if matches!(f.start_bound, WindowFrameBound::CurrentRow)
+            && matches!(f.end_bound, Some(WindowFrameBound::Preceding(_)))
+        {
             return wrong("frame starting from current row cannot have preceding rows");
         }
         if matches!(f.start_bound, WindowFrameBound::Following(_))
@@ -473,7 +506,11 @@ impl Binder<'_> {
                     return Err(Error::new(SqlState::WINDOWING_ERROR, message).at(value.pos));
                 };
                 let key = key.expr.ty();
-                let target = if super::coerce::category(key.oid) == 'D' { PgType::new(oid::INTERVAL) } else { PgType::new(key.oid) };
+                let target = if super::coerce::category(key.oid) == 'D' {
+                    PgType::new(oid::INTERVAL)
+                } else {
+                    PgType::new(key.oid)
+                };
                 let (source, pos) = (value.ty(), value.pos);
                 return match self.coerce(value, target, CastContext::Implicit)? {
                     Some(v) => Ok(v.expr),
@@ -508,7 +545,11 @@ impl Binder<'_> {
         let ok = |t| crate::function::comparison(t, crate::function::Comparison::Eq).is_some();
         let element = super::coerce::element_of(ty);
         let string = super::coerce::is_string(ty);
-        if string || ok(ty) || element.is_some_and(|e| ok(e) || super::coerce::is_string(e)) || matches!(value.expr, Expr::Literal { value: Datum::Null, .. }) {
+        if string
+            || ok(ty)
+            || element.is_some_and(|e| ok(e) || super::coerce::is_string(e))
+            || matches!(value.expr, Expr::Literal { value: Datum::Null, .. })
+        {
             return Ok(());
         }
         let e = Error::new(SqlState::UNDEFINED_FUNCTION, format!("{message} {}", value.ty().sql_name())).at(value.pos);
@@ -536,5 +577,10 @@ fn same_aggregate(a: &AggregateCall, b: &AggregateCall) -> bool {
         (Some(x), Some(y)) => super::walk::same(x, y),
         _ => false,
     };
-    a.func == b.func && a.distinct == b.distinct && filter && all(&a.args, &b.args) && a.order.is_empty() && b.order.is_empty()
+    a.func == b.func
+        && a.distinct == b.distinct
+        && filter
+        && all(&a.args, &b.args)
+        && a.order.is_empty()
+        && b.order.is_empty()
 }

@@ -224,7 +224,7 @@ impl Executor {
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             let rows = (0..batch.num_rows()).map(|i| {
-                let value = |(c, a)| heddle_types::arrow::datum_at(a, table.columns[c].ty, i);
+                let value = |(c, a): (usize, &arrow::array::ArrayRef)| heddle_types::arrow::datum_at(a, table.columns[c].ty, i);
                 batch.columns().iter().enumerate().map(value).collect()
             });
             bulk.push(rows.collect()).await.map_err(|(_, e)| e)?;

@@ -97,10 +97,11 @@ impl TableWriter {
         for index in &self.table.indexes {
             let Some(storage) = index.storage else { continue };
             let (before, after) = (self.entry_key(index, &old.values, &old.key)?, self.entry_key(index, new, &key)?);
-            if before != after {
+            let same = before == after;
+            if !same {
                 self.txn.delete(storage, before)?;
             }
-            if before != after || moved {
+            if !same || moved {
                 self.txn.put(storage, after, key.clone())?;
             }
         }

@@ -196,6 +196,9 @@ pub(crate) fn is_binary(a: &ArrayRef) -> bool {
 
 /// A strict kernel from a per-row body. See the module's text.
 macro_rules! k {
+    // `||` is one token: without arguments it needs arms of its own.
+    (|| -> $r:ty = $e:expr) => { k!(_cx, _ty; | | -> $r { Ok($e) }) };
+    ($cx:ident, $ty:ident; || -> $r:ty $body:block) => { k!($cx, $ty; | | -> $r $body) };
     (|$($a:ident : $t:ty),*| -> $r:ty $body:block) => { k!(_cx, _ty; |$($a : $t),*| -> $r $body) };
     (|$($a:ident : $t:ty),*| -> $r:ty = $e:expr) => { k!(_cx, _ty; |$($a : $t),*| -> $r { Ok($e) }) };
     ($cx:ident, $ty:ident; |$($a:ident : $t:ty),*| -> $r:ty = $e:expr) => {

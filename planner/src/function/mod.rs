@@ -10,9 +10,16 @@ mod jsonval;
 mod dt;
 mod reg;
 mod compare;
+mod datefn;
 mod kernel;
+mod like;
+mod math;
 mod own;
+mod regex;
 mod registry;
+mod set;
+mod strings;
+mod system;
 mod table;
 
 pub use error::{from_df, to_df};
@@ -29,6 +36,13 @@ fn register_all(r: &mut Registry) {
     arith::register(r);
     cast::register(r);
     aggregate::register(r);
+    like::register(r);
+    regex::register(r);
+    strings::register(r);
+    system::register(r);
+    datefn::register(r);
+    math::register(r);
+    set::register(r);
 }
 
 /// OID in pg_proc (or one above 9000 of ours where PostgreSQL has no row).

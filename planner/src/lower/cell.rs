@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 use heddle_types::PgType;
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Cell {
 /// The columns of one enclosing row.
 pub(super) struct Scope {
     pub number: u32,
-    pub columns: BTreeMap<ColId, PgType>,
+    pub columns: BTreeSet<ColId>,
     /// Those in use so far.
     pub used: BTreeMap<ColId, Arc<Cell>>,
 }

@@ -61,7 +61,7 @@ impl Lowerer<'_> {
 
     /// The placeholder of an outer reference.
     pub(super) fn outer(&mut self, id: ColId, ty: PgType) -> Result<Df> {
-        let scope = self.scopes.iter_mut().rev().find(|s| s.columns.contains_key(&id));
+        let scope = self.scopes.iter_mut().rev().find(|s| s.columns.contains(&id));
         let scope = scope.ok_or_else(|| Error::internal(format!("outer column {} is not in scope", id.0)))?;
         let (df, key, cell) = scope.refer(id, ty);
         self.cells.insert(key, cell);
@@ -88,7 +88,8 @@ impl Lowerer<'_> {
     }
 
     fn junction(&mut self, list: &[Expr], op: Operator) -> Result<Option<Df>> {
-        if list.len() > LIST_MAX {
+        // DataFusion may evaluate every part for every row.
+        if list.len() > LIST_MAX || !list.iter().all(visit::is_safe) {
             return Ok(None);
         }
         let mut parts = Vec::with_capacity(list.len());

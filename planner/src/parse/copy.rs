@@ -5,7 +5,6 @@ use super::scan::position;
 use super::utility::{commas, unsupported};
 use super::{Ast, Copy, Deep, Kind, rewrite};
 use heddle_types::{Error, Result, SqlState};
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 /// Parses COPY.
@@ -25,7 +24,7 @@ pub(super) fn copy(c: &mut Cursor<'_>) -> Result<Kind> {
     }
     if c.take_token(&Token::LParen) {
         let tokens = rewrite::rewrite(c.bracketed()?);
-        copy.query = Some(Box::new(Ast::Statement(Deep::new(c.run(&tokens, Parser::parse_statement)?))));
+        copy.query = Some(Box::new(Ast::Statement(Deep::new(c.run(&tokens, |p| p.parse_statement())?))));
         c.expect("to")?;
     } else {
         copy_table(c, &mut copy)?;
@@ -125,19 +124,34 @@ fn new_option(c: &mut Cursor<'_>) -> Result<(String, String)> {
 }
 
 fn old_option(c: &mut Cursor<'_>) -> Result<(String, String)> {
-    let plain = [("binary", "format", "binary"), ("csv", "format", "csv"), ("header", "header", "true"), ("freeze", "freeze", "true")];
+    let plain = [
+        ("binary", "format", "binary"),
+        ("csv", "format", "csv"),
+        ("header", "header", "true"),
+        ("freeze", "freeze", "true"),
+    ];
     for (word, name, value) in plain {
         if c.take(word) {
             return Ok((name.into(), value.into()));
         }
     }
-    for (word, name) in [("delimiter", "delimiter"), ("null", "null"), ("quote", "quote"), ("escape", "escape"), ("encoding", "encoding")] {
+    for (word, name) in [
+        ("delimiter", "delimiter"),
+        ("null", "null"),
+        ("quote", "quote"),
+        ("escape", "escape"),
+        ("encoding", "encoding"),
+    ] {
         if c.take(word) {
             c.take("as");
             return Ok((name.into(), c.string().ok_or_else(|| c.unexpected())?));
         }
     }
-    for (words, name) in [(["force", "quote"].as_slice(), "force_quote"), (&["force", "null"], "force_null"), (&["force", "not", "null"], "force_not_null")] {
+    for (words, name) in [
+        (["force", "quote"].as_slice(), "force_quote"),
+        (&["force", "null"], "force_null"),
+        (&["force", "not", "null"], "force_not_null"),
+    ] {
         if c.take_all(words) {
             if c.take_token(&Token::Mul) {
                 return Ok((name.into(), "*".into()));

@@ -2,7 +2,7 @@
 
 use super::Ast;
 use super::Deep;
-use super::scan::{Piece, Source, Tok, positioned, position};
+use super::scan::{Piece, Source, Tok, position, positioned};
 use crate::bind::fold_identifier;
 use heddle_types::{Error, PgType, Result, SqlState};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -179,11 +179,11 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn expression(&self, tokens: &[Tok]) -> Result<Ast> {
-        Ok(Ast::Expr(Deep::new(self.run(tokens, Parser::parse_expr)?)))
+        Ok(Ast::Expr(Deep::new(self.run(tokens, |p| p.parse_expr())?)))
     }
 
     pub fn data_type(&self, tokens: &[Tok]) -> Result<PgType> {
-        let ty = self.run(tokens, Parser::parse_data_type)?;
+        let ty = self.run(tokens, |p| p.parse_data_type())?;
         crate::bind::resolve_type(&ty).map_err(|e| e.at(tokens.first().and_then(|t| position(t.start - self.base()))))
     }
 

@@ -27,33 +27,78 @@ pub struct Parsed {
 pub enum Kind {
     /// SELECT, INSERT, UPDATE, DELETE, VALUES, EXPLAIN, DDL: bind it
     Plan(Box<Ast>),
-    Begin { tag: &'static str, mode: TransactionMode },
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    Begin {
+        tag: &'static str,
+        mode: TransactionMode,
+    },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
     /// SET TRANSACTION / SET SESSION CHARACTERISTICS AS TRANSACTION
-    SetTransaction { session: bool, mode: TransactionMode },
+    SetTransaction {
+        session: bool,
+        mode: TransactionMode,
+    },
     /// SET [LOCAL] name = values; None = DEFAULT. Values are the list items as text (idents folded unless quoted).
-    Set { local: bool, name: String, value: Option<Vec<String>> },
-    Reset { name: Option<String> },
-    Show { name: Option<String> },
+    Set {
+        local: bool,
+        name: String,
+        value: Option<Vec<String>>,
+    },
+    Reset {
+        name: Option<String>,
+    },
+    Show {
+        name: Option<String>,
+    },
     /// ALL, PLANS, SEQUENCES, TEMP
     Discard(&'static str),
-    Prepare { name: String, types: Vec<heddle_types::PgType>, statement: Box<Parsed> },
-    Execute { name: String, args: Vec<Ast> },
-    Deallocate { name: Option<String> },
+    Prepare {
+        name: String,
+        types: Vec<heddle_types::PgType>,
+        statement: Box<Parsed>,
+    },
+    Execute {
+        name: String,
+        args: Vec<Ast>,
+    },
+    Deallocate {
+        name: Option<String>,
+    },
     Copy(Box<Copy>),
-    Declare { name: String, hold: bool, binary: bool, scroll: Option<bool>, query: Box<Parsed> },
+    Declare {
+        name: String,
+        hold: bool,
+        binary: bool,
+        scroll: Option<bool>,
+        query: Box<Parsed>,
+    },
     /// FETCH / MOVE
-    Fetch { name: String, direction: FetchDirection, is_move: bool },
-    CloseCursor { name: Option<String> },
+    Fetch {
+        name: String,
+        direction: FetchDirection,
+        is_move: bool,
+    },
+    CloseCursor {
+        name: Option<String>,
+    },
     Checkpoint,
     /// LOCK TABLE
-    LockTable { tables: Vec<Vec<String>>, mode: heddle_txn::RelationLock, nowait: bool },
+    LockTable {
+        tables: Vec<Vec<String>>,
+        mode: heddle_txn::RelationLock,
+        nowait: bool,
+    },
     /// VACUUM and ANALYZE: accepted, named in the tag
-    Maintenance { tag: &'static str },
+    Maintenance {
+        tag: &'static str,
+    },
     /// LISTEN, NOTIFY and others known but not supported yet: the name for the 0A000 message
     Unsupported(String),
 }

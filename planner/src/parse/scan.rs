@@ -109,11 +109,7 @@ pub(super) fn tokenize(source: &Source<'_>) -> Result<Vec<Tok>> {
     }
     let visible = tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF));
     Ok(visible
-        .map(|t| Tok {
-            start: source.char_index(t.span.start),
-            end: source.char_index(t.span.end),
-            token: t.token,
-        })
+        .map(|t| Tok { start: source.char_index(t.span.start), end: source.char_index(t.span.end), token: t.token })
         .collect())
 }
 
@@ -146,18 +142,19 @@ fn opening(source: &Source<'_>, mark: &str) -> Option<usize> {
     let dialect = PostgreSqlDialect {};
     let starts: Vec<usize> = source.text.match_indices(mark).map(|(at, _)| at).take(64).collect();
     let clean = |at: &&usize| Tokenizer::new(&dialect, &source.text[..**at]).tokenize().is_ok();
-    starts.iter().filter(clean).map(|at| source.text[..*at].chars().count()).next_back().map(|last| {
-        if mark == "$" { first_of_pair(source, &starts, last) } else { last }
-    })
+    starts
+        .iter()
+        .filter(clean)
+        .map(|at| source.text[..*at].chars().count())
+        .next_back()
+        .map(|last| if mark == "$" { first_of_pair(source, &starts, last) } else { last })
 }
 
 /// `$$` and `$tag$` contain two marks; the first of them opens the string.
 fn first_of_pair(source: &Source<'_>, starts: &[usize], last: usize) -> usize {
     let chars: Vec<usize> = starts.iter().map(|at| source.text[..*at].chars().count()).collect();
     let place = chars.iter().position(|c| *c == last).unwrap_or(0);
-    let opens = |from: usize, to: usize| {
-        source.slice(from + 1, to).chars().all(|c| c.is_alphanumeric() || c == '_')
-    };
+    let opens = |from: usize, to: usize| source.slice(from + 1, to).chars().all(|c| c.is_alphanumeric() || c == '_');
     match place.checked_sub(1).map(|p| chars[p]) {
         Some(before) if opens(before, last) => before,
         _ => last,
@@ -165,8 +162,7 @@ fn first_of_pair(source: &Source<'_>, starts: &[usize], last: usize) -> usize {
 }
 
 fn too_complex(message: &str) -> Error {
-    Error::new(SqlState::STATEMENT_TOO_COMPLEX, message)
-        .hint("Split the statement, or use fewer nested expressions.")
+    Error::new(SqlState::STATEMENT_TOO_COMPLEX, message).hint("Split the statement, or use fewer nested expressions.")
 }
 
 /// How deep the tree of what lies between two brackets becomes.

@@ -6,20 +6,54 @@ use super::{Ast, Deep, FetchDirection, Kind, Parsed, TransactionMode, copy, rewr
 use heddle_txn::{Isolation, RelationLock};
 use heddle_types::{Result, SqlState};
 use sqlparser::ast::Statement;
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 /// Commands PostgreSQL knows and we do not; anything else that is no command is a syntax error.
 const KNOWN: &[&str] = &[
-    "alter", "call", "cluster", "comment", "do", "grant", "import", "listen", "load", "merge", "notify", "reassign", "refresh",
-    "reindex", "revoke", "security", "unlisten", "create", "drop", "explain",
+    "alter", "call", "cluster", "comment", "do", "grant", "import", "listen", "load", "merge", "notify", "reassign",
+    "refresh", "reindex", "revoke", "security", "unlisten", "create", "drop", "explain",
 ];
 /// Second words that belong to a command's name.
 const OBJECTS: &[&str] = &[
-    "access", "aggregate", "cast", "collation", "conversion", "database", "default", "domain", "event", "extension",
-    "foreign", "function", "group", "index", "language", "materialized", "operator", "policy", "procedure",
-    "publication", "role", "routine", "rule", "schema", "sequence", "server", "statistics", "subscription", "system",
-    "table", "tablespace", "text", "transform", "trigger", "type", "user", "view", "label", "owned",
+    "access",
+    "aggregate",
+    "cast",
+    "collation",
+    "conversion",
+    "database",
+    "default",
+    "domain",
+    "event",
+    "extension",
+    "foreign",
+    "function",
+    "group",
+    "index",
+    "language",
+    "materialized",
+    "operator",
+    "policy",
+    "procedure",
+    "publication",
+    "role",
+    "routine",
+    "rule",
+    "schema",
+    "sequence",
+    "server",
+    "statistics",
+    "subscription",
+    "system",
+    "table",
+    "tablespace",
+    "text",
+    "transform",
+    "trigger",
+    "type",
+    "user",
+    "view",
+    "label",
+    "owned",
 ];
 
 /// Parses one statement.
@@ -74,7 +108,8 @@ fn command_name(c: &Cursor<'_>) -> String {
         Some(Token::Word(w)) => w.value.to_ascii_uppercase(),
         _ => String::new(),
     };
-    let skipped = ["OR", "REPLACE", "TEMP", "TEMPORARY", "UNIQUE", "UNLOGGED", "GLOBAL", "LOCAL", "RECURSIVE", "TRUSTED"];
+    let skipped =
+        ["OR", "REPLACE", "TEMP", "TEMPORARY", "UNIQUE", "UNLOGGED", "GLOBAL", "LOCAL", "RECURSIVE", "TRUSTED"];
     let mut n = 1;
     while skipped.contains(&word(n).as_str()) {
         n += 1;
@@ -91,7 +126,7 @@ fn explains_execute(c: &Cursor<'_>) -> bool {
 /// Hands the statement to sqlparser.
 fn plan(c: &mut Cursor<'_>) -> Result<Kind> {
     let tokens = rewrite::rewrite(c.piece.tokens);
-    let statement = c.run(&tokens, Parser::parse_statement)?;
+    let statement = c.run(&tokens, |p| p.parse_statement())?;
     Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement)))))
 }
 
@@ -134,7 +169,7 @@ fn create_database(c: &mut Cursor<'_>) -> Result<Kind> {
             return Ok(Kind::Unsupported(format!("CREATE DATABASE with {} = {value}", option.to_uppercase())));
         }
     }
-    let statement = c.run(&all[..named], Parser::parse_statement)?;
+    let statement = c.run(&all[..named], |p| p.parse_statement())?;
     Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement)))))
 }
 
@@ -153,7 +188,7 @@ fn drop_database(c: &mut Cursor<'_>) -> Result<Kind> {
         force = true;
     }
     c.end()?;
-    let mut statement = c.run(&all[..named], Parser::parse_statement)?;
+    let mut statement = c.run(&all[..named], |p| p.parse_statement())?;
     if let Statement::Drop { purge, .. } = &mut statement {
         *purge = force;
     }
@@ -353,7 +388,8 @@ fn show(c: &mut Cursor<'_>) -> Result<Kind> {
 
 fn discard(c: &mut Cursor<'_>) -> Result<Kind> {
     c.at += 1;
-    let words = [("all", "ALL"), ("plans", "PLANS"), ("sequences", "SEQUENCES"), ("temp", "TEMP"), ("temporary", "TEMP")];
+    let words =
+        [("all", "ALL"), ("plans", "PLANS"), ("sequences", "SEQUENCES"), ("temp", "TEMP"), ("temporary", "TEMP")];
     for (word, what) in words {
         if c.take(word) {
             c.end()?;

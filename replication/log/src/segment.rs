@@ -211,10 +211,6 @@ impl Folder {
         self.spares.len()
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// First index in the log.
     pub(crate) fn first_index(&self) -> u64 {
         self.segments.first().map_or(1, |s| s.header.first_index)

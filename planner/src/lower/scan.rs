@@ -1,0 +1,316 @@
+//! Tables as DataFusion sees them: our row storage under a snapshot, computed system tables, working tables.
+
+use super::range::{self, Access};
+use super::{arrow_schema, name};
+use crate::bound::{ColId, TableScan};
+use crate::context::EvalContext;
+use crate::function::to_df;
+use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as DfResult;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr as Df, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
+use heddle_txn::ReadView;
+use heddle_types::arrow::ColumnBuilder;
+use heddle_types::row::RowLayout;
+use heddle_types::{Datum, PgType, Result, oid};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+/// A table under a snapshot.
+#[derive(Debug)]
+pub(super) struct Table {
+    scan: TableScan,
+    view: Arc<View>,
+    schema: SchemaRef,
+}
+
+/// ReadView, with the Debug that DataFusion asks for.
+struct View(Arc<ReadView>);
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "snapshot")
+    }
+}
+
+impl Table {
+    pub fn new(scan: TableScan, view: Arc<ReadView>, columns: &[(ColId, PgType)]) -> Self {
+        Self { scan, view: Arc::new(View(view)), schema: arrow_schema(columns) }
+    }
+}
+
+#[async_trait]
+impl TableProvider for Table {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+    fn supports_filters_pushdown(&self, filters: &[&Df]) -> DfResult<Vec<TableProviderFilterPushDown>> {
+        let support = |f: &&Df| match range::is_usable(&self.scan, f) {
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Df],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let access = range::choose(&self.scan, filters, &range::physical_free(state))?;
+        let places: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let schema = Arc::new(self.schema.project(&places)?);
+        let properties = properties(&self.scan, &access, &schema);
+        Ok(Arc::new(ScanExec {
+            scan: self.scan.clone(),
+            view: Arc::clone(&self.view),
+            places,
+            access,
+            limit: if filters.is_empty() { limit } else { None },
+            schema,
+            properties: Arc::new(properties),
+        }))
+    }
+}
+
+/// One partition, in key order where Arrow's order is the key's.
+fn properties(scan: &TableScan, access: &Access, schema: &SchemaRef) -> PlanProperties {
+    let index = match access.index {
+        Some(i) => Some(&scan.table.indexes[i]),
+        None => scan.table.primary_key(),
+    };
+    let mut order = vec![];
+    for column in index.map_or(&[][..], |i| &i.columns) {
+        let i = column.attnum as usize - 1;
+        let id = scan.columns.iter().find(|(_, c)| *c == i).map(|(id, _)| name(*id));
+        let at = id.and_then(|n| schema.index_of(&n).ok().map(|at| (n, at)));
+        match at {
+            Some((n, at)) if heddle_types::arrow::native_order(scan.table.columns[i].ty) => {
+                let options = arrow::compute::SortOptions {
+                    descending: column.order.desc,
+                    nulls_first: column.order.nulls_first,
+                };
+                let expr: Arc<dyn PhysicalExpr> = Arc::new(PhysicalColumn::new(&n, at));
+                order.push(PhysicalSortExpr::new(expr, options));
+            }
+            _ => break,
+        }
+    }
+    let equivalence = match order.is_empty() {
+        true => EquivalenceProperties::new(Arc::clone(schema)),
+        false => EquivalenceProperties::new_with_orderings(Arc::clone(schema), [order]),
+    };
+    let one = Partitioning::UnknownPartitioning(1);
+    PlanProperties::new(equivalence, one, EmissionType::Incremental, Boundedness::Bounded)
+}
+
+/// Reads rows of one table.
+#[derive(Debug)]
+struct ScanExec {
+    scan: TableScan,
+    view: Arc<View>,
+    /// Output columns as places in the provider's schema: the scan's columns, then key and version index.
+    places: Vec<usize>,
+    access: Access,
+    limit: Option<usize>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl DisplayAs for ScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &self.scan.table;
+        match self.access.index.filter(|_| self.access.narrows()) {
+            Some(i) => write!(f, "Index Scan using {} on {}", table.indexes[i].name, table.name),
+            None => write!(f, "Seq Scan on {}", table.name),
+        }
+    }
+}
+
+impl ExecutionPlan for ScanExec {
+    fn name(&self) -> &str {
+        "ScanExec"
+    }
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+    ) -> DfResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+    fn execute(&self, _: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let reader = Reader {
+            scan: self.scan.clone(),
+            view: Arc::clone(&self.view.0),
+            layout: self.scan.table.layout(),
+            places: self.places.clone(),
+            schema: Arc::clone(&self.schema),
+            ranges: self.access.ranges()?.into(),
+            secondary: self.access.index.and_then(|i| self.scan.table.indexes[i].storage),
+            cursor: None,
+            left: self.limit.unwrap_or(usize::MAX),
+            batch_rows: context.session_config().batch_size(),
+            rows: vec![],
+        };
+        let stream = futures::stream::unfold(Some(reader), |reader| async move {
+            let mut reader = reader?;
+            match reader.next() {
+                Ok(Some(batch)) => Some((Ok(batch), Some(reader))),
+                Ok(None) => None,
+                Err(e) => Some((Err(to_df(e)), None)),
+            }
+        });
+        // The runtime must get its turn although reading never waits: that is also where a cancel is noticed.
+        let stream = futures::StreamExt::then(stream, |batch| async move {
+            tokio::task::yield_now().await;
+            batch
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))
+    }
+}
+
+/// Walks the ranges.
+struct Reader {
+    scan: TableScan,
+    view: Arc<ReadView>,
+    layout: RowLayout,
+    places: Vec<usize>,
+    schema: SchemaRef,
+    ranges: VecDeque<KeyRange>,
+    secondary: Option<heddle_types::StorageId>,
+    cursor: Option<Box<dyn RowCursor>>,
+    left: usize,
+    batch_rows: usize,
+    rows: Vec<Row>,
+}
+
+impl Reader {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let storage = self.secondary.unwrap_or(self.scan.table.storage);
+        self.rows.clear();
+        let want = self.batch_rows.min(self.left);
+        while self.rows.len() < want {
+            let cursor = match &mut self.cursor {
+                Some(c) => c,
+                None => match self.ranges.pop_front() {
+                    Some(range) => self.cursor.insert(self.view.scan(storage, range, false)?),
+                    None => break,
+                },
+            };
+            if !cursor.next_batch(want - self.rows.len(), &mut self.rows)? {
+                self.cursor = None;
+            }
+        }
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        self.left -= self.rows.len().min(self.left);
+        let mut rows = std::mem::take(&mut self.rows);
+        if self.secondary.is_some() {
+            rows = self.fetch(rows)?;
+        }
+        let batch = self.decode(&rows)?;
+        self.rows = rows;
+        Ok(Some(batch))
+    }
+
+    /// The table rows behind index entries.
+    fn fetch(&self, entries: Vec<Row>) -> Result<Vec<Row>> {
+        let mut out = Vec::with_capacity(entries.len());
+        for entry in entries {
+            out.extend(self.view.get(self.scan.table.storage, &entry.row)?);
+        }
+        Ok(out)
+    }
+
+    fn decode(&self, rows: &[Row]) -> Result<RecordBatch> {
+        let n = self.scan.columns.len();
+        let attributes: Vec<usize> = self.places.iter().filter(|p| **p < n).map(|p| self.scan.columns[*p].1).collect();
+        let ty = |i: &usize| self.scan.table.columns[*i].ty;
+        let mut builders: Vec<ColumnBuilder> =
+            attributes.iter().map(|i| ColumnBuilder::new(ty(i), rows.len())).collect();
+        if !attributes.is_empty() {
+            for row in rows {
+                self.layout.decode_into(&row.row, &attributes, &mut builders)?;
+            }
+        }
+        let mut decoded = builders.iter_mut().map(ColumnBuilder::finish);
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.places.len());
+        for place in &self.places {
+            arrays.push(match place.checked_sub(n) {
+                None => decoded.next().expect("one builder per attribute"),
+                Some(0) => keys(rows)?,
+                Some(_) => versions(rows)?,
+            });
+        }
+        to_batch(&self.schema, arrays, rows.len())
+    }
+}
+
+fn keys(rows: &[Row]) -> Result<ArrayRef> {
+    let mut b = ColumnBuilder::new(PgType::new(oid::BYTEA), rows.len());
+    for row in rows {
+        b.append(&Datum::Bytea(Arc::from(&row.key[..])))?;
+    }
+    Ok(b.finish())
+}
+
+fn versions(rows: &[Row]) -> Result<ArrayRef> {
+    let mut b = ColumnBuilder::new(PgType::new(oid::INT8), rows.len());
+    for row in rows {
+        b.append(&Datum::Int8(row.index.0 as i64))?;
+    }
+    Ok(b.finish())
+}
+
+/// A batch with an explicit row count, for scans without columns.
+pub(super) fn to_batch(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)
+        .map_err(crate::function::error::arrow_error)
+}
+
+/// The rows of a system table as one batch.
+pub(super) fn system(
+    table: &crate::syscat::SystemTable,
+    columns: &[(ColId, usize)],
+    ctx: &EvalContext,
+) -> Result<(SchemaRef, RecordBatch)> {
+    let typed: Vec<(ColId, PgType)> = columns.iter().map(|(id, i)| (*id, table.columns[*i].1)).collect();
+    let schema = arrow_schema(&typed);
+    let rows = (table.rows)(ctx)?;
+    let mut arrays = vec![];
+    for (_, i) in columns {
+        let mut b = ColumnBuilder::new(table.columns[*i].1, rows.len());
+        for row in &rows {
+            b.append(&row[*i])?;
+        }
+        arrays.push(b.finish());
+    }
+    let batch = to_batch(&schema, arrays, rows.len())?;
+    Ok((schema, batch))
+}

@@ -1,0 +1,137 @@
+//! SIGKILL while eight clients commit transfers: nothing acknowledged is lost, nothing is half there.
+//!
+//! Each client writes its transfers (two accounts and a row in `transfers`, one transaction) with ids of its own and notes the
+//! ids it got an acknowledgement for. After each kill and restart the invariants hold; a transfer without acknowledgement
+//! may be there or not, but then as a whole.
+
+use heddle_sql_tests::Server;
+use heddle_sql_tests::wire::{Conn, ServerError};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const ACCOUNTS: u64 = 40;
+const BALANCE: u64 = 1000;
+const CLIENTS: u64 = 8;
+const ROUNDS: u64 = 200;
+
+/// Deterministic and different per client and round.
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+/// Commits transfers until the server is gone; returns the acknowledged ids and the number of the next one.
+fn client(address: SocketAddr, me: u64, round: u64, first: u64, stop: &AtomicBool) -> (Vec<u64>, u64) {
+    let mut acknowledged = vec![];
+    let mut next = first;
+    let Ok(mut conn) = open(address) else { return (acknowledged, next) };
+    let mut random = Lcg(me * 1_000_003 + round);
+    while !stop.load(Ordering::Relaxed) {
+        let from = random.below(ACCOUNTS);
+        let to = (from + 1 + random.below(ACCOUNTS - 1)) % ACCOUNTS;
+        // In key order: otherwise most of the time would go into deadlocks.
+        let (low, high, sign) = if from < to { (from, to, "-") } else { (to, from, "+") };
+        let amount = random.below(50) + 1;
+        let other = if sign == "-" { "+" } else { "-" };
+        let id = me * 10_000_000 + next;
+        next += 1;
+        let sql = format!(
+            "BEGIN; UPDATE accounts SET balance = balance {sign} {amount} WHERE id = {low}; \
+             UPDATE accounts SET balance = balance {other} {amount} WHERE id = {high}; \
+             INSERT INTO transfers VALUES ({id}, {from}, {to}, {amount}); COMMIT"
+        );
+        let outcome = conn.query(&sql);
+        let committed = outcome.results.last().is_some_and(|r| r.tag == "COMMIT");
+        if committed {
+            acknowledged.push(id);
+        }
+        match (&outcome.lost, &outcome.error) {
+            (Some(_), _) => break,
+            (None, Some(e)) if e.severity == "FATAL" => break,
+            (None, Some(e)) => panic!("transfer failed: {}", e.full()),
+            (None, None) => {}
+        }
+    }
+    (acknowledged, next)
+}
+
+fn open(address: SocketAddr) -> Result<Conn, ServerError> {
+    Conn::open(address, &[("user", "postgres"), ("database", "postgres")])
+}
+
+/// Balances follow from the transfers, all of them, and every acknowledged one is there.
+fn check(conn: &mut Conn, acknowledged: &BTreeSet<u64>, round: u64) {
+    let total = conn.value("SELECT sum(balance) FROM accounts");
+    assert_eq!(total, (ACCOUNTS * BALANCE).to_string(), "round {round}: money was made or lost");
+    let there: BTreeSet<u64> = conn
+        .run("SELECT id FROM transfers")
+        .rows()
+        .map(|r| r[0].as_deref().and_then(|v| v.parse().ok()).expect("a number"))
+        .collect();
+    let missing: Vec<_> = acknowledged.difference(&there).take(5).collect();
+    assert!(missing.is_empty(), "round {round}: acknowledged transfers are gone: {missing:?}");
+    let half = conn.value(
+        "SELECT count(*) FROM accounts a WHERE a.balance <> 1000 \
+           - coalesce((SELECT sum(amount) FROM transfers t WHERE t.source = a.id), 0) \
+           + coalesce((SELECT sum(amount) FROM transfers t WHERE t.target = a.id), 0)",
+    );
+    assert_eq!(half, "0", "round {round}: balances do not follow from the transfers");
+}
+
+#[test]
+fn kill_loop_loses_nothing_acknowledged() {
+    let mut server = Server::start_with(&["--log-segment-size", "4MB", "--memtable-size", "256kB"]);
+    let mut conn = server.connect();
+    conn.run(
+        "CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL); \
+         CREATE TABLE transfers (id int PRIMARY KEY, source int NOT NULL, target int NOT NULL, amount int NOT NULL)",
+    );
+    conn.run(&format!("INSERT INTO accounts SELECT a, {BALANCE} FROM generate_series(0, {}) a", ACCOUNTS - 1));
+    drop(conn);
+    let begin = Instant::now();
+    let mut acknowledged = BTreeSet::new();
+    let mut next = vec![0; CLIENTS as usize];
+    let mut random = Lcg(42);
+    for round in 0..ROUNDS {
+        let address = server.address();
+        let stop = AtomicBool::new(false);
+        let pause = Duration::from_millis(20 + random.below(180));
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = next
+                .iter()
+                .enumerate()
+                .map(|(me, first)| {
+                    let (stop, first) = (&stop, *first);
+                    scope.spawn(move || client(address, me as u64, round, first, stop))
+                })
+                .collect();
+            std::thread::sleep(pause);
+            server.kill();
+            stop.store(true, Ordering::Relaxed);
+            for (me, client) in clients.into_iter().enumerate() {
+                let (ids, n) = client.join().expect("a client failed");
+                acknowledged.extend(ids);
+                next[me] = n;
+            }
+        });
+        server.restart();
+        // Every tenth round in full: the check itself reads all transfers.
+        if round % 10 == 9 || round < 5 {
+            check(&mut server.connect(), &acknowledged, round);
+        } else {
+            let total = server.connect().value("SELECT sum(balance) FROM accounts");
+            assert_eq!(total, (ACCOUNTS * BALANCE).to_string(), "round {round}: money was made or lost");
+        }
+    }
+    check(&mut server.connect(), &acknowledged, ROUNDS);
+    let seconds = begin.elapsed().as_secs_f32();
+    eprintln!("kill loop: {ROUNDS} rounds, {} acknowledged transfers, {seconds:.1} s", acknowledged.len());
+    assert!(acknowledged.len() as u64 > ROUNDS * 5, "too little was done for the test to mean anything");
+    assert!(seconds < 120.0, "the rounds took {seconds} s");
+}
