@@ -178,7 +178,8 @@ fn verdict(expect: &Expect, outcome: &crate::Outcome) -> Result<(), String> {
 
 fn compare(columns: usize, sort: Sort, expected: &[String], outcome: &crate::Outcome) -> Result<(), String> {
     let width = outcome.results.iter().rev().find_map(|r| r.columns.as_ref()).map_or(0, Vec::len);
-    if width != columns {
+    // The corpus gives empty results one column, whatever they have.
+    if width != columns && !(expected.is_empty() && outcome.rows().next().is_none()) {
         return Err(format!("expected {columns} columns, got {width}"));
     }
     let mut expected: Vec<_> = expected.iter().map(|l| normal(l)).collect();

@@ -18,14 +18,14 @@ use crate::snapshot::Catalogs;
 use crate::visible::Visible;
 use bytes::Bytes;
 use heddle_catalog::CatalogEdit;
-use heddle_engines::{RowChange, RowEngine, change};
+use heddle_engines::{RowChange, RowEngine, RowVersions, change};
 use heddle_log::{Kind, Record, Sink};
 use heddle_types::{Error, LogIndex, Result};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -58,8 +58,11 @@ pub(crate) struct Applied {
 struct Applier {
     /// Write sets whose Commit has not come yet, by their first index.
     open: BTreeMap<LogIndex, StagedSet>,
-    /// Address of the parts seen last: a change means something was sealed.
-    parts_seen: usize,
+    /// Applied sets that other commits interleaved with: index of the Commit -> of the first Part. Until the Commit is
+    /// flushed, replay needs their Parts.
+    interleaved: BTreeMap<LogIndex, LogIndex>,
+    /// The parts seen last: others mean that something was sealed. Weak, so that their address is not given to others.
+    parts_seen: Option<Weak<dyn RowVersions>>,
 }
 
 impl Applied {
@@ -97,9 +100,9 @@ impl Applied {
         self.visible.get()
     }
 
-    /// The first record that an open write set still needs.
-    pub(crate) fn open_sets_from(&self) -> Option<LogIndex> {
-        self.applier.lock().open.keys().next().copied()
+    /// The first record at or below `flushed` that replay would still need: of a set that is open, or whose Commit is not flushed.
+    pub(crate) fn needed_from(&self, flushed: LogIndex) -> Option<LogIndex> {
+        self.applier.lock().needed_from(flushed)
     }
 
     fn apply_batch(&self, records: Vec<Record>) {
@@ -155,8 +158,7 @@ impl Applied {
             let _ = self.feed.send(event);
         }
         self.engine.seal(false);
-        let parts = Arc::as_ptr(&self.engine.versions()).cast::<()>().addr();
-        if std::mem::replace(&mut applier.parts_seen, parts) != parts {
+        if applier.saw_other(&self.engine.versions()) {
             self.maintenance.wake();
         }
         Ok(())
@@ -164,7 +166,8 @@ impl Applied {
 
     /// Publishes the catalog and applies to the engines. The event, if somebody listens.
     fn take_effect(&self, index: LogIndex, changes: Vec<RowChange>) -> Result<Option<CommitEvent>> {
-        if self.live.load(Ordering::SeqCst) {
+        // What is visible already is in the catalog that was loaded.
+        if self.live.load(Ordering::SeqCst) && index > self.visible.get() {
             let mut edits = Vec::new();
             for change in &changes {
                 edits.extend(CatalogEdit::from_change(change)?);
@@ -181,6 +184,22 @@ impl Applied {
 }
 
 impl Applier {
+    /// See [`Applied::needed_from`].
+    fn needed_from(&mut self, flushed: LogIndex) -> Option<LogIndex> {
+        self.interleaved = self.interleaved.split_off(&flushed.next());
+        let committed = self.interleaved.values().min().copied();
+        self.open.keys().next().copied().into_iter().chain(committed).min()
+    }
+
+    /// Are these other parts than last time? Notes them.
+    fn saw_other(&mut self, now: &Arc<dyn RowVersions>) -> bool {
+        if self.parts_seen.as_ref().is_some_and(|seen| std::ptr::addr_eq(seen.as_ptr(), Arc::as_ptr(now))) {
+            return false;
+        }
+        self.parts_seen = Some(Arc::downgrade(now));
+        true
+    }
+
     /// Takes a Part in. One whose set began below the log's start is left alone: its Commit tells whether that is right.
     fn stage(&mut self, record: Record, flushed: LogIndex) -> Result<()> {
         let index = record.index;
@@ -200,7 +219,12 @@ impl Applier {
         let index = record.index;
         let (set, commit) = Commit::decode(record.payload, index)?;
         match self.open.remove(&set) {
-            Some(staged) => staged.finish(&commit, index).map(Some),
+            Some(staged) => {
+                if set.0 + u64::from(commit.parts) != index.0 && index > flushed {
+                    self.interleaved.insert(index, set);
+                }
+                staged.finish(&commit, index).map(Some)
+            }
             None if index <= flushed => Ok(None),
             None => Err(damaged(&format!("log record {index} commits a write set whose parts are missing"))),
         }
@@ -372,6 +396,19 @@ mod tests {
         let set = applier.commit(commit(10, 5, 2, a, vec![0..1, 2..4]), NOTHING_FLUSHED).unwrap().unwrap();
         assert_eq!(set, [2, 5].map(change));
         assert!(applier.open.is_empty());
+    }
+
+    #[test]
+    fn parts_are_needed_until_their_commit_is_flushed() {
+        let (mut applier, mut a, mut b) = (Applier::default(), 0, 0);
+        applier.stage(part(5, 5, 0, 0, &[1], &mut a), NOTHING_FLUSHED).unwrap();
+        applier.stage(part(6, 6, 0, 0, &[10], &mut b), NOTHING_FLUSHED).unwrap();
+        applier.commit(commit(7, 6, 1, b, vec![]), NOTHING_FLUSHED).unwrap().unwrap();
+        assert_eq!(applier.needed_from(LogIndex(4)), Some(LogIndex(5)));
+        // A merge of what was sealed after 7 ends only when 8 is applied, which is in no base yet.
+        applier.commit(commit(8, 5, 1, a, vec![]), NOTHING_FLUSHED).unwrap().unwrap();
+        assert_eq!(applier.needed_from(LogIndex(7)), Some(LogIndex(5)), "replay from 8 on needs part 5");
+        assert_eq!(applier.needed_from(LogIndex(8)), None);
     }
 
     #[test]

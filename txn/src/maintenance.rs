@@ -1,7 +1,8 @@
 //! Maintenance: one thread that merges sealed memtables, purges the log, writes checkpoints and retries Aborts.
 //!
 //! Woken by apply (something was sealed), by writers that are held back, and by [`crate::TxnManager::checkpoint`].
-//! The log is purged below min(flushed index of the engine, first Part of every open write set); a set whose first Part
+//! The log is purged below min(flushed index of the engine, first Part of every write set that is open or
+//! whose Commit is not flushed); a set whose first Part
 //! is not applied yet lies above visible_index and so above both.
 
 use crate::apply::{Applied, guarded};
@@ -175,7 +176,7 @@ fn merge(applied: &Applied) {
 
 fn purge(applied: &Applied, flushed: LogIndex) {
     let Some(log) = applied.maintenance.log.get() else { return };
-    let below = applied.open_sets_from().map_or(flushed.next(), |set| set.min(flushed.next()));
+    let below = applied.needed_from(flushed).map_or(flushed.next(), |set| set.min(flushed.next()));
     if below > log.first_index()
         && let Err(error) = log.purge_below(below)
     {

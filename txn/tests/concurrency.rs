@@ -366,3 +366,31 @@ fn sums_stay_constant_while_others_transfer_and_merge() {
     let copy = crash_copy(dir.path());
     assert_eq!(sum(&begin(&open(copy.path())).statement()), 100 * ACCOUNTS as i64);
 }
+
+/// A set streams while others commit, and commits while they are being merged: the log must keep its Parts until its own
+/// Commit is merged.
+#[test]
+fn purge_spares_the_parts_of_a_commit_that_is_not_merged() {
+    run(async {
+        for round in 0..4 {
+            let dir = tempfile::tempdir().unwrap();
+            let m = open(dir.path());
+            let a = begin(&m);
+            let filler = "a".repeat(64 << 10);
+            // Two log segments of Parts.
+            (0..144).for_each(|n| put(&a, n, &filler));
+            let b = begin(&m);
+            // More than a memtable: its Commit seals and starts a merge.
+            let row = "b".repeat(32 << 10);
+            (1000..1040 + round).for_each(|n| put(&b, n, &row));
+            b.commit().await.unwrap();
+            a.put(T, key(5000), key(1)).unwrap();
+            a.delete(T, key(0)).unwrap();
+            a.commit().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let crashed = crash_copy(dir.path());
+            let copy = open(crashed.path());
+            assert_eq!(begin(&copy).statement().get(T, &key(143)).unwrap().unwrap().row.len(), filler.len());
+        }
+    });
+}

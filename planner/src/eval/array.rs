@@ -1,6 +1,6 @@
 //! IN lists, `op ANY/ALL (array)` and ARRAY[…].
 
-use super::{Columns, comparable, eval, eval_constant, on_rows, operator, visit};
+use super::{Columns, eval, eval_constant, on_rows, operator, visit};
 use crate::bound::Expr;
 use crate::context::EvalContext;
 use crate::function::FuncId;
