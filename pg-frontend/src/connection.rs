@@ -84,18 +84,25 @@ impl Connection {
 
     async fn run(&mut self) -> io::Result<()> {
         loop {
+            let kind = self.wire.input.first().copied();
             let message = match frame::take(&mut self.wire.input) {
                 Ok(Some(message)) => message,
                 Ok(None) => match self.wait().await? {
                     Next::Go => continue,
                     Next::Close => return Ok(()),
                 },
-                Err(e) => match self.refuse(e) {
+                Err(e) => match self.refuse(e, kind) {
                     Next::Go => continue,
                     Next::Close => return self.wire.flush().await,
                 },
             };
-            if let Next::Close = self.handle(message).await {
+            let next = self.handle(message).await;
+            if self.wire.lost_sync {
+                let text = "terminating connection because protocol synchronization was lost";
+                self.wire.error(&Error::new(SqlState::PROTOCOL_VIOLATION, text).fatal());
+                return self.wire.flush().await;
+            }
+            if let Next::Close = next {
                 return self.wire.flush().await;
             }
         }
@@ -127,25 +134,29 @@ impl Connection {
     }
 
     /// A frame that could not be read.
-    fn refuse(&mut self, e: Error) -> Next {
+    fn refuse(&mut self, e: Error, kind: Option<u8>) -> Next {
         let fatal = e.fields().severity == Severity::Fatal;
+        if !fatal && self.skip_to_sync {
+            return Next::Go;
+        }
         self.session.fail_transaction();
+        self.session.flush_side(&mut self.wire);
         self.wire.error(&e);
         if fatal {
             return Next::Close;
         }
-        // Bad text in an otherwise sound frame: the connection goes on at the next Sync, or with the next query.
-        self.skip_to_sync = true;
+        // Bad text in an otherwise sound frame. Who sent a Query waits for ReadyForQuery and sends no Sync.
+        match kind {
+            Some(b'Q') => self.ready(),
+            _ => self.skip_to_sync = true,
+        }
         Next::Go
     }
 
     async fn handle(&mut self, message: Message) -> Next {
+        // A Query, too, as in PostgreSQL: only Sync ends the skipping.
         if self.skip_to_sync && !matches!(message, Message::Sync | Message::Terminate) {
-            if matches!(message, Message::Query { .. }) {
-                self.skip_to_sync = false;
-            } else {
-                return Next::Go;
-            }
+            return Next::Go;
         }
         match message {
             Message::Query { sql } => self.query(&sql).await,
@@ -159,7 +170,7 @@ impl Connection {
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail { .. } => Next::Go,
             Message::Password => {
                 let text = "unexpected password message";
-                self.refuse(Error::new(SqlState::PROTOCOL_VIOLATION, text).fatal())
+                self.refuse(Error::new(SqlState::PROTOCOL_VIOLATION, text).fatal(), None)
             }
             Message::FunctionCall => {
                 self.session.fail_transaction();

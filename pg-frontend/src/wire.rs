@@ -29,6 +29,8 @@ pub(crate) struct Wire {
     socket: TcpStream,
     pub input: BytesMut,
     pub output: BytesMut,
+    /// The client broke off a COPY with another message: what it will send next cannot be told.
+    pub lost_sync: bool,
 }
 
 /// The peer is gone: nobody is there to be told.
@@ -38,7 +40,7 @@ pub(crate) fn lost(e: &io::Error) -> Error {
 
 impl Wire {
     pub fn new(socket: TcpStream) -> Self {
-        Self { socket, input: BytesMut::with_capacity(8 << 10), output: BytesMut::with_capacity(8 << 10) }
+        Self { socket, input: BytesMut::with_capacity(8 << 10), output: BytesMut::with_capacity(8 << 10), lost_sync: false }
     }
 
     /// Reads more input; false at the end of the stream. Cancel-safe.
@@ -209,6 +211,7 @@ impl Client for Wire {
 
     async fn copy_data(&mut self) -> Result<Option<Bytes>> {
         loop {
+            let kind = self.input.first().copied().unwrap_or_default();
             match frame::take(&mut self.input)? {
                 Some(Message::CopyData(data)) => return Ok(Some(data)),
                 Some(Message::CopyDone) => return Ok(None),
@@ -217,7 +220,8 @@ impl Client for Wire {
                 }
                 Some(Message::Flush | Message::Sync) => {}
                 Some(_) => {
-                    let text = "unexpected message type during COPY from stdin";
+                    self.lost_sync = true;
+                    let text = format!("unexpected message type 0x{kind:02X} during COPY from stdin");
                     return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
                 }
                 None => {

@@ -29,6 +29,8 @@ pub struct SessionInfo {
     pub settings: Box<dyn Fn() -> Vec<(String, String, String)> + Send + Sync>,
     /// Takes notices on their way to the client.
     pub notice: Box<dyn Fn(Notice) + Send + Sync>,
+    /// The error to raise when the statement was cancelled or timed out; kernels that take long ask now and then.
+    pub interrupted: Box<dyn Fn() -> Option<heddle_types::Error> + Send + Sync>,
 }
 
 /// Everything a kernel may need. One per statement execution.
@@ -47,4 +49,11 @@ pub struct EvalContext {
     pub txn: Option<Arc<Transaction>>,
     /// What exists.
     pub catalog: Arc<CatalogSnapshot>,
+}
+
+/// Shows reg* values by the names they have in the context's catalog.
+pub fn reg_names(ctx: Arc<EvalContext>) -> heddle_types::text::RegNames {
+    heddle_types::text::RegNames(Arc::new(move |ty, value| {
+        crate::function::reg_name(value, heddle_types::PgType::new(ty), &ctx).ok()
+    }))
 }

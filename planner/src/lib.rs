@@ -25,5 +25,5 @@ pub mod lower;
 pub mod parse;
 pub mod syscat;
 
-pub use context::{EvalContext, SessionInfo};
+pub use context::{EvalContext, SessionInfo, reg_names};
 pub use exec::{Executor, Outcome, Plan, RowStream};

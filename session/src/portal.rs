@@ -2,6 +2,7 @@
 
 use crate::prepared::Prepared;
 use arrow::record_batch::RecordBatch;
+use futures::StreamExt;
 use heddle_planner::RowStream;
 use heddle_planner::bound::OutputColumn;
 use heddle_types::Datum;
@@ -24,6 +25,10 @@ pub(crate) struct Portal {
     pub params: Arc<[Datum]>,
     pub formats: Vec<i16>,
     pub state: State,
+    /// The newest savepoint when it was made or started; 0 = none. ROLLBACK TO that one or an older one ends it.
+    pub mark: u32,
+    /// DECLARE … BINARY CURSOR: FETCH by the simple protocol is binary too.
+    pub binary_cursor: bool,
 }
 
 /// How far a portal has come.
@@ -48,12 +53,19 @@ pub(crate) struct Rows {
     pub tag: Tag,
 }
 
+impl Rows {
+    /// Rows from the start of `stream`, which may be polled past its end from now on.
+    pub fn new(columns: Arc<[OutputColumn]>, stream: RowStream, tag: Tag) -> Self {
+        Self { columns, stream: stream.fuse().boxed(), current: None, tag }
+    }
+}
+
 /// A command tag in the making.
 #[derive(Clone, Debug)]
 pub(crate) enum Tag {
     /// As it is.
     Fixed(String),
-    /// Followed by the rows of this Execute: SELECT, FETCH.
+    /// Followed by the rows of this Execute: SELECT, INSERT 0 … RETURNING.
     Counted(&'static str),
 }
 
@@ -68,7 +80,7 @@ impl Tag {
 
 impl Portal {
     pub fn new(prepared: Arc<Prepared>, params: Arc<[Datum]>, formats: Vec<i16>) -> Self {
-        Self { prepared, params, formats, state: State::Ready }
+        Self { prepared, params, formats, state: State::Ready, mark: 0, binary_cursor: false }
     }
 
     /// What its rows look like.

@@ -11,8 +11,8 @@ use futures::{StreamExt, stream};
 use heddle_planner::bound::{ColId, Ddl, OutputColumn, Statement};
 use heddle_planner::parse::Kind;
 use heddle_planner::{EvalContext, Outcome, RowStream};
-use heddle_txn::Wait;
-use heddle_types::{Datum, Error, PgType, Result, SqlState, oid};
+use heddle_txn::{RelationLock, Transaction, Wait};
+use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -30,14 +30,22 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// Runs `work` unless somebody cancels, time runs out or the client goes away first. Dropping `work` is the cancel.
     pub async fn guard<T, C: Client>(&self, client: &mut C, work: impl Future<Output = Result<T>>) -> Result<T> {
+        // First: a plan that is quicker than its client is always ready, and below nobody would look.
+        if let Some(e) = self.due() {
+            return Err(e);
+        }
         tokio::select! {
             biased;
             r = work => r,
             e = self.canceller.interrupted() => Err(e),
-            () = until(self.deadline) =>
-                Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")),
+            () = until(self.deadline) => Err(self.due().unwrap_or_else(|| Error::internal("a deadline came early"))),
             () = client.closed() => Err(Error::new(SqlState("08006"), "connection to client lost").fatal()),
         }
+    }
+
+    /// The error to raise now, if there is one.
+    pub fn due(&self) -> Option<Error> {
+        self.canceller.pending()
     }
 }
 
@@ -63,6 +71,7 @@ impl Session {
     ) -> Result<Completion> {
         match &portal.state {
             State::Ready => {
+                portal.mark = self.newest_mark();
                 if let Some(done) = self.start(portal, client).await? {
                     portal.state = State::Finished { query: false };
                     return Ok(done);
@@ -129,13 +138,13 @@ impl Session {
                 return Ok(None);
             }
             Outcome::Changed { rows: count, returning } => {
-                let tag = format!("{} {count}", dml_word(statement));
+                let word = dml_word(statement);
                 if let Some(batches) = returning {
                     let stream = stream::iter(batches.into_iter().map(Ok)).boxed();
-                    portal.state = State::Rows(rows(&planned, stream, Tag::Fixed(tag))?);
+                    portal.state = State::Rows(rows(&planned, stream, Tag::Counted(word))?);
                     return Ok(None);
                 }
-                tag
+                format!("{word} {count}")
             }
             Outcome::Done { rows: Some(n) } => format!("SELECT {n}"),
             Outcome::Done { rows: None } => ddl_tag(statement).to_owned(),
@@ -164,6 +173,9 @@ impl Session {
                 view.catalog().table(t.oid).is_some_and(|now| Arc::ptr_eq(&now, t) || *now == **t)
             };
             if planned.bound().tables.iter().all(current) {
+                for (oid, mode) in &planned.bound().locks {
+                    refuse_overtaken(&txn, *oid, *mode)?;
+                }
                 let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), ..ctx });
                 let outcome = interrupt.guard(client, self.server.executor.run(&planned.plan, ctx, view)).await?;
                 return Ok((outcome, planned));
@@ -193,9 +205,9 @@ impl Session {
     }
 
     async fn send_rows<C: Client>(&mut self, portal: &mut Portal, max: u64, client: &mut C) -> Result<Completion> {
-        let text = self.text();
         let interrupt = self.interrupt();
         let State::Rows(rows) = &mut portal.state else { return Err(Error::internal("portal has no rows")) };
+        let text = self.text_for(&rows.columns)?;
         let mut sent = 0;
         while sent < max {
             let Some((batch, at)) = next_batch(rows, &interrupt, client).await? else {
@@ -238,6 +250,15 @@ impl Session {
     }
 }
 
+/// `40001` for a write to a table that DDL of another transaction changed after our REPEATABLE READ snapshot: the rows would go
+/// into a storage that is gone, or lack index entries. Call with the lock held.
+pub(crate) fn refuse_overtaken(txn: &Transaction, table: Oid, mode: RelationLock) -> Result<()> {
+    if mode >= RelationLock::RowExclusive && txn.overtaken(table) {
+        return Err(Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent DDL"));
+    }
+    Ok(())
+}
+
 /// The batch in hand, or the next one that is not empty.
 async fn next_batch<C: Client>(
     rows: &mut Rows,
@@ -258,8 +279,9 @@ async fn next_batch<C: Client>(
 }
 
 fn rows(planned: &Planned, stream: RowStream, tag: Tag) -> Result<Rows> {
-    let columns = planned.bound().columns.clone().ok_or_else(|| Error::internal("rows from a statement without columns"))?;
-    Ok(Rows { columns: columns.into(), stream, current: None, tag })
+    let columns =
+        planned.bound().columns.clone().ok_or_else(|| Error::internal("rows from a statement without columns"))?;
+    Ok(Rows::new(columns.into(), stream, tag))
 }
 
 /// A text column of a utility's answer.
@@ -278,7 +300,7 @@ pub(crate) fn text_rows(columns: Arc<[OutputColumn]>, data: Vec<Vec<String>>, ta
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
         .map_err(|e| Error::internal(e.to_string()))?;
     let stream = stream::iter([Ok(batch)]).boxed();
-    Ok(Rows { columns, stream, current: None, tag: Tag::Fixed(tag.to_owned()) })
+    Ok(Rows::new(columns, stream, Tag::Fixed(tag.to_owned())))
 }
 
 fn dml_word(statement: &Statement) -> &'static str {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 /// Bounds and settings of the server.
@@ -47,6 +48,8 @@ pub struct Canceller {
     cancel: AtomicBool,
     terminate: AtomicBool,
     wake: Notify,
+    /// When statement_timeout strikes.
+    deadline: Mutex<Option<Instant>>,
 }
 
 impl Canceller {
@@ -67,13 +70,23 @@ impl Canceller {
         self.cancel.store(false, Ordering::Release);
     }
 
-    fn pending(&self) -> Option<Error> {
+    /// When statement_timeout strikes; None never.
+    pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
+        *self.deadline.lock() = deadline;
+    }
+
+    /// What to raise now, if somebody has interrupted or time is up.
+    pub(crate) fn pending(&self) -> Option<Error> {
         if self.terminate.load(Ordering::Acquire) {
             let text = "terminating connection due to administrator command";
             return Some(Error::new(SqlState::ADMIN_SHUTDOWN, text).fatal());
         }
         let canceled = || Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request");
-        self.cancel.load(Ordering::Acquire).then(canceled)
+        if self.cancel.load(Ordering::Acquire) {
+            return Some(canceled());
+        }
+        let late = self.deadline.lock().is_some_and(|d| Instant::now() >= d);
+        late.then(|| Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout"))
     }
 
     /// Resolves with the error to raise once somebody interrupts.

@@ -227,6 +227,7 @@ impl Session {
         let (for_get, for_set, for_all) =
             (Arc::clone(&self.settings), Arc::clone(&self.settings), Arc::clone(&self.settings));
         let notices = Arc::clone(&self.notices);
+        let canceller = Arc::clone(&self.canceller);
         let info = SessionInfo {
             database: self.database.name.clone(),
             database_oid: self.database.oid,
@@ -242,6 +243,7 @@ impl Session {
             }),
             settings: Box::new(move || for_all.lock().all()),
             notice: Box::new(move |n| notices.lock().push(n)),
+            interrupted: Box::new(move || canceller.pending()),
         };
         let min = settings.get("client_min_messages").unwrap_or_default();
         Cached { generation, info: Arc::new(info), text: settings.text(0), min_severity: min_severity(&min) }
@@ -253,6 +255,15 @@ impl Session {
         let mut text = self.cached().text.clone();
         text.datetime.now = now;
         text
+    }
+
+    /// Text forms for these columns: reg* types show names, which takes a look into the catalog.
+    pub(crate) fn text_for(&mut self, columns: &[OutputColumn]) -> Result<TextSettings> {
+        let mut text = self.text();
+        if columns.iter().any(|c| is_reg(c.ty.element().unwrap_or(c.ty).oid)) {
+            text.reg_names = Some(heddle_planner::reg_names(Arc::new(self.context(Arc::from([]))?)));
+        }
+        Ok(text)
     }
 
     /// What evaluation may look at, as of now.
@@ -277,8 +288,14 @@ impl Session {
     pub(crate) fn start_command(&mut self) {
         self.canceller.arm();
         self.statement_us = self.server.env.clock.now_us();
+        self.start_timeout();
+    }
+
+    /// statement_timeout counts from here: from the message or, in a query string, from each statement.
+    fn start_timeout(&mut self) {
         let ms = self.settings.lock().int("statement_timeout").unsigned_abs();
         self.deadline = (ms > 0).then(|| tokio::time::Instant::now() + std::time::Duration::from_millis(ms));
+        self.canceller.set_deadline(self.deadline.map(tokio::time::Instant::into_std));
     }
 
     /// Runs a query string of the simple protocol and sends everything but the error and ReadyForQuery.
@@ -316,8 +333,16 @@ impl Session {
 
     async fn simple_statement<C: Client>(&mut self, parsed: Parsed, last: bool, client: &mut C) -> Result<()> {
         self.check_allowed(&parsed.kind)?;
+        self.start_timeout();
+        let binary = match &parsed.kind {
+            Kind::Fetch { name, .. } => self.portals.get(name).is_some_and(|p| p.binary_cursor),
+            _ => false,
+        };
         let prepared = self.prepare(Some(parsed), vec![])?;
-        let mut portal = Portal::new(prepared, Arc::from([]), vec![]);
+        if !prepared.params.is_empty() {
+            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
+        }
+        let mut portal = Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]);
         if let Some(columns) = portal.columns() {
             client.describe(&columns, &portal.formats);
         }
@@ -396,8 +421,7 @@ impl Session {
             return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
         }
         if formats.len() > 1 && formats.len() != values.len() {
-            let text =
-                format!("bind message has {} parameter formats but {} parameters", formats.len(), values.len());
+            let text = format!("bind message has {} parameter formats but {} parameters", formats.len(), values.len());
             return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
         }
         let columns = prepared.columns.as_ref().map_or(0, |c| c.len());
@@ -405,16 +429,23 @@ impl Session {
             let text = format!("bind message has {} result formats but query has {columns} columns", results.len());
             return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
         }
+        if prepared.parsed.as_ref().is_some_and(|p| matches!(p.kind, Kind::Plan(_))) {
+            let ctx = self.context(Arc::from([]))?;
+            prepared.plan(self, &ctx)?;
+        }
         let text = self.text();
         let mut params = Vec::with_capacity(values.len());
         for (i, (value, ty)) in values.iter().zip(&prepared.params).enumerate() {
             let format = *formats.get(i).or(formats.first()).unwrap_or(&0);
             params.push(parameter(value.as_deref(), *ty, format, &text).map_err(|e| {
-                let place = if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
+                let place =
+                    if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
                 e.context(format!("{place} parameter ${}", i + 1))
             })?);
         }
-        self.portals.insert(portal.to_owned(), Portal::new(prepared, params.into(), results));
+        let mut made = Portal::new(prepared, params.into(), results);
+        made.mark = self.newest_mark();
+        self.portals.insert(portal.to_owned(), made);
         Ok(())
     }
 
@@ -439,10 +470,11 @@ impl Session {
     /// `34000`, `55000`, `25P02`, whatever execution raises.
     pub async fn execute<C: Client>(&mut self, name: &str, max_rows: u32, client: &mut C) -> Result<Completion> {
         self.start_command();
-        let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
-        if let Some(p) = &portal.prepared.parsed {
+        // Before it is taken out: a portal that is refused in a failed block may go on after ROLLBACK TO.
+        if let Some(p) = &self.portals.get(name).ok_or_else(|| no_portal(name))?.prepared.parsed {
             self.check_allowed(&p.kind)?;
         }
+        let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
         let max = if max_rows == 0 { u64::MAX } else { max_rows.into() };
         let completion = self.run_portal(name, &mut portal, max, client).await?;
         if self.txn.is_some() {
@@ -489,6 +521,10 @@ impl Drop for Session {
         }
         self.server.unregister(self.pid);
     }
+}
+
+fn is_reg(ty: heddle_types::Oid) -> bool {
+    matches!(ty, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE | oid::REGROLE)
 }
 
 pub(crate) fn no_portal(name: &str) -> Error {

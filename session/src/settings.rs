@@ -308,6 +308,11 @@ impl Settings {
         self.transaction = mode;
     }
 
+    /// What [`Self::transaction_mode`] was told last.
+    pub fn running_mode(&self) -> Option<(&'static str, bool)> {
+        self.transaction
+    }
+
     /// The raw value (base unit), if the name is known.
     pub fn get(&self, name: &str) -> Option<String> {
         if let Some((level, read_only)) = self.transaction {
@@ -372,6 +377,11 @@ impl Settings {
     /// A savepoint is set.
     pub fn savepoint(&mut self, mark: u32) {
         self.savepoints.push((mark, self.session.clone(), self.local.clone()));
+    }
+
+    /// A savepoint and those after it are released: what was set since stays.
+    pub fn release(&mut self, mark: u32) {
+        self.savepoints.retain(|(m, _, _)| *m < mark);
     }
 
     /// Back to a savepoint, which stays.
@@ -446,10 +456,7 @@ fn default_of(key: &str) -> Option<String> {
 }
 
 fn invalid(def: &SettingDef, value: &str) -> Error {
-    Error::new(
-        SqlState::INVALID_PARAMETER_VALUE,
-        format!("invalid value for parameter \"{}\": \"{value}\"", def.name),
-    )
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid value for parameter \"{}\": \"{value}\"", def.name))
 }
 
 /// Checks a value and brings it into its canonical form.
@@ -483,6 +490,11 @@ fn canonical(def: &SettingDef, value: &str) -> Result<String> {
             Ok(x) if x >= min && x <= max => Ok(x.to_string()),
             _ => Err(invalid(def, value)),
         },
+        // A default that no transaction could begin with would leave the session unable to do anything, even to set it back.
+        Domain::Enum(_) if def.name == "default_transaction_isolation" && v.eq_ignore_ascii_case("serializable") => {
+            Err(Error::unsupported("transaction isolation level SERIALIZABLE")
+                .hint("Use REPEATABLE READ and explicit locks."))
+        }
         Domain::Enum(words) => match words.iter().find(|w| w.eq_ignore_ascii_case(v)) {
             Some(w) => Ok((*w).to_owned()),
             None => Err(invalid(def, value).hint(format!("Available values: {}.", words.join(", ")))),
@@ -688,6 +700,30 @@ mod tests {
         assert_eq!(s.get("application_name").unwrap(), "a");
         s.end(true);
         assert_eq!(s.get("application_name").unwrap(), "a");
+    }
+
+    #[test]
+    fn released_savepoints_take_no_memory_and_keep_what_was_set() {
+        let mut s = settings();
+        s.begin();
+        s.savepoint(1);
+        for mark in 2..100 {
+            s.savepoint(mark);
+            s.set("application_name", &mark.to_string(), false).unwrap();
+            s.release(mark);
+        }
+        assert_eq!(s.savepoints.len(), 1);
+        assert_eq!(s.get("application_name").unwrap(), "99");
+        s.rollback_to(1);
+        assert_eq!(s.get("application_name").unwrap(), "");
+    }
+
+    #[test]
+    fn serializable_is_refused_as_a_default() {
+        let mut s = settings();
+        let e = s.set("default_transaction_isolation", "Serializable", false).unwrap_err();
+        assert_eq!(e.code(), SqlState::FEATURE_NOT_SUPPORTED);
+        assert_eq!(s.get("default_transaction_isolation").unwrap(), "read committed");
     }
 
     #[test]

@@ -98,8 +98,7 @@ impl Session {
     pub(crate) async fn commit(&mut self, chain: bool) -> Result<&'static str> {
         match self.block {
             Block::Failed => {
-                self.end_rolled_back();
-                self.chain(chain)?;
+                self.rollback(chain)?;
                 return Ok("ROLLBACK");
             }
             Block::Explicit => {
@@ -141,17 +140,13 @@ impl Session {
         if chain { Err(self.block_only(&format!("{what} AND CHAIN"))) } else { Ok(()) }
     }
 
-    fn chain(&mut self, chain: bool) -> Result<()> {
-        if chain { self.begin(TransactionMode::default()) } else { Ok(()) }
-    }
-
+    /// The mode of the running transaction, which a failed one has too when its transaction is gone already.
     fn chained_mode(&self) -> TransactionMode {
-        let txn = self.txn.as_ref();
-        TransactionMode {
-            isolation: txn.map(|t| t.isolation()),
-            read_only: txn.map(|t| t.read_only()),
-            serializable: false,
-        }
+        let mode = self.settings.lock().running_mode();
+        let level = |(name, _): (&str, bool)| {
+            [Isolation::ReadCommitted, Isolation::RepeatableRead].into_iter().find(|l| level_name(*l) == name)
+        };
+        TransactionMode { isolation: mode.and_then(level), read_only: mode.map(|(_, ro)| ro), serializable: false }
     }
 
     fn block_only(&self, what: &str) -> Error {
@@ -190,7 +185,9 @@ impl Session {
             Block::None | Block::Implicit => self.end_rolled_back(),
             Block::Explicit => {
                 self.block = Block::Failed;
-                self.portals.clear();
+                // Portals older than the newest savepoint outlive a ROLLBACK TO it.
+                let mark = self.newest_mark();
+                self.portals.retain(|_, p| p.mark < mark);
                 if self.savepoints.is_empty()
                     && let Some(txn) = self.txn.take()
                 {
@@ -244,8 +241,16 @@ impl Session {
     /// RELEASE.
     pub(crate) fn release(&mut self, name: &str) -> Result<()> {
         let at = self.find_savepoint(name, "RELEASE SAVEPOINT")?;
+        let mark = self.savepoints[at].mark;
         self.savepoints.truncate(at);
+        self.transaction()?.release(mark);
+        self.settings.lock().release(mark.0);
         Ok(())
+    }
+
+    /// The newest savepoint's mark; 0 when there is none.
+    pub(crate) fn newest_mark(&self) -> u32 {
+        self.savepoints.last().map_or(0, |s| s.mark.0)
     }
 
     /// ROLLBACK TO.
@@ -253,7 +258,7 @@ impl Session {
         let at = self.find_savepoint(name, "ROLLBACK TO SAVEPOINT")?;
         self.savepoints.truncate(at + 1);
         let mark = self.savepoints[at].mark;
-        self.portals.clear();
+        self.portals.retain(|_, p| p.mark < mark.0);
         self.transaction()?.rollback_to(mark);
         self.settings.lock().rollback_to(mark.0);
         self.block = Block::Explicit;

@@ -219,7 +219,9 @@ impl Session {
         };
         let columns = planned.bound().columns.clone().unwrap_or_default().into();
         let mut portal = Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]);
-        portal.state = State::Rows(Rows { columns, stream, current: None, tag: Tag::Counted("SELECT") });
+        portal.state = State::Rows(Rows::new(columns, stream, Tag::Counted("SELECT")));
+        portal.mark = self.newest_mark();
+        portal.binary_cursor = binary;
         self.portals.insert(name.to_owned(), portal);
         Ok(())
     }
@@ -258,7 +260,7 @@ impl Session {
         }
         let stream = stream::iter(batches.into_iter().map(Ok)).boxed();
         let tag = Tag::Fixed(format!("FETCH {count}"));
-        Ok((Some(Rows { columns, stream, current: None, tag }), String::new()))
+        Ok((Some(Rows::new(columns, stream, tag)), String::new()))
     }
 
     async fn lock_tables<C: Client>(

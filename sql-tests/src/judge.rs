@@ -142,7 +142,8 @@ fn programs() -> Result<PathBuf, String> {
         return Err(format!("the judge must be PostgreSQL 15, found {}", version.trim()));
     }
     if root() {
-        let able = Command::new("setpriv").args(["--reuid=postgres", "true"]).output().is_ok_and(|o| o.status.success());
+        let able =
+            Command::new("setpriv").args(["--reuid=postgres", "true"]).output().is_ok_and(|o| o.status.success());
         if !able {
             return Err("running as root, and there is no setpriv or no user postgres for the judge".to_owned());
         }

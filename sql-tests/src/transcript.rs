@@ -71,7 +71,8 @@ pub fn describe(m: &Message) -> Option<String> {
         }
         b'D' => format!("D {}", crate::outcome::row_text(&decode_row(&m.body))),
         b't' => {
-            let types: Vec<_> = m.body[2..].chunks(4).map(|c| c.iter().fold(0, |n, b| n << 8 | u32::from(*b))).collect();
+            let types: Vec<_> =
+                m.body[2..].chunks(4).map(|c| c.iter().fold(0, |n, b| n << 8 | u32::from(*b))).collect();
             format!("t {types:?}")
         }
         b'C' => format!("C {}", text(&m.body)),

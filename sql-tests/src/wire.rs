@@ -39,6 +39,8 @@ pub struct Message {
 pub struct Conn {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// How much of the buffer was read already: removing each message at once would move the rest each time.
+    at: usize,
     /// ParameterStatus in order of arrival.
     pub parameters: Vec<(String, String)>,
     /// From BackendKeyData.
@@ -201,7 +203,7 @@ impl Conn {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER))?;
-        Ok(Self { stream, buffer: vec![], parameters: vec![], process_id: 0, secret: vec![] })
+        Ok(Self { stream, buffer: vec![], at: 0, parameters: vec![], process_id: 0, secret: vec![] })
     }
 
     /// Writes bytes.
@@ -218,7 +220,8 @@ impl Conn {
     /// The socket's.
     pub fn receive_byte(&mut self) -> io::Result<u8> {
         self.fill(1)?;
-        Ok(self.buffer.remove(0))
+        self.at += 1;
+        Ok(self.buffer[self.at - 1])
     }
 
     /// The next message; ParameterStatus is noted as well.
@@ -227,10 +230,11 @@ impl Conn {
     /// The socket's; `UnexpectedEof` when the server closed.
     pub fn receive(&mut self) -> io::Result<Message> {
         self.fill(5)?;
-        let length = u32::from_be_bytes(self.buffer[1..5].try_into().expect("four bytes")) as usize;
+        let length = u32::from_be_bytes(self.buffer[self.at + 1..self.at + 5].try_into().expect("four bytes")) as usize;
         self.fill(1 + length)?;
-        let message = Message { kind: self.buffer[0], body: self.buffer[5..1 + length].to_vec() };
-        self.buffer.drain(..1 + length);
+        let bytes = &self.buffer[self.at..self.at + 1 + length];
+        let message = Message { kind: bytes[0], body: bytes[5..].to_vec() };
+        self.at += 1 + length;
         if message.kind == b'S' {
             let mut parts = message.body.split(|b| *b == 0).map(|s| String::from_utf8_lossy(s).into_owned());
             let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -240,6 +244,11 @@ impl Conn {
     }
 
     fn fill(&mut self, wanted: usize) -> io::Result<()> {
+        if self.buffer.len() - self.at >= wanted {
+            return Ok(());
+        }
+        self.buffer.drain(..self.at);
+        self.at = 0;
         let mut chunk = [0; 64 << 10];
         while self.buffer.len() < wanted {
             match self.stream.read(&mut chunk)? {
@@ -252,7 +261,7 @@ impl Conn {
 
     /// Is anything there within `wait`?
     pub fn answers_within(&mut self, wait: Duration) -> bool {
-        if !self.buffer.is_empty() {
+        if self.buffer.len() > self.at {
             return true;
         }
         let mut chunk = [0; 64 << 10];

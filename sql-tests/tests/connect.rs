@@ -1,7 +1,7 @@
 //! Connecting, and what a bad client can do to others: nothing.
 
 use heddle_sql_tests::wire::{Conn, ServerError, build};
-use heddle_sql_tests::{Fields, Server, psql};
+use heddle_sql_tests::{Fields, Report, Server, psql};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -133,7 +133,10 @@ fn parameter_status_at_connect_and_on_change() {
         conn.query(sql);
         conn.parameters[before..].iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(changes(&mut conn, "SET TimeZone = 'UTC'; SET application_name = 'a'"), "TimeZone=UTC application_name=a");
+    assert_eq!(
+        changes(&mut conn, "SET TimeZone = 'Asia/Tokyo'; SET application_name = 'a'"),
+        "TimeZone=Asia/Tokyo application_name=a"
+    );
     assert_eq!(changes(&mut conn, "BEGIN; SET application_name = 'b'"), "application_name=b");
     assert_eq!(changes(&mut conn, "ROLLBACK"), "application_name=a");
     assert_eq!(changes(&mut conn, "BEGIN; SET LOCAL application_name = 'c'"), "application_name=c");
@@ -148,9 +151,11 @@ fn cancel_stops_a_query_and_leaves_the_session() {
     let server = Server::start();
     let mut conn = server.connect();
     let mut other = server.connect();
-    other.run("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1); BEGIN; UPDATE t SET a = 2");
+    other.run("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    other.run("BEGIN; UPDATE t SET a = 2");
+    let mut report = Report::default();
     for sql in [
-        "SELECT pg_sleep(60)",
+        "SELECT pg_sleep(20)",
         "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b WHERE (a + b) % 7 = 3",
         "UPDATE t SET a = 3",
     ] {
@@ -159,11 +164,15 @@ fn cancel_stops_a_query_and_leaves_the_session() {
         let begin = Instant::now();
         conn.cancel();
         let outcome = conn.outcome();
-        let expected = "57014 canceling statement due to user request";
-        assert_eq!(outcome.error.map(|e| e.short()).as_deref(), Some(expected), "{sql}");
-        assert!(begin.elapsed() < Duration::from_secs(2), "{sql}: {:?}", begin.elapsed());
+        let seconds = begin.elapsed().as_secs();
+        report.check(
+            sql,
+            &format!("{}, {seconds} s", outcome.short()),
+            "ERROR 57014 canceling statement due to user request, 0 s",
+        );
         assert_eq!(conn.value("SELECT 1"), "1");
     }
+    report.finish();
     // While rows are being sent.
     conn.send(&build::query("SELECT a FROM generate_series(1, 50000000) a")).expect("sent");
     assert!(conn.answers_within(Duration::from_secs(30)));
@@ -250,7 +259,8 @@ fn too_deep_statements_are_refused_and_the_server_lives() {
 fn a_client_that_goes_away_is_cleaned_up() {
     let server = Server::start();
     let mut holder = server.connect();
-    holder.run("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1); BEGIN; UPDATE t SET a = 5");
+    holder.run("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    holder.run("BEGIN; UPDATE t SET a = 5");
     holder.hang_up();
     // Its lock goes with it.
     let begin = Instant::now();

@@ -53,8 +53,11 @@ fn copy_from_text() {
         ("COPY c FROM STDIN (HEADER match)", "a\tnope\td\n1\tx\t\\N\n"),
         ("COPY c FROM STDIN", ""),
         ("COPY c FROM STDIN", "1\tx\t\\N\n\\.\nignored"),
-        ("COPY ty FROM STDIN", "1\t1.5\t2.345\t2024-01-01 00:00:00+02\t\\\\x01ff\tt\t{\"a\": 1}\t\
-          a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\t{1,NULL,3}\n"),
+        (
+            "COPY ty FROM STDIN",
+            "1\t1.5\t2.345\t2024-01-01 00:00:00+02\t\\\\x01ff\tt\t{\"a\": 1}\t\
+          a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\t{1,NULL,3}\n",
+        ),
     ]);
 }
 

@@ -224,7 +224,7 @@ fn schema_survives_kill() {
     let mut server = Server::start();
     let mut conn = server.connect();
     conn.run("CREATE DATABASE other");
-    conn.run("CREATE SCHEMA s; CREATE TABLE s.t (a int PRIMARY KEY, b text UNIQUE DEFAULT 'd'); INSERT INTO s.t VALUES (1), (2, 'x')");
+    conn.run("CREATE SCHEMA s; CREATE TABLE s.t (a int PRIMARY KEY, b text UNIQUE DEFAULT 'd'); INSERT INTO s.t VALUES (1, DEFAULT), (2, 'x')");
     conn.fails("INSERT INTO s.t VALUES (1)");
     conn.run("CREATE TABLE gone (a int); INSERT INTO gone VALUES (1); DROP TABLE gone");
     conn.run("CREATE TABLE cut (a int); INSERT INTO cut VALUES (1), (2); TRUNCATE cut; INSERT INTO cut VALUES (3)");

@@ -78,8 +78,13 @@ fn nycflights_by_copy_survives_kill_and_checkpoint() {
     assert_eq!(server.terminate(), Some(0));
     server.restart();
     check(&server, "after SIGTERM");
-    let duplicate = psql::run(server.address(), "postgres", r"\copy airlines from 'airlines.csv' with (format csv, header)", &data);
-    assert!(duplicate.err.contains("duplicate key value violates unique constraint \"airlines_pkey\""), "{}", duplicate.err);
+    let duplicate =
+        psql::run(server.address(), "postgres", r"\copy airlines from 'airlines.csv' with (format csv, header)", &data);
+    assert!(
+        duplicate.err.contains("duplicate key value violates unique constraint \"airlines_pkey\""),
+        "{}",
+        duplicate.err
+    );
     assert!(duplicate.err.contains("DETAIL:  Key (carrier)=(9E) already exists."), "{}", duplicate.err);
     assert!(duplicate.err.contains("CONTEXT:  COPY airlines, line 2"), "{}", duplicate.err);
 }

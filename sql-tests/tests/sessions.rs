@@ -155,8 +155,7 @@ fn transactions_and_savepoints() {
         ROLLBACK
         SELECT * FROM t ORDER BY a
         COMMIT AND CHAIN
-        BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE
-        COMMIT
+        ~0A000 BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE; ROLLBACK
         BEGIN
         DELETE FROM t
         SAVEPOINT s
@@ -226,7 +225,6 @@ fn cursors() {
         FETCH 2 FROM c
         FETCH FORWARD 3 FROM c
         FETCH NEXT IN c
-        FETCH 0 FROM c
         FETCH ALL FROM c
         FETCH c
         CLOSE c
@@ -247,13 +245,9 @@ fn cursors() {
         FETCH a
         COMMIT
         CLOSE nope
-        BEGIN
-        DECLARE h CURSOR WITH HOLD FOR SELECT a FROM t WHERE a < 4 ORDER BY a
-        FETCH h
-        COMMIT
-        FETCH h
-        FETCH ALL h
-        CLOSE h
+        ~0A000 DECLARE h CURSOR WITH HOLD FOR SELECT a FROM t WHERE a < 4 ORDER BY a
+        ~34000 FETCH 2 FROM h
+        ~34000 CLOSE h
         BEGIN
         DECLARE c CURSOR FOR SELECT a FROM t ORDER BY a
         DELETE FROM t

@@ -25,9 +25,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use tokio::sync::broadcast;
 
@@ -391,7 +391,8 @@ mod tests {
             applier.stage(record, NOTHING_FLUSHED).unwrap();
         }
         assert_eq!(applier.open.keys().next(), Some(&LogIndex(5)));
-        let set = applier.commit(commit(9, 6, 2, b, vec![1..2]), NOTHING_FLUSHED).unwrap().unwrap();
+        let set =
+            applier.commit(commit(9, 6, 2, b, std::iter::once(1..2).collect()), NOTHING_FLUSHED).unwrap().unwrap();
         assert_eq!(set, [10, 12].map(change));
         let set = applier.commit(commit(10, 5, 2, a, vec![0..1, 2..4]), NOTHING_FLUSHED).unwrap().unwrap();
         assert_eq!(set, [2, 5].map(change));
@@ -441,11 +442,11 @@ mod tests {
         let mut chain = 0;
         applied.apply(part(1, 1, 0, 0, &[1], &mut chain)).unwrap();
         applied.apply(part(2, 2, 0, 0, &[1], &mut chain)).unwrap();
-        assert_eq!((applied.visible.get(), applied.open_sets_from()), (LogIndex(2), Some(LogIndex(1))));
+        assert_eq!((applied.visible.get(), applied.needed_from(LogIndex(0))), (LogIndex(2), Some(LogIndex(1))));
         applied.apply(record(3, Kind::Abort, encode_abort(LogIndex(1)))).unwrap();
-        assert_eq!(applied.open_sets_from(), Some(LogIndex(2)));
+        assert_eq!(applied.needed_from(LogIndex(0)), Some(LogIndex(2)));
         applied.apply(record(4, Kind::Membership, Bytes::new())).unwrap();
-        assert_eq!((applied.visible.get(), applied.open_sets_from()), (LogIndex(4), None));
+        assert_eq!((applied.visible.get(), applied.needed_from(LogIndex(0))), (LogIndex(4), None));
         assert!(applied.apply(record(5, Kind::Vote, Bytes::new())).is_err(), "reserved for Raft");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Relation lock modes with PostgreSQL's conflict table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-#[allow(missing_docs)] // The names are PostgreSQL's and say all there is.
+#[expect(missing_docs, reason = "the names are PostgreSQL's and say all there is")]
 pub enum RelationLock {
     AccessShare = 1,
     RowShare,
@@ -24,7 +24,7 @@ pub enum RelationLock {
 /// Row lock modes with PostgreSQL's conflict table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-#[allow(missing_docs)] // The names are PostgreSQL's and say all there is.
+#[expect(missing_docs, reason = "the names are PostgreSQL's and say all there is")]
 pub enum RowLock {
     KeyShare = 1,
     Share,

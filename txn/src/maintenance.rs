@@ -1,9 +1,8 @@
 //! Maintenance: one thread that merges sealed memtables, purges the log, writes checkpoints and retries Aborts.
 //!
 //! Woken by apply (something was sealed), by writers that are held back, and by [`crate::TxnManager::checkpoint`].
-//! The log is purged below min(flushed index of the engine, first Part of every write set that is open or
-//! whose Commit is not flushed); a set whose first Part
-//! is not applied yet lies above visible_index and so above both.
+//! The log is purged below min(flushed index of the engine, first Part of every write set that is open or whose Commit is
+//! not flushed); a set whose first Part is not applied yet lies above visible_index and so above both.
 
 use crate::apply::{Applied, guarded};
 use crate::payload::{encode_abort, encode_checkpoint};

@@ -170,6 +170,13 @@ impl Transaction {
         self.with_own_ddl(&mut state, &base)
     }
 
+    /// Has another transaction changed or dropped this table since our snapshot (REPEATABLE READ)? What we bind then is the old
+    /// table: writing to it would write to a storage that is gone. Ask under a lock that keeps DDL out.
+    pub fn overtaken(&self, table: Oid) -> bool {
+        let Some(seen) = self.state.lock().snapshot.as_ref().map(|s| s.catalog.table(table)) else { return false };
+        seen != self.manager.catalog().table(table)
+    }
+
     /// Adds DDL to the write set and the overlay.
     ///
     /// # Errors

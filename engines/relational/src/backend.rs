@@ -106,8 +106,11 @@ impl StorageBackend for Backend {
 /// A backend that reads the file and keeps writes to itself: lets a second redb check the first one's file.
 pub struct Overlay {
     backend: Backend,
-    state: Mutex<(u64, BTreeMap<u64, Box<[u8; BLOCK]>>)>,
+    state: Mutex<Written>,
 }
+
+/// The length, and the blocks that were written.
+type Written = (u64, BTreeMap<u64, Box<[u8; BLOCK]>>);
 
 impl Overlay {
     /// Over `backend`, which nobody may write meanwhile.
@@ -116,7 +119,7 @@ impl Overlay {
         Self { backend, state: Mutex::new((len, BTreeMap::new())) }
     }
 
-    fn block(&self, state: &(u64, BTreeMap<u64, Box<[u8; BLOCK]>>), number: u64) -> io::Result<Box<[u8; BLOCK]>> {
+    fn block(&self, state: &Written, number: u64) -> io::Result<Box<[u8; BLOCK]>> {
         if let Some(block) = state.1.get(&number) {
             return Ok(block.clone());
         }

@@ -74,7 +74,7 @@ impl Base {
     fn open_database(&mut self) -> Result<LogIndex> {
         self.open = None;
         let file = BlockFile::open(&*self.env.disk, &self.path).map_err(|e| read_error(&self.path, &e))?;
-        if file.len() == 0 {
+        if file.is_empty() {
             // redb would take it for a new file and start over.
             return Err(damaged(format!("file \"{}\" is cut short", self.path.display())));
         }

@@ -134,6 +134,11 @@ impl BlockFile {
         *self.blocks.read() * BLOCK as u64
     }
 
+    /// Has it no blocks at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Reads and verifies. Outside block 0, whole blocks only.
     pub fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         if offset + out.len() as u64 > self.len() {
@@ -244,7 +249,7 @@ impl BlockFile {
     /// Blocks from `from` on are about to go: should they come back, they are zero.
     fn forget_checksums(&self, from: u64) -> io::Result<()> {
         let mut dirty = self.dirty.lock();
-        if from % GROUP != 0 {
+        if !from.is_multiple_of(GROUP) {
             let group = self.group(from / GROUP)?;
             group.0[(from % GROUP) as usize..].iter().for_each(|entry| entry.store(0, Ordering::Release));
             dirty.insert(from / GROUP);
@@ -277,13 +282,12 @@ impl BlockFile {
         let mut bytes = vec![0; BLOCK];
         let mut block = 1;
         while block * (BLOCK as u64) < self.len() {
-            match self.read(block * BLOCK as u64, &mut bytes) {
-                Err(e) => match bad_block(&e) {
+            if let Err(e) = self.read(block * BLOCK as u64, &mut bytes) {
+                match bad_block(&e) {
                     Some(b) => bad.push(b.clone()),
                     None if e.kind() == io::ErrorKind::UnexpectedEof => break, // it shrank meanwhile
                     None => return Err(e),
-                },
-                Ok(()) => {}
+                }
             }
             block += 1;
         }

@@ -25,7 +25,7 @@ fn start(disk: Arc<dyn Disk>, dir: &Path) -> Result<Arc<dyn RowEngine>> {
 
 fn merge_round(engine: &dyn RowEngine, round: u64) {
     let storage = StorageId(1);
-    let changes = (0..KEYS).filter(|key| (key * 7 + round) % 3 == 0).map(|n| {
+    let changes = (0..KEYS).filter(|key| (key * 7 + round).is_multiple_of(3)).map(|n| {
         let key = Bytes::copy_from_slice(&n.to_be_bytes());
         match (n + round) % 4 {
             0 => RowChange::Delete { storage, key },
@@ -128,9 +128,9 @@ fn crash_image(base: &[u8], events: &[Event], random: &SeededRandom) -> Vec<u8> 
         match event {
             Event::SetLen(len) => image.resize(*len as usize, 0),
             Event::Write(offset, data) => {
-                let whole = n <= synced || random.u64() % 3 == 0;
+                let whole = n <= synced || random.u64().is_multiple_of(3);
                 for (at, sector) in (*offset as usize..).step_by(512).zip(data.chunks(512)) {
-                    if at + sector.len() <= image.len() && (whole || random.u64() % 2 == 0) {
+                    if at + sector.len() <= image.len() && (whole || random.u64().is_multiple_of(2)) {
                         image[at..at + sector.len()].copy_from_slice(sector);
                     }
                 }

@@ -244,12 +244,11 @@ impl<'a> Binder<'a> {
     }
 
     fn finish_params(&self) -> Result<Vec<PgType>> {
-        for (index, pos) in &self.untyped_uses {
-            let code = match self.params.get(*index) {
-                Some(Some(_)) => SqlState::AMBIGUOUS_PARAMETER,
-                _ => SqlState::INDETERMINATE_DATATYPE,
-            };
-            return Err(undetermined(*index, code).at(*pos));
+        if let Some((index, pos)) = self.untyped_uses.first() {
+            return Err(match self.params.get(*index) {
+                Some(Some(_)) => undetermined(*index, SqlState::AMBIGUOUS_PARAMETER).at(*pos),
+                _ => undetermined(*index, SqlState::INDETERMINATE_DATATYPE),
+            });
         }
         let typed =
             |(i, t): (usize, &Option<PgType>)| t.ok_or_else(|| undetermined(i, SqlState::INDETERMINATE_DATATYPE));

@@ -100,8 +100,6 @@ fn figure(e: &Expr) -> (Strength, String) {
         },
         Expr::TypedString(t) => (Strength::Weak, type_column(&t.data_type)),
         Expr::Interval(_) => (Strength::Weak, "interval".into()),
-        // A bare boolean is a cast of 't' in PostgreSQL's grammar.
-        Expr::Value(v) if matches!(v.value, ast::Value::Boolean(_)) => (Strength::Weak, "bool".into()),
         Expr::Case { else_result, .. } => match else_result.as_ref().map(|e| figure(e)) {
             Some((s, name)) if s != Strength::None => (s, name),
             _ => (Strength::Weak, "case".into()),

@@ -28,7 +28,6 @@ pub(crate) enum Clause {
     Update,
     Returning,
     Default,
-    Window,
     ExecuteParameter,
 }
 
@@ -48,7 +47,6 @@ impl Clause {
             Self::Update => "UPDATE",
             Self::Returning => "RETURNING",
             Self::Default => "DEFAULT expressions",
-            Self::Window => "window definitions",
             Self::ExecuteParameter => "EXECUTE parameters",
         }
     }

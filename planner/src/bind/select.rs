@@ -75,7 +75,7 @@ impl Binder<'_> {
             Some(e) => Some(self.within(Clause::Having, |b| b.condition(e, "HAVING"))?),
             None => None,
         };
-        let mut keys = self.order_keys(around.order_by, &outputs)?;
+        let mut keys = self.order_keys(around.order_by, &outputs, matches!(s.distinct, Some(Distinct::Distinct)))?;
         let mut unique = self.unique(s.distinct.as_ref(), &outputs)?;
         if !around.locks.is_empty() {
             return self.locking(
@@ -193,11 +193,15 @@ impl Binder<'_> {
     }
 
     /// ORDER BY of a SELECT: an ordinal, an output name, or an expression over the input.
-    fn order_keys(&mut self, order: &[ast::OrderByExpr], outputs: &[Output]) -> Result<Vec<SortKey>> {
+    fn order_keys(&mut self, order: &[ast::OrderByExpr], outputs: &[Output], distinct: bool) -> Result<Vec<SortKey>> {
         let mut keys: Vec<SortKey> = Vec::new();
         for o in order {
             let value = self.output_or_input(&o.expr, outputs, Clause::OrderBy)?;
             self.ordering(&value)?;
+            if distinct && !outputs.iter().any(|o| walk::same(&o.value.expr, &value.expr)) {
+                let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
+                return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(value.pos));
+            }
             if !keys.iter().any(|k| walk::same(&k.expr, &value.expr)) {
                 keys.push(sort_key(value.expr, &o.options));
             }
@@ -249,14 +253,9 @@ impl Binder<'_> {
     /// Projection, DISTINCT and ORDER BY.
     fn projected(&mut self, input: Rel, outputs: Vec<Output>, keys: Vec<SortKey>, unique: Unique) -> Result<Query> {
         let (mut exprs, columns) = self.projection(outputs);
-        let shown = exprs.len();
         let mut sort = Vec::new();
         for key in keys {
             let at = self.projected_column(&mut exprs, key.expr);
-            if matches!(unique, Unique::All) && exprs.len() > shown {
-                let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
-                return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
-            }
             sort.push(SortKey { expr: at, ..key });
         }
         let all = matches!(unique, Unique::All);

@@ -125,9 +125,14 @@ impl Direct {
     }
 }
 
+/// Sub-queries need DataFusion; what sleeps must not do it on the thread that owns connections.
 fn needs_plan(expr: &Expr) -> bool {
-    visit::any(expr, &|e| matches!(e, Expr::Outer { .. }) || visit::sub_query(e).is_some())
+    let sleeps = |e: &Expr| matches!(e, Expr::Call(c) if c.func == PG_SLEEP);
+    visit::any(expr, &|e| matches!(e, Expr::Outer { .. }) || sleeps(e) || visit::sub_query(e).is_some())
 }
+
+/// pg_sleep(float8)
+const PG_SLEEP: crate::function::FuncId = crate::function::FuncId(2626);
 
 fn values(columns: &[Col], rows: &[Vec<Expr>], ctx: &EvalContext) -> Result<RowSet> {
     let output: Vec<(ColId, PgType)> = columns.iter().map(|c| (c.id, c.ty)).collect();

@@ -221,3 +221,8 @@ pub fn length_cast() -> FuncId {
 pub fn comparison(ty: Oid, cmp: Comparison) -> Option<FuncId> {
     TABLES.comparisons.get(&(ty, cmp)).copied()
 }
+
+/// The name a reg* value stands for, as its text form shows it (`-` for 0, the number when nothing has it).
+pub fn reg_name(value: u32, ty: PgType, cx: &EvalContext) -> Result<String> {
+    reg::name_of(value, ty, cx)
+}

@@ -220,6 +220,9 @@ pub(super) fn class_name(value: u32, cx: &EvalContext) -> Option<String> {
 
 /// Schema and name of a relation.
 pub(super) fn class_parts(value: u32, cx: &EvalContext) -> Option<(String, String)> {
+    if let Some(t) = crate::syscat::by_oid(Oid(value)) {
+        return Some((t.schema.to_owned(), t.name.to_owned()));
+    }
     for schema in cx.catalog.schemas(cx.session.database_oid) {
         for table in cx.catalog.tables(cx.session.database_oid).iter().filter(|t| t.schema == schema.oid) {
             if table.oid.0 == value {

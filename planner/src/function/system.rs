@@ -1,6 +1,5 @@
 //! Session and system information, clocks, randomness.
 
-use super::error::invalid;
 use super::kernel::{Date, Time, Ts, Uuid, k, kn, nulls};
 use super::{CallTypes, Registry, dt, reg};
 use crate::context::EvalContext;
@@ -56,28 +55,32 @@ fn uuid(cx: &EvalContext) -> Uuid {
     Uuid(b)
 }
 
-/// Sleeps in slices; the executor's cancellation drops the query between batches.
-fn sleep(seconds: f64) -> Result<()> {
+/// Sleeps in slices, and between them asks whether the statement was cancelled.
+fn sleep(cx: &EvalContext, seconds: f64) -> Result<()> {
     if seconds.is_nan() || seconds <= 0.0 {
         return Ok(());
     }
-    let mut left = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| invalid("sleep time out of range"))?;
-    let slice = std::time::Duration::from_millis(50);
+    // PostgreSQL sleeps for as long as a double can say; a longer time than the clock has is as good as forever.
+    let mut left = std::time::Duration::try_from_secs_f64(seconds).unwrap_or(std::time::Duration::MAX);
+    let slice = std::time::Duration::from_millis(10);
     while !left.is_zero() {
+        if let Some(e) = (cx.session.interrupted)() {
+            return Err(e);
+        }
         let now = left.min(slice);
         std::thread::sleep(now);
         left -= now;
     }
-    Ok(())
+    (cx.session.interrupted)().map_or(Ok(()), Err)
 }
 
-fn pg_sleep(_: &EvalContext, _: &CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
+fn pg_sleep(cx: &EvalContext, _: &CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
     let col = super::kernel::cast_array::<arrow::array::Float64Array>(&args[0])?;
     let mut out = StringBuilder::new();
     for v in col.iter().take(n) {
         match v {
             Some(s) => {
-                sleep(s)?;
+                sleep(cx, s)?;
                 out.append_value("");
             }
             None => out.append_null(),

@@ -36,6 +36,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr as Df, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::OptimizerRule;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
@@ -87,6 +89,7 @@ pub(crate) fn session_state(config: &ExecutorConfig, env: Arc<RuntimeEnv>) -> Se
         .with_runtime_env(env)
         .with_analyzer_rules(vec![])
         .with_optimizer_rules(rules())
+        .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))
         .build()
 }
@@ -111,6 +114,13 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         Arc::new(o::common_subexpr_eliminate::CommonSubexprEliminate::new()),
         Arc::new(o::optimize_projections::OptimizeProjections::new()),
     ]
+}
+
+/// DataFusion's physical rules but one: our aggregates sort for themselves and know no lighter form for sorted input.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.retain(|r| r.name() != "OptimizeAggregateOrder");
+    rules
 }
 
 /// DataFusion's planner with our operators.
@@ -158,7 +168,12 @@ enum CteEntry {
 const FIRST_FRESH: u32 = 0x8000_0000;
 
 impl<'a> Lowerer<'a> {
-    fn new(engine: &'a Arc<Engine>, state: &'a SessionState, ctx: &'a Arc<EvalContext>, view: &'a Arc<ReadView>) -> Self {
+    fn new(
+        engine: &'a Arc<Engine>,
+        state: &'a SessionState,
+        ctx: &'a Arc<EvalContext>,
+        view: &'a Arc<ReadView>,
+    ) -> Self {
         Self {
             engine,
             state,
@@ -201,9 +216,8 @@ fn df_schema(columns: &[(ColId, PgType)]) -> Result<DFSchemaRef> {
 }
 
 fn arrow_schema(columns: &[(ColId, PgType)]) -> arrow::datatypes::SchemaRef {
-    let field = |(id, ty): &(ColId, PgType)| {
-        arrow::datatypes::Field::new(name(*id), heddle_types::arrow::data_type(*ty), true)
-    };
+    let field =
+        |(id, ty): &(ColId, PgType)| arrow::datatypes::Field::new(name(*id), heddle_types::arrow::data_type(*ty), true);
     Arc::new(arrow::datatypes::Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 

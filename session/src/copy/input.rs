@@ -4,12 +4,13 @@ use super::copy_columns;
 use super::options::{Format, Header, Options};
 use super::reader::{Field, Reader};
 use crate::client::{Client, CopyFormatCodes};
+use crate::run::refuse_overtaken;
 use crate::session::{Session, invalid_utf8};
 use heddle_catalog::TableDef;
+use heddle_planner::EvalContext;
 use heddle_planner::bind;
 use heddle_planner::exec::BulkInsert;
 use heddle_planner::parse::Copy;
-use heddle_planner::EvalContext;
 use heddle_txn::{RelationLock, Wait};
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Error, Result, SqlState, text};
@@ -26,14 +27,23 @@ impl Session {
             return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, text));
         }
         let (schema, name) = copy.table.as_ref().ok_or_else(|| Error::internal("COPY FROM without a table"))?;
-        let ctx = self.context(Arc::from([]))?;
-        let resolve = |ctx: &EvalContext| bind::resolve_table(schema.as_deref(), name, ctx).map_err(|e| e.at(copy.position));
-        let table = resolve(&ctx)?;
+        let mut ctx = self.context(Arc::from([]))?;
+        let resolve =
+            |ctx: &EvalContext| bind::resolve_table(schema.as_deref(), name, ctx);
         let interrupt = self.interrupt();
-        interrupt.guard(client, txn.lock_relation(table.oid, RelationLock::RowExclusive, Wait::Block)).await?;
-        let view = txn.statement();
-        let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), ..ctx });
-        let table = resolve(&ctx)?;
+        let mut locked = None;
+        // Until the name means, under the lock, the table that is locked.
+        let table = loop {
+            let table = resolve(&ctx)?;
+            if locked == Some(table.oid) {
+                break table;
+            }
+            interrupt.guard(client, txn.lock_relation(table.oid, RelationLock::RowExclusive, Wait::Block)).await?;
+            locked = Some(table.oid);
+            ctx.catalog = Arc::clone(txn.statement().catalog());
+        };
+        refuse_overtaken(&txn, table.oid, RelationLock::RowExclusive)?;
+        let ctx = Arc::new(ctx);
         let columns = copy_columns(&table, &copy.columns)?;
         let bulk = self.server.executor.bulk_insert(Arc::clone(&table), columns.clone(), Arc::clone(&ctx))?;
         client.copy_in(CopyFormatCodes { overall: 0, columns: columns.len() }).await?;
@@ -79,8 +89,8 @@ struct Load<'a> {
     reader: Reader<'a>,
     bulk: BulkInsert,
     batch: Vec<Vec<Datum>>,
-    /// Line number per row of `batch`.
-    lines: Vec<u64>,
+    /// Line number and text per row of `batch`, for errors that come when it is inserted.
+    lines: Vec<(u64, Vec<u8>)>,
     rows: u64,
     header_done: bool,
 }
@@ -102,7 +112,7 @@ impl Load<'_> {
             }
             let row = self.convert(&record)?;
             self.batch.push(row);
-            self.lines.push(self.reader.line);
+            self.lines.push((self.reader.line, record));
             if self.batch.len() >= BATCH_ROWS {
                 self.flush().await?;
             }
@@ -121,8 +131,8 @@ impl Load<'_> {
         let lines = std::mem::take(&mut self.lines);
         self.rows += batch.len() as u64;
         self.bulk.push(batch).await.map_err(|(row, e)| {
-            let line = lines.get(row).copied().unwrap_or(self.reader.line);
-            e.context(format!("COPY {}, line {line}", self.table.name))
+            let (line, text) = lines.get(row).map_or((self.reader.line, &[][..]), |(n, text)| (*n, text));
+            e.context(place(&self.table.name, line, text))
         })
     }
 
@@ -131,7 +141,8 @@ impl Load<'_> {
             return Ok(());
         }
         let fields = self.reader.fields(record)?;
-        let bad = |text: String| Err(self.located(Error::new(SqlState::BAD_COPY_FILE_FORMAT, text)));
+        let context = || place(&self.table.name, self.reader.line, record);
+        let bad = |text: String| Err(Error::new(SqlState::BAD_COPY_FILE_FORMAT, text).context(context()));
         if fields.len() != self.columns.len() {
             let (got, want) = (fields.len(), self.columns.len());
             return bad(format!("wrong number of fields in header line: got {got}, expected {want}"));
@@ -162,7 +173,8 @@ impl Load<'_> {
         let null = self.options.null.as_bytes();
         let field = |(i, f): (usize, super::reader::CsvField)| {
             let is_null_text = f.bytes == null;
-            let is_null = if f.quoted { named(&self.options.force_null, i) } else { !named(&self.options.force_not_null, i) };
+            let is_null =
+                if f.quoted { named(&self.options.force_null, i) } else { !named(&self.options.force_not_null, i) };
             (!(is_null_text && is_null)).then_some(f.bytes)
         };
         Ok(self.reader.csv_fields(record).into_iter().enumerate().map(field).collect())
@@ -170,18 +182,18 @@ impl Load<'_> {
 
     fn convert(&self, record: &[u8]) -> Result<Vec<Datum>> {
         let fields = self.fields(record).map_err(|e| self.located(e))?;
-        let bad = |text: String| {
-            let shown = String::from_utf8_lossy(record);
-            let shown: String = shown.chars().take(100).collect();
-            let place = format!("COPY {}, line {}: \"{shown}\"", self.table.name, self.reader.line);
-            Error::new(SqlState::BAD_COPY_FILE_FORMAT, text).context(place)
-        };
+        let context = || place(&self.table.name, self.reader.line, record);
+        let bad = |text: String| Error::new(SqlState::BAD_COPY_FILE_FORMAT, text).context(context());
         if fields.len() < self.columns.len() && !(self.columns.len() == 1 && fields.is_empty()) {
             let missing = &self.table.columns[self.columns[fields.len()]].name;
             return Err(bad(format!("missing data for column \"{missing}\"")));
         }
         if fields.len() > self.columns.len() && !(self.columns.is_empty() && record.is_empty()) {
             return Err(bad("extra data after last expected column".to_owned()));
+        }
+        if fields.iter().flatten().any(|f| f.contains(&0)) {
+            let text = "invalid byte sequence for encoding \"UTF8\": 0x00";
+            return Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text).context(context()));
         }
         self.columns.iter().zip(&fields).map(|(c, f)| self.value(*c, f)).collect()
     }
@@ -193,9 +205,24 @@ impl Load<'_> {
             .map_err(|_| invalid_utf8(bytes))
             .and_then(|s| text::parse(s, column.ty, self.text));
         parsed.map_err(|e| {
-            let shown: String = String::from_utf8_lossy(bytes).chars().take(100).collect();
-            let (table, line) = (&self.table.name, self.reader.line);
-            e.context(format!("COPY {table}, line {line}, column {}: \"{shown}\"", column.name))
+            let (table, line, shown) = (&self.table.name, self.reader.line, shown(bytes));
+            let here = format!("COPY {table}, line {line}, column {}: \"{shown}\"", column.name);
+            let context = e.fields().context.as_ref().map_or(here.clone(), |inner| format!("{inner}\n{here}"));
+            e.context(context)
         })
     }
+}
+
+/// Input as an error shows it: cut at 100 characters.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+/// CONTEXT of an error that concerns a whole line.
+fn place(table: &str, line: u64, record: &[u8]) -> String {
+    format!("COPY {table}, line {line}: \"{}\"", shown(record))
 }

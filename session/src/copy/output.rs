@@ -28,8 +28,8 @@ impl Session {
             }
             _ => return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "COPY query must have a RETURNING clause")),
         };
-        let mut rows = Rows { columns: Arc::clone(&columns), stream, current: None, tag: Tag::Counted("COPY") };
-        let settings = self.text();
+        let mut rows = Rows::new(Arc::clone(&columns), stream, Tag::Counted("COPY"));
+        let settings = self.text_for(&columns)?;
         client.copy_out(CopyFormatCodes { overall: 0, columns: columns.len() });
         let mut writer = Writer::new(&columns, options, &settings);
         if options.header != Header::None {
@@ -58,7 +58,7 @@ impl Session {
         }
         let (schema, name) = copy.table.as_ref().ok_or_else(|| Error::internal("COPY TO without a table"))?;
         let ctx = self.context(Arc::from([]))?;
-        let table = bind::resolve_table(schema.as_deref(), name, &ctx).map_err(|e| e.at(copy.position))?;
+        let table = bind::resolve_table(schema.as_deref(), name, &ctx)?;
         let columns = copy_columns(&table, &copy.columns)?;
         let list: Vec<String> = columns.iter().map(|c| quoted(&table.columns[*c].name)).collect();
         let schema = schema.as_ref().map_or(String::new(), |s| format!("{}.", quoted(s)));

@@ -34,6 +34,12 @@ impl<'a> Reader<'a> {
 
     /// Adds a chunk.
     pub fn push(&mut self, chunk: &[u8]) -> Result<()> {
+        if self.ended {
+            // What follows `\.` is read and forgotten.
+            self.buffer = vec![];
+            (self.start, self.scanned) = (0, 0);
+            return Ok(());
+        }
         if self.start > 0 {
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
@@ -129,7 +135,9 @@ impl<'a> Reader<'a> {
     pub fn fields(&self, record: &[u8]) -> Result<Vec<Field>> {
         match self.options.format {
             Format::Text => text_fields(record, self.options),
-            Format::Csv => Ok(csv_fields(record, self.options).into_iter().map(|f| f.value(&self.options.null)).collect()),
+            Format::Csv => {
+                Ok(csv_fields(record, self.options).into_iter().map(|f| f.value(&self.options.null)).collect())
+            }
         }
     }
 
@@ -273,12 +281,29 @@ mod tests {
 
     #[test]
     fn text_escapes_nulls_and_chunks() {
-        check(false, "a\t\\N\tb\\tc\\n\\101\\x41\n\\\\N\t\t\n", &[&[Some("a"), None, Some("b\tc\nAA")], &[Some("\\N"), Some(""), Some("")]]);
+        check(
+            false,
+            "a\t\\N\tb\\tc\\n\\101\\x41\n\\\\N\t\t\n",
+            &[&[Some("a"), None, Some("b\tc\nAA")], &[Some("\\N"), Some(""), Some("")]],
+        );
     }
 
     #[test]
     fn text_end_marker_stops() {
         check(false, "1\n\\.\n2\n", &[&[Some("1")]]);
+    }
+
+    #[test]
+    fn input_after_the_end_marker_takes_no_memory() {
+        let options = options(false);
+        let mut reader = Reader::new(&options);
+        reader.push(b"1\n\\.\n").unwrap();
+        while reader.record(false).unwrap().is_some() {}
+        for _ in 0..100 {
+            reader.push(&[b'x'; 1000]).unwrap();
+            assert_eq!(reader.record(false).unwrap(), None);
+        }
+        assert!(reader.ended && reader.buffer.is_empty());
     }
 
     #[test]

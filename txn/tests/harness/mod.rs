@@ -1,5 +1,5 @@
 //! A manager over a real folder, and short words for what the tests do.
-#![allow(dead_code)] // Each test file uses its part.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use bytes::Bytes;
 use heddle_engines::{KeyRange, RowReader};

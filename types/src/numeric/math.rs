@@ -15,7 +15,7 @@ const GUARD_DIGITS: i64 = 12;
 /// exp() of more than this overflows (three times NUMERIC_MAX_RESULT_SCALE).
 const EXP_MAX: f64 = 6000.0;
 /// PostgreSQL's own digits, so that scales chosen with it agree.
-#[allow(clippy::approx_constant)]
+#[expect(clippy::approx_constant, reason = "PostgreSQL's own digits")]
 const LOG10_E: f64 = 0.434294481903252;
 
 impl Numeric {
