@@ -190,7 +190,7 @@ impl Connection {
         self.session.flush_side(&mut self.wire);
         if let Err(e) = result {
             self.wire.error(&e);
-            if e.fields().severity == Severity::Fatal {
+            if e.fields().severity == Severity::Fatal || self.wire.lost_sync {
                 return Next::Close;
             }
         }

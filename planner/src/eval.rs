@@ -93,12 +93,15 @@ fn no_param(index: usize) -> Error {
 
 /// The column as booleans; anything else is a bug of the binder.
 pub(crate) fn boolean(array: &ArrayRef) -> Result<&BooleanArray> {
-    array.as_boolean_opt().ok_or_else(|| Error::internal(format!("expected a boolean column, got {}", array.data_type())))
+    array
+        .as_boolean_opt()
+        .ok_or_else(|| Error::internal(format!("expected a boolean column, got {}", array.data_type())))
 }
 
 /// The kernel of a scalar function.
 pub(crate) fn kernel(func: FuncId) -> Result<ScalarKernel> {
-    let f = function::by_id(func).ok_or_else(|| Error::internal(format!("function with OID {} does not exist", func.0)))?;
+    let f =
+        function::by_id(func).ok_or_else(|| Error::internal(format!("function with OID {} does not exist", func.0)))?;
     match f.kind {
         Kind::Scalar(k) | Kind::Compare(_, k) => Ok(k),
         _ => Err(Error::internal(format!("function {} is not scalar", f.name))),
@@ -128,11 +131,7 @@ fn not_distinct(a: &Expr, b: &Expr, columns: &Columns<'_>, ctx: &EvalContext) ->
 
 /// The column itself where Arrow compares it as PostgreSQL does, its sort key otherwise.
 pub(crate) fn comparable(array: &ArrayRef, ty: PgType) -> Result<ArrayRef> {
-    if heddle_types::arrow::native_order(ty) {
-        Ok(Arc::clone(array))
-    } else {
-        heddle_types::arrow::sort_key(array, ty)
-    }
+    if heddle_types::arrow::native_order(ty) { Ok(Arc::clone(array)) } else { heddle_types::arrow::sort_key(array, ty) }
 }
 
 /// Evaluates `f` over the rows in `rows` only.

@@ -250,10 +250,18 @@ impl Session {
     }
 }
 
-/// `40001` for a write to a table that DDL of another transaction changed after our REPEATABLE READ snapshot: the rows would go
+/// `42P01` for a table dropped since our REPEATABLE READ snapshot; `40001` for a write to a table that DDL of another transaction changed after our REPEATABLE READ snapshot: the rows would go
 /// into a storage that is gone, or lack index entries. Call with the lock held.
 pub(crate) fn refuse_overtaken(txn: &Transaction, table: Oid, mode: RelationLock) -> Result<()> {
-    if mode >= RelationLock::RowExclusive && txn.overtaken(table) {
+    if !txn.overtaken(table) {
+        return Ok(());
+    }
+    let newest = txn.manager().catalog();
+    if let (None, Some(gone)) = (newest.table(table), txn.catalog().table(table)) {
+        // Even a snapshot that still has its rows: a dropped table is gone for everybody, as in PostgreSQL.
+        return Err(Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", gone.name)));
+    }
+    if mode >= RelationLock::RowExclusive {
         return Err(Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent DDL"));
     }
     Ok(())

@@ -136,6 +136,20 @@ impl LockTable {
         }
     }
 
+    /// Leaves `txn` only `modes` of what it holds of `key`.
+    fn reduce(&self, txn: TxnId, key: &LockKey, modes: Modes) {
+        let mut shard = self.shard(key).lock();
+        let Some(object) = shard.get_mut(key) else { return };
+        for (_, held) in object.holders.iter_mut().filter(|(holder, _)| *holder == txn) {
+            *held &= modes;
+        }
+        object.holders.retain(|(_, held)| *held != 0);
+        object.grant(key);
+        if object.is_unused() {
+            shard.remove(key);
+        }
+    }
+
     /// Whom the waiter with this ticket waits for; nobody when it waits no longer.
     pub(crate) fn blockers(&self, key: &LockKey, ticket: u64) -> Vec<Blocker> {
         let shard = self.shard(key).lock();
@@ -243,6 +257,10 @@ pub(crate) struct LockOwner {
 struct Held {
     /// Modes held per key; none while the first wait for it lasts.
     locks: HashMap<LockKey, Modes>,
+    /// Savepoints: their numbers, ascending, and how long `journal` was then.
+    marks: Vec<(u32, usize)>,
+    /// What was held of a key before each grant since the oldest savepoint.
+    journal: Vec<(LockKey, Modes)>,
     ended: bool,
 }
 
@@ -304,10 +322,51 @@ impl LockOwner {
         let locks = {
             let mut held = self.held.lock();
             held.ended = true;
+            held.marks.clear();
+            held.journal = Vec::new();
             std::mem::take(&mut held.locks)
         };
         for key in locks.into_keys() {
             self.table.release(self.txn, &key);
+        }
+    }
+
+    /// Remembers what is held now under the number of a savepoint.
+    pub(crate) fn savepoint(&self, id: u32) {
+        let mut held = self.held.lock();
+        let length = held.journal.len();
+        held.marks.push((id, length));
+    }
+
+    /// Forgets a savepoint and those after it; their locks stay.
+    pub(crate) fn release_savepoint(&self, id: u32) {
+        let mut held = self.held.lock();
+        held.marks.retain(|(mark, _)| *mark < id);
+        if held.marks.is_empty() {
+            held.journal = Vec::new();
+        }
+    }
+
+    /// Gives up what was acquired since a savepoint, which stays. No lock may be asked for meanwhile.
+    pub(crate) fn rollback_to(&self, id: u32) {
+        let mut before: HashMap<LockKey, Modes> = HashMap::new();
+        {
+            let mut held = self.held.lock();
+            let Some(at) = held.marks.iter().position(|(mark, _)| *mark == id) else { return };
+            held.marks.truncate(at + 1);
+            let length = held.marks[at].1;
+            let undone = held.journal.split_off(length);
+            // From the end: the first grant of a key knows what was held at the savepoint.
+            before.extend(undone.into_iter().rev());
+            for (key, modes) in &before {
+                match *modes {
+                    0 => held.locks.remove(key),
+                    modes => held.locks.insert(key.clone(), modes),
+                };
+            }
+        }
+        for (key, modes) in before {
+            self.table.reduce(self.txn, &key, modes);
         }
     }
 
@@ -331,7 +390,12 @@ impl LockOwner {
             self.table.release(self.txn, key);
             return Err(ended());
         }
-        *held.locks.entry(key.clone()).or_default() |= mode.bit();
+        let modes = held.locks.entry(key.clone()).or_default();
+        let before = *modes;
+        *modes |= mode.bit();
+        if !held.marks.is_empty() {
+            held.journal.push((key.clone(), before));
+        }
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub enum Isolation {
     RepeatableRead,
 }
 
-/// A mark to roll back to. Locks taken since are kept until the end, as a wider guarantee than PostgreSQL's.
+/// A mark to roll back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Savepoint(pub u32);
 
@@ -207,7 +207,7 @@ impl Transaction {
         self.write(RowChange::DropStorage { storage })
     }
 
-    /// Locks a relation until the end of the transaction.
+    /// Locks a relation until the end of the transaction (or a rollback to a savepoint set before).
     ///
     /// # Errors
     /// `40P01`, `55P03`.
@@ -267,18 +267,23 @@ impl Transaction {
 
     /// Marks the present state.
     pub fn savepoint(&self) -> Savepoint {
-        Savepoint(self.writes.write().savepoint())
+        let id = self.writes.write().savepoint();
+        self.owner.savepoint(id);
+        Savepoint(id)
     }
 
-    /// Undoes everything since the mark (the mark stays).
+    /// Undoes everything since the mark and gives up the locks taken since (the mark stays). No statement may run meanwhile.
     pub fn rollback_to(&self, savepoint: Savepoint) {
         let known = self.writes.write().rollback_to(savepoint.0);
         debug_assert!(known, "a savepoint that was released or undone cannot be rolled back to");
+        // Only now: who gets these locks must not meet our writes.
+        self.owner.rollback_to(savepoint.0);
     }
 
     /// Forgets the mark and those after it; what was done since stays, and takes less memory from now on.
     pub fn release(&self, savepoint: Savepoint) {
         self.writes.write().release(savepoint.0);
+        self.owner.release_savepoint(savepoint.0);
     }
 
     /// Waits while the engines are too far behind; call now and then from bulk writers.

@@ -201,7 +201,7 @@ impl Binder<'_> {
         Ok(Typed::new(Expr::Call(Call { func: function.id, args, ty }), pos))
     }
 
-    /// Pushes one index, or lower and upper bound (NULL = open) when any subscript is a slice.
+    /// Pushes one index, or lower and upper bound (the extreme int4 = open; a NULL makes the result NULL) when any subscript is a slice.
     fn subscript(&mut self, s: &Subscript, slice: bool, args: &mut Vec<Expr>) -> Result<()> {
         match s {
             Subscript::Index { index } if slice => {
@@ -211,10 +211,10 @@ impl Binder<'_> {
             }
             Subscript::Index { index } => args.push(self.index(index)?),
             Subscript::Slice { lower_bound, upper_bound, .. } => {
-                for bound in [lower_bound, upper_bound] {
+                for (bound, open) in [(lower_bound, i32::MIN), (upper_bound, i32::MAX)] {
                     args.push(match bound {
                         Some(e) => self.index(e)?,
-                        None => super::call::null(PgType::new(oid::INT4)),
+                        None => super::call::int4(open).expr,
                     });
                 }
             }

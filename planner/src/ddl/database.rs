@@ -4,6 +4,7 @@ use super::table::{drop_contained, tables_of};
 use super::{notice, transaction};
 use crate::context::EvalContext;
 use heddle_catalog::{CatalogEdit, DatabaseDef, Object, SchemaDef};
+use heddle_txn::{RelationLock, Wait};
 use heddle_types::{Error, Oid, Result, Severity, SqlState};
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ async fn drop_schema(schema: &SchemaDef, cascade: bool, ctx: &EvalContext) -> Re
         return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text));
     }
     let txn = transaction(ctx)?;
+    txn.lock_relation(schema.oid, RelationLock::AccessExclusive, Wait::Block).await?;
     let tables = tables_of(&txn.catalog(), ctx.session.database_oid, schema.oid);
     if !tables.is_empty() && !cascade {
         return Err(not_empty(schema, &tables, ctx));
@@ -82,7 +84,8 @@ fn described(schema: &SchemaDef, table: &heddle_catalog::TableDef, ctx: &EvalCon
 }
 
 fn not_empty(schema: &SchemaDef, tables: &[Arc<heddle_catalog::TableDef>], ctx: &EvalContext) -> Error {
-    let depends = |t: &Arc<heddle_catalog::TableDef>| format!("{} depends on schema {}", described(schema, t, ctx), schema.name);
+    let depends =
+        |t: &Arc<heddle_catalog::TableDef>| format!("{} depends on schema {}", described(schema, t, ctx), schema.name);
     let mut lines: Vec<String> = tables.iter().take(DETAIL_OBJECTS_MAX).map(depends).collect();
     if tables.len() > DETAIL_OBJECTS_MAX {
         lines.push(format!("and {} other objects (see server log for list)", tables.len() - DETAIL_OBJECTS_MAX));
@@ -117,10 +120,7 @@ pub(super) async fn create_database(name: &str, ctx: &EvalContext) -> Result<()>
     }
     let database = DatabaseDef { oid: txn.manager().draw_oid().await?, name: name.to_owned() };
     let public = SchemaDef { oid: txn.manager().draw_oid().await?, database: database.oid, name: "public".to_owned() };
-    txn.edit_catalog(vec![
-        CatalogEdit::Put(Object::Database(database)),
-        CatalogEdit::Put(Object::Schema(public)),
-    ])
+    txn.edit_catalog(vec![CatalogEdit::Put(Object::Database(database)), CatalogEdit::Put(Object::Schema(public))])
 }
 
 pub(super) async fn drop_database(name: &str, if_exists: bool, ctx: &EvalContext) -> Result<()> {

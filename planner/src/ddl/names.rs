@@ -42,7 +42,7 @@ pub(super) fn columns<'a>(names: impl Iterator<Item = &'a str>) -> String {
             out.push('_');
         }
         out.push_str(name);
-        if out.len() >= NAME_BYTES_MAX + 1 {
+        if out.len() > NAME_BYTES_MAX {
             break;
         }
     }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 /// Makes the table; None when it exists and IF NOT EXISTS was said.
 pub(crate) async fn create_table(create: &CreateTable, ctx: &EvalContext) -> Result<Option<Arc<TableDef>>> {
     let txn = transaction(ctx)?;
+    // DROP SCHEMA takes the schema for itself: a table cannot slip into it meanwhile.
+    txn.lock_relation(create.schema, RelationLock::AccessShare, Wait::Block).await?;
     lock_relation_name(ctx, create.schema, &create.name).await?;
     let catalog = txn.catalog();
     if catalog.schema_by_oid(create.schema).is_none() {

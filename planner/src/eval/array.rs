@@ -133,7 +133,8 @@ fn stack(elem: PgType, values: Vec<Datum>) -> Result<PgArray> {
         let text = "multidimensional arrays must have array expressions with matching dimensions";
         Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, text)
     };
-    let count = i32::try_from(values.len()).map_err(|_| Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "array too large"))?;
+    let count =
+        i32::try_from(values.len()).map_err(|_| Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "array too large"))?;
     let (mut dims, mut elements) = (None, vec![]);
     for value in values {
         let inner = match value {

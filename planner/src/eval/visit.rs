@@ -1,9 +1,9 @@
 //! Looking into bound expressions and relations: which columns they use, whether they hold sub-queries or volatile calls.
 
-use crate::bound::{ColId, Expr, JoinKind, Query, Rel, WindowCall, FrameBound};
+use crate::bound::{ColId, Expr, FrameBound, JoinKind, Query, Rel, WindowCall};
 use crate::function::{self, Kind, Volatility};
-use std::collections::BTreeMap;
 use heddle_types::PgType;
+use std::collections::BTreeMap;
 
 /// Calls `f` on the direct sub-expressions (not into sub-queries).
 pub fn children<'a>(expr: &'a Expr, f: &mut dyn FnMut(&'a Expr)) {
@@ -123,7 +123,8 @@ pub fn is_safe(expr: &Expr) -> bool {
 
 /// Depends on no row and no sub-query, and always has one value within the statement.
 pub fn is_constant(expr: &Expr) -> bool {
-    !is_volatile(expr) && !any(expr, &|e| matches!(e, Expr::Column { .. } | Expr::Outer { .. }) || sub_query(e).is_some())
+    !is_volatile(expr)
+        && !any(expr, &|e| matches!(e, Expr::Column { .. } | Expr::Outer { .. }) || sub_query(e).is_some())
 }
 
 /// Columns of the operator's input it uses (not those of sub-queries).
@@ -203,7 +204,8 @@ pub fn rel_exprs<'a>(rel: &'a Rel, f: &mut dyn FnMut(&'a Expr)) {
         Rel::Sort { keys, .. } => keys.iter().for_each(|k| f(&k.expr)),
         Rel::Limit { limit, offset, .. } => limit.iter().chain(offset).for_each(f),
         Rel::Lock { targets, .. } => targets.iter().filter_map(|t| t.recheck.as_ref()).for_each(f),
-        Rel::Unit | Rel::Table(_) | Rel::System { .. } | Rel::SetOp { .. } | Rel::With { .. } | Rel::CteScan { .. } => {}
+        Rel::Unit | Rel::Table(_) | Rel::System { .. } | Rel::SetOp { .. } | Rel::With { .. } | Rel::CteScan { .. } => {
+        }
     }
 }
 

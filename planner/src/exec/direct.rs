@@ -221,10 +221,8 @@ impl Get {
 
     fn decode(&self, row: &Row) -> Result<RowSet> {
         let places: Vec<usize> = self.scan.columns.iter().map(|(_, i)| *i).collect();
-        let mut builders: Vec<_> = places
-            .iter()
-            .map(|i| heddle_types::arrow::ColumnBuilder::new(self.scan.table.columns[*i].ty, 1))
-            .collect();
+        let mut builders: Vec<_> =
+            places.iter().map(|i| heddle_types::arrow::ColumnBuilder::new(self.scan.table.columns[*i].ty, 1)).collect();
         self.layout.decode_into(&row.row, &places, &mut builders)?;
         let mut columns: Vec<_> =
             self.scan.columns.iter().zip(&mut builders).map(|((id, _), b)| (*id, b.finish())).collect();
@@ -270,9 +268,7 @@ fn column_of(expr: &Expr) -> Option<(ColId, PgType)> {
 fn is_widening(call: &Call) -> bool {
     let from = call.args[0].ty();
     match (integer_width(from), integer_width(call.ty)) {
-        (Some(a), Some(b)) if a < b => {
-            function::cast(from.oid, call.ty.oid).is_some_and(|c| c.func == Some(call.func))
-        }
+        (Some(a), Some(b)) if a < b => function::cast(from.oid, call.ty.oid).is_some_and(|c| c.func == Some(call.func)),
         _ => false,
     }
 }

@@ -13,7 +13,10 @@ pub(crate) type Lines = Vec<(usize, String)>;
 
 /// The lines of a direct plan: a point read of (index, table), or rows of expressions.
 pub(crate) fn direct(point: Option<(String, String)>) -> Lines {
-    vec![(0, point.map_or_else(|| "Result".to_owned(), |(index, table)| format!("Index Scan using {index} on {table}")))]
+    vec![(
+        0,
+        point.map_or_else(|| "Result".to_owned(), |(index, table)| format!("Index Scan using {index} on {table}")),
+    )]
 }
 
 /// Puts a head line over a plan.
@@ -55,7 +58,11 @@ impl fmt::Display for One<'_> {
 fn node(name: &str, text: &str) -> Option<String> {
     let detail = || text.split_once(": ").map_or("", |(_, d)| d);
     let word = match name {
-        "CoalesceBatchesExec" | "CoalescePartitionsExec" | "CooperativeExec" | "RepartitionExec" | "ProjectionExec"
+        "CoalesceBatchesExec"
+        | "CoalescePartitionsExec"
+        | "CooperativeExec"
+        | "RepartitionExec"
+        | "ProjectionExec"
         | "BufferExec" => return None,
         "ScanExec" => return Some(text.to_owned()),
         "FilterExec" => "Filter",

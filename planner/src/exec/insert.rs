@@ -76,7 +76,12 @@ impl<'a> Filler<'a> {
         self.columns.iter().map(|(i, id)| Ok((*i, self.table.columns[*i].ty, rows.require(*id)?))).collect()
     }
 
-    fn row(&self, columns: &[(usize, PgType, arrow::array::ArrayRef)], at: usize, ctx: &EvalContext) -> Result<Vec<Datum>> {
+    fn row(
+        &self,
+        columns: &[(usize, PgType, arrow::array::ArrayRef)],
+        at: usize,
+        ctx: &EvalContext,
+    ) -> Result<Vec<Datum>> {
         let mut values = vec![Datum::Null; self.table.columns.len()];
         for (i, ty, array) in columns {
             values[*i] = heddle_types::arrow::datum_at(array, *ty, at);
@@ -160,8 +165,7 @@ impl<'a> Conflicts<'a> {
     ) -> Result<Option<Vec<Datum>>> {
         let table = &self.writer.table;
         let mut row = RowSet::unit();
-        let existing =
-            TableScan { table: Arc::clone(table), columns: update.existing.clone(), identity: None };
+        let existing = TableScan { table: Arc::clone(table), columns: update.existing.clone(), identity: None };
         replace(&existing, &mut row, current)?;
         for (id, i) in &update.excluded {
             row.set(*id, heddle_types::arrow::column(&values[*i..=*i], table.columns[*i].ty)?);

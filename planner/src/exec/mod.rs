@@ -224,7 +224,8 @@ impl Executor {
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             let rows = (0..batch.num_rows()).map(|i| {
-                let value = |(c, a): (usize, &arrow::array::ArrayRef)| heddle_types::arrow::datum_at(a, table.columns[c].ty, i);
+                let value =
+                    |(c, a): (usize, &arrow::array::ArrayRef)| heddle_types::arrow::datum_at(a, table.columns[c].ty, i);
                 batch.columns().iter().enumerate().map(value).collect()
             });
             bulk.push(rows.collect()).await.map_err(|(_, e)| e)?;
@@ -243,7 +244,9 @@ impl Executor {
     ) -> Result<String> {
         let (head, rel, direct) = match (inner, shape) {
             (Statement::Query(q), Shape::Query { direct }) => (None, q.rel.clone(), direct.as_ref()),
-            (Statement::Insert(i), Shape::Dml { input, direct }) => (Some(("Insert", &i.table)), input.clone(), direct.as_ref()),
+            (Statement::Insert(i), Shape::Dml { input, direct }) => {
+                (Some(("Insert", &i.table)), input.clone(), direct.as_ref())
+            }
             (Statement::Update(u), Shape::Dml { input, direct }) => {
                 (Some(("Update", &u.target.table)), input.clone(), direct.as_ref())
             }

@@ -94,8 +94,7 @@ pub(crate) async fn update(
     let writer = TableWriter::new(Arc::clone(&update.target.table), Arc::clone(ctx))?;
     let mode = writer.update_lock(update.set.iter().map(|(i, _)| *i));
     let filter = update.filter.as_ref();
-    let mut change =
-        Change { engine, writer, target: &update.target, filter, ctx, view, mode, done: HashSet::new() };
+    let mut change = Change { engine, writer, target: &update.target, filter, ctx, view, mode, done: HashSet::new() };
     let mut count = 0;
     while let Some(rows) = source.next().await? {
         for i in 0..rows.rows {

@@ -143,7 +143,8 @@ impl TableWriter {
 
     /// Which lock an UPDATE of these columns takes: one that stops key checks only when a unique key may change.
     pub fn update_lock(&self, mut columns: impl Iterator<Item = usize>) -> RowLock {
-        let is_key = |c: usize| self.unique().any(|i| i.columns.iter().any(|k| k.attnum == self.table.columns[c].attnum));
+        let is_key =
+            |c: usize| self.unique().any(|i| i.columns.iter().any(|k| k.attnum == self.table.columns[c].attnum));
         if columns.any(is_key) { RowLock::Update } else { RowLock::NoKeyUpdate }
     }
 

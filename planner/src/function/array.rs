@@ -69,9 +69,9 @@ pub(super) fn slice(a: &PgArray, bounds: &[(i32, i32)]) -> PgArray {
     let mut ranges = Vec::with_capacity(a.dims.len());
     for (d, &(len, low)) in a.dims.iter().enumerate() {
         let high = i64::from(low) + i64::from(len) - 1;
-        let (from, to) = bounds.get(d).map_or((i64::from(low), high), |b| {
-            (i64::from(b.0).max(i64::from(low)), i64::from(b.1).min(high))
-        });
+        let (from, to) = bounds
+            .get(d)
+            .map_or((i64::from(low), high), |b| (i64::from(b.0).max(i64::from(low)), i64::from(b.1).min(high)));
         if from > to {
             return empty;
         }
@@ -301,10 +301,7 @@ pub(super) fn register(r: &mut Registry) {
         k!(|a: PgArray, d: i32| -> Option<i32> = dimension(&a, d).map(|(len, low)| low.wrapping_add(len - 1))),
     );
     r.scalar("array_dims(anyarray)", k!(|a: PgArray| -> Option<String> = dims_text(&a)));
-    r.scalar(
-        "array_ndims(anyarray)",
-        k!(|a: PgArray| -> Option<i32> = Some(a.dims.len() as i32).filter(|n| *n > 0)),
-    );
+    r.scalar("array_ndims(anyarray)", k!(|a: PgArray| -> Option<i32> = Some(a.dims.len() as i32).filter(|n| *n > 0)));
     r.scalar("cardinality(anyarray)", k!(|a: PgArray| -> i32 = a.elements.len() as i32));
     r.scalar("arraycontains(anyarray,anyarray)", relation!(|a, b, e| contains(&a, &b, e)));
     r.scalar("arraycontained(anyarray,anyarray)", relation!(|a, b, e| contains(&b, &a, e)));

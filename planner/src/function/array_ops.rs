@@ -153,7 +153,7 @@ fn extend(ty: &CallTypes<'_>, a: &Datum, v: &Datum, front: bool) -> Result<Datum
         return Ok(Datum::Array(Arc::new(PgArray::from_vec(elem, vec![v.clone()]))));
     };
     if a.dims.len() > 1 {
-        return Err(Error::new(SqlState::DATA_EXCEPTION, "argument must be empty or one-dimensional array"));
+        return Err(Error::new(SqlState("22000"), "argument must be empty or one-dimensional array"));
     }
     let (len, low) = a.dims.first().copied().unwrap_or((0, 1));
     // The new element's subscript must exist.

@@ -33,6 +33,13 @@ impl Json {
         out
     }
 
+    /// Without blanks, as json functions print what they rebuild.
+    pub(crate) fn to_compact(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out, ",", ":");
+        out
+    }
+
     fn write(&self, out: &mut String, comma: &str, colon: &str) {
         match self {
             Json::Null => out.push_str("null"),
@@ -213,7 +220,7 @@ pub(crate) fn order_text(a: &str, b: &str) -> Ordering {
     }
 }
 
-fn skip(s: &str, at: &mut usize) {
+pub(super) fn skip(s: &str, at: &mut usize) {
     while matches!(s.as_bytes().get(*at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
         *at += 1;
     }
@@ -286,7 +293,8 @@ fn value_inner(s: &str, at: &mut usize) -> Json {
     }
 }
 
-fn string(s: &str, at: &mut usize) -> String {
+/// Decodes the string that begins at `at`.
+pub(super) fn string(s: &str, at: &mut usize) -> String {
     let b = s.as_bytes();
     let mut out = String::new();
     *at += 1;

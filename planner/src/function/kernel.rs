@@ -211,6 +211,7 @@ macro_rules! k {
             args: &[arrow::array::ArrayRef],
             n: usize,
         ) -> heddle_types::Result<arrow::array::ArrayRef> {
+            #[allow(unused_imports, reason = "a kernel without arguments reads no columns")]
             use $crate::function::kernel::{FromCol, ToCol};
             #[allow(unused_mut, unused_variables)]
             let mut it = args.iter();
@@ -243,6 +244,7 @@ macro_rules! kn {
             args: &[arrow::array::ArrayRef],
             n: usize,
         ) -> heddle_types::Result<arrow::array::ArrayRef> {
+            #[allow(unused_imports, reason = "a kernel without arguments reads no columns")]
             use $crate::function::kernel::{FromCol, ToCol};
             #[allow(unused_mut, unused_variables)]
             let mut it = args.iter();

@@ -12,6 +12,8 @@ enum Token {
     One,
     Many,
     Char(char),
+    /// A lone escape at the end: an error, but only once the walk gets here with text left.
+    Dangling,
 }
 
 enum Pattern {
@@ -23,16 +25,14 @@ enum Pattern {
 }
 
 impl Pattern {
-    fn compile(p: &str) -> Result<Pattern> {
+    fn compile(p: &str) -> Pattern {
         let mut tokens = Vec::with_capacity(p.len());
         let mut chars = p.chars();
         while let Some(c) = chars.next() {
             tokens.push(match c {
                 '%' => Token::Many,
                 '_' => Token::One,
-                '\\' => Token::Char(chars.next().ok_or_else(|| {
-                    Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, "LIKE pattern must not end with escape character")
-                })?),
+                '\\' => chars.next().map_or(Token::Dangling, Token::Char),
                 c => Token::Char(c),
             });
         }
@@ -45,33 +45,33 @@ impl Pattern {
         let starts = tokens.first() == Some(&Token::Many);
         let ends = tokens.last() == Some(&Token::Many);
         if let Some(s) = text(&tokens) {
-            return Ok(Pattern::Exact(s));
+            return Pattern::Exact(s);
         }
         if starts && ends && let Some(s) = inner(1, n - 1) {
-            return Ok(Pattern::Contains(s));
+            return Pattern::Contains(s);
         }
         if ends && let Some(s) = inner(0, n - 1) {
-            return Ok(Pattern::Prefix(s));
+            return Pattern::Prefix(s);
         }
         if starts && let Some(s) = inner(1, n) {
-            return Ok(Pattern::Suffix(s));
+            return Pattern::Suffix(s);
         }
-        Ok(Pattern::General(tokens))
+        Pattern::General(tokens)
     }
 
-    fn matches(&self, s: &str) -> bool {
-        match self {
+    fn matches(&self, s: &str) -> Result<bool> {
+        Ok(match self {
             Pattern::Exact(p) => s == p,
             Pattern::Prefix(p) => s.starts_with(p.as_str()),
             Pattern::Suffix(p) => s.ends_with(p.as_str()),
             Pattern::Contains(p) => s.contains(p.as_str()),
-            Pattern::General(tokens) => general(tokens, s),
-        }
+            Pattern::General(tokens) => return general(tokens, s),
+        })
     }
 }
 
 /// Greedy with one point to return to: linear in practice, never exponential.
-fn general(tokens: &[Token], s: &str) -> bool {
+fn general(tokens: &[Token], s: &str) -> Result<bool> {
     let (mut t, mut rest) = (0, s);
     let mut back: Option<(usize, &str)> = None;
     loop {
@@ -96,13 +96,21 @@ fn general(tokens: &[Token], s: &str) -> bool {
                     continue;
                 }
             }
-            None if rest.is_empty() => return true,
+            Some(Token::Dangling) => {
+                if !rest.is_empty() {
+                    return Err(Error::new(
+                        SqlState::INVALID_ESCAPE_SEQUENCE,
+                        "LIKE pattern must not end with escape character",
+                    ));
+                }
+            }
+            None if rest.is_empty() => return Ok(true),
             None => {}
         }
-        let Some((bt, brest)) = back else { return false };
+        let Some((bt, brest)) = back else { return Ok(false) };
         let mut chars = brest.chars();
         if chars.next().is_none() {
-            return false;
+            return Ok(false);
         }
         rest = chars.as_str();
         t = bt;
@@ -122,10 +130,10 @@ fn run(args: &[ArrayRef], n: usize, fold: bool, negate: bool) -> Result<ArrayRef
         }
         let p = patterns.value(i);
         if compiled.as_ref().is_none_or(|c| c.0 != p) {
-            compiled = Some((p, if fold { Pattern::compile(&p.to_lowercase())? } else { Pattern::compile(p)? }));
+            compiled = Some((p, if fold { Pattern::compile(&p.to_lowercase()) } else { Pattern::compile(p) }));
         }
         let Some((_, pattern)) = &compiled else { continue };
-        let hit = if fold { pattern.matches(&values.value(i).to_lowercase()) } else { pattern.matches(values.value(i)) };
+        let hit = if fold { pattern.matches(&values.value(i).to_lowercase())? } else { pattern.matches(values.value(i))? };
         out.append_value(hit != negate);
     }
     Ok(Arc::new(out.finish()))
@@ -150,7 +158,7 @@ fn bytes_like(negate: bool, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
         if nulls.as_ref().is_some_and(|b| b.is_null(i)) {
             out.append_null();
         } else {
-            out.append_value(Pattern::compile(&latin(patterns.value(i)))?.matches(&latin(values.value(i))) != negate);
+            out.append_value(Pattern::compile(&latin(patterns.value(i))).matches(&latin(values.value(i)))? != negate);
         }
     }
     Ok(Arc::new(out.finish()))

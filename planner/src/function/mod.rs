@@ -4,8 +4,15 @@
 pub mod error;
 mod aggregate;
 mod arith;
+mod array;
+mod array_ops;
 mod cast;
+mod json;
 mod json_build;
+mod json_make;
+mod json_raw;
+mod json_rows;
+mod json_set;
 mod jsonval;
 mod dt;
 mod reg;
@@ -15,12 +22,16 @@ mod kernel;
 mod like;
 mod math;
 mod own;
+mod pick;
 mod regex;
 mod registry;
 mod set;
 mod strings;
 mod system;
 mod table;
+#[cfg(test)]
+mod tests;
+mod window;
 
 pub use error::{from_df, to_df};
 
@@ -43,6 +54,14 @@ fn register_all(r: &mut Registry) {
     datefn::register(r);
     math::register(r);
     set::register(r);
+    window::register(r);
+    pick::register(r);
+    array::register(r);
+    array_ops::register(r);
+    json::register(r);
+    json_rows::register(r);
+    json_set::register(r);
+    json_make::register(r);
 }
 
 /// OID in pg_proc (or one above 9000 of ours where PostgreSQL has no row).

@@ -34,7 +34,7 @@ pub(super) static PROCS: &[Proc] = &[
     variadic(row("greatest(anycompatiblearray)", 9010, "greatest", &[oid::ANYCOMPATIBLEARRAY], oid::ANYCOMPATIBLE, false, Immutable), oid::ANYCOMPATIBLE),
     variadic(row("least(anycompatiblearray)", 9011, "least", &[oid::ANYCOMPATIBLEARRAY], oid::ANYCOMPATIBLE, false, Immutable), oid::ANYCOMPATIBLE),
     variadic(row("heddle_array_get(anyarray,_int4)", 9012, "heddle_array_get", &[oid::ANYARRAY, oid::INT4_ARRAY], oid::ANYELEMENT, true, Immutable), oid::INT4),
-    variadic(row("heddle_array_slice(anyarray,_int4)", 9013, "heddle_array_slice", &[oid::ANYARRAY, oid::INT4_ARRAY], oid::ANYARRAY, false, Immutable), oid::INT4),
+    variadic(row("heddle_array_slice(anyarray,_int4)", 9013, "heddle_array_slice", &[oid::ANYARRAY, oid::INT4_ARRAY], oid::ANYARRAY, true, Immutable), oid::INT4),
     row("inet_server_addr()", 9020, "inet_server_addr", &[], oid::TEXT, false, Stable),
     row("inet_client_addr()", 9021, "inet_client_addr", &[], oid::TEXT, false, Stable),
     row("user()", 9022, "user", &[], oid::NAME, true, Stable),

@@ -3,8 +3,8 @@
 //!
 //! Every evaluator works on one whole partition; those that look at the frame are asked row by row.
 
-use super::error::{invalid, to_df};
-use super::kernel::{FromCol, ToCol};
+use super::error::to_df;
+use super::kernel::ToCol;
 use super::{CallTypes, Registry, WindowFactory};
 use arrow::array::{Array, ArrayRef, Int32Array, new_null_array};
 use arrow::compute::interleave;
@@ -78,7 +78,7 @@ impl WindowUDFImpl for PgWindow {
         &self.signature
     }
     fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> DfResult<Box<dyn PartitionEvaluator>> {
-        Ok(Box::new(Evaluator { func: self.func, ret: self.ret }))
+        Ok(Box::new(Evaluator { func: self.func, ret: self.ret, current: 0 }))
     }
     fn field(&self, args: WindowUDFFieldArgs) -> DfResult<FieldRef> {
         Ok(Arc::new(Field::new(args.name(), data_type(self.ret), true)))
@@ -93,6 +93,8 @@ impl WindowUDFImpl for PgWindow {
 struct Evaluator {
     func: Func,
     ret: PgType,
+    /// The row the next call of `evaluate` is for: without bounded execution a new evaluator sees a partition's rows in order.
+    current: usize,
 }
 
 impl PartitionEvaluator for Evaluator {
@@ -115,7 +117,9 @@ impl PartitionEvaluator for Evaluator {
     }
     fn evaluate(&mut self, values: &[ArrayRef], range: &Range<usize>) -> DfResult<ScalarValue> {
         let column = argument(values, 0).map_err(to_df)?;
-        match self.row(values, range).map_err(to_df)? {
+        let row = self.row(values, range).map_err(to_df)?;
+        self.current += 1;
+        match row {
             Some(i) => ScalarValue::try_from_array(column, i),
             None => ScalarValue::try_from(column.data_type()),
         }
@@ -123,14 +127,13 @@ impl PartitionEvaluator for Evaluator {
 }
 
 impl Evaluator {
-    /// The row of the frame to take the value from. The current row is unknown here, so nth_value's count comes from the frame's first
-    /// row; see [`nth`] for why that is enough.
+    /// The row of the frame to take the value from.
     fn row(&self, values: &[ArrayRef], range: &Range<usize>) -> Result<Option<usize>> {
         Ok(match self.func {
+            Func::Nth => nth(values, self.current, range)?,
             _ if range.is_empty() => None,
             Func::First => Some(range.start),
-            Func::Last => Some(range.end - 1),
-            _ => nth(values, range)?,
+            _ => Some(range.end - 1),
         })
     }
 }
@@ -176,7 +179,7 @@ fn ranks(func: Func, ret: PgType, n: usize, peers: &[Range<usize>]) -> Result<Ar
 
 /// ntile: the count is that of the partition's first row; NULL there gives NULL until the first row that has one.
 fn ntile(values: &[ArrayRef], ret: PgType, n: usize) -> Result<ArrayRef> {
-    let counts = <i32 as FromCol<'_>>::open(argument(values, 0)?)?;
+    let counts = super::kernel::cast_array::<Int32Array>(argument(values, 0)?)?;
     let mut out = <i32 as ToCol>::builder(n, ret);
     let first = (0..n).find(|i| counts.is_valid(*i)).unwrap_or(n);
     for _ in 0..first {
@@ -230,19 +233,15 @@ fn shifted(values: &[ArrayRef], n: usize, forward: bool) -> Result<ArrayRef> {
     interleave(&sources, &at).map_err(super::error::arrow_error)
 }
 
-/// nth_value: PostgreSQL evaluates the count for the current row; DataFusion tells only the frame, so a count that differs between
-/// the frame's rows is refused instead of guessed.
-fn nth(values: &[ArrayRef], range: &Range<usize>) -> Result<Option<usize>> {
-    let counts = <i32 as FromCol<'_>>::open(argument(values, 1)?)?;
-    let n = counts.is_valid(range.start).then(|| counts.value(range.start));
-    let same = |i: usize| counts.is_valid(i) == n.is_some() && n.is_none_or(|n| n == counts.value(i));
-    if !range.clone().all(same) {
-        return Err(Error::unsupported("nth_value with a count that varies between rows"));
+/// nth_value with the count of the current row.
+fn nth(values: &[ArrayRef], current: usize, range: &Range<usize>) -> Result<Option<usize>> {
+    let counts = super::kernel::cast_array::<Int32Array>(argument(values, 1)?)?;
+    if counts.is_null(current) {
+        return Ok(None);
     }
-    match n {
-        None => Ok(None),
-        Some(n) if n <= 0 => Err(Error::new(SqlState("22016"), "argument of nth_value must be greater than zero")),
-        Some(n) => Ok(Some(range.start + n as usize - 1).filter(|i| *i < range.end)),
+    match counts.value(current) {
+        n if n <= 0 => Err(Error::new(SqlState("22016"), "argument of nth_value must be greater than zero")),
+        n => Ok(Some(range.start + n as usize - 1).filter(|i| *i < range.end)),
     }
 }
 

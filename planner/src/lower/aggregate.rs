@@ -257,7 +257,8 @@ impl Lowerer<'_> {
             call.params.window_frame = WindowFrame::new(None);
         }
         let e = Df::WindowFunction(Box::new(call)).alias(name(id));
-        let plan = LogicalPlanBuilder::from(plan).window(vec![e]).and_then(LogicalPlanBuilder::build).map_err(from_df)?;
+        let plan =
+            LogicalPlanBuilder::from(plan).window(vec![e]).and_then(LogicalPlanBuilder::build).map_err(from_df)?;
         Ok((plan, sorts))
     }
 }
@@ -291,4 +292,3 @@ fn order_of(rel: &Rel) -> Vec<SortKey> {
         _ => vec![],
     }
 }
-

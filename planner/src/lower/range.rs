@@ -161,7 +161,9 @@ fn with_index(
     for column in &index.columns {
         let i = column.attnum as usize - 1;
         let ty = scan.table.columns[i].ty;
-        let operand = |e: &Df, keyed: bool| Ok::<_, datafusion::error::DataFusionError>(Operand { expr: physical(e)?, keyed, ty });
+        let operand = |e: &Df, keyed: bool| {
+            Ok::<_, datafusion::error::DataFusionError>(Operand { expr: physical(e)?, keyed, ty })
+        };
         let mine: Vec<&Condition> = conditions.iter().filter(|c| c.column == i).collect();
         access.orders.push(column.order);
         let equal = mine.iter().filter(|c| c.op == Operator::Eq).min_by_key(|c| c.values.len());
@@ -236,7 +238,9 @@ impl Access {
             let from = [prefix, &bytes].concat();
             range.lower = match inclusive {
                 true => Bound::Included(from.into()),
-                false => key::prefix_end(&from).map_or(Bound::Excluded(Bytes::from(from)), |e| Bound::Included(e.into())),
+                false => {
+                    key::prefix_end(&from).map_or(Bound::Excluded(Bytes::from(from)), |e| Bound::Included(e.into()))
+                }
             };
         }
         if let Some((value, inclusive)) = &self.upper {

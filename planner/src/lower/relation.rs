@@ -250,7 +250,12 @@ impl Lowerer<'_> {
         }
     }
 
-    fn lock(&mut self, input: &Rel, targets: &[crate::bound::LockTarget], wanted: Option<usize>) -> Result<LogicalPlan> {
+    fn lock(
+        &mut self,
+        input: &Rel,
+        targets: &[crate::bound::LockTarget],
+        wanted: Option<usize>,
+    ) -> Result<LogicalPlan> {
         let plan = self.rel(input)?;
         let op = Op::Lock {
             engine: Arc::clone(self.engine),
@@ -420,8 +425,7 @@ pub(super) fn join(
     mut conditions: Vec<Df>,
     nulls_equal: Vec<(Df, Df)>,
 ) -> Result<LogicalPlan> {
-    let equality =
-        if nulls_equal.is_empty() { NullEquality::NullEqualsNothing } else { NullEquality::NullEqualsNull };
+    let equality = if nulls_equal.is_empty() { NullEquality::NullEqualsNothing } else { NullEquality::NullEqualsNull };
     let inner = kind == JoinType::Inner && nulls_equal.is_empty();
     let above = if inner { std::mem::take(&mut conditions) } else { vec![] };
     let filter = balanced(conditions, Operator::And);

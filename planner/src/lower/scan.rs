@@ -290,8 +290,7 @@ fn versions(rows: &[Row]) -> Result<ArrayRef> {
 /// A batch with an explicit row count, for scans without columns.
 pub(super) fn to_batch(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)
-        .map_err(crate::function::error::arrow_error)
+    RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options).map_err(crate::function::error::arrow_error)
 }
 
 /// The rows of a system table as one batch.

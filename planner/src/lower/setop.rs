@@ -34,11 +34,8 @@ impl Lowerer<'_> {
             true => self.with_copies(l, r, &output, &theirs)?,
         };
         let kind = if kind == SetOpKind::Intersect { JoinType::LeftSemi } else { JoinType::LeftAnti };
-        let mut equal: Vec<(Df, Df)> = output
-            .iter()
-            .zip(&theirs)
-            .map(|((a, ty), (b, _))| (key(column(*a), *ty), key(column(*b), *ty)))
-            .collect();
+        let mut equal: Vec<(Df, Df)> =
+            output.iter().zip(&theirs).map(|((a, ty), (b, _))| (key(column(*a), *ty), key(column(*b), *ty))).collect();
         equal.extend(pairs);
         let joined = join(l, r, kind, vec![], equal)?;
         self.only(joined, output.into_iter().map(|(id, _)| id))

@@ -66,7 +66,8 @@ impl Lowerer<'_> {
             Expr::Quantified { exprs, query, ops, all: false, negated: false }
                 if !exprs.iter().any(visit::has_sub_query) =>
             {
-                let pairs: Vec<_> = exprs.iter().zip(&query.columns).zip(ops).map(|((e, c), op)| pair(*op, e, c.id, c.ty)).collect();
+                let pairs: Vec<_> =
+                    exprs.iter().zip(&query.columns).zip(ops).map(|((e, c), op)| pair(*op, e, c.id, c.ty)).collect();
                 if ops.iter().all(|op| is_equality(*op)) || pairs.len() == 1 {
                     self.semi(&plan, query, &pairs, JoinType::LeftSemi)?
                 } else {
@@ -125,7 +126,13 @@ impl Lowerer<'_> {
     }
 
     /// LATERAL.
-    pub(super) fn lateral(&mut self, left: &Rel, right: &Rel, kind: JoinKind, on: Option<&Expr>) -> Result<LogicalPlan> {
+    pub(super) fn lateral(
+        &mut self,
+        left: &Rel,
+        right: &Rel,
+        kind: JoinKind,
+        on: Option<&Expr>,
+    ) -> Result<LogicalPlan> {
         let plan = self.rel(left)?;
         let ids: Ids = plan_ids(&plan).into_iter().collect();
         match kind {
@@ -255,7 +262,9 @@ impl Lowerer<'_> {
             })
             .collect();
         // A row differs when one of its columns does.
-        let unequal = ops.iter().all(|op| matches!(function::by_id(*op).map(|f| f.kind), Some(function::Kind::Compare(function::Comparison::Ne, _))));
+        let unequal = ops.iter().all(|op| {
+            matches!(function::by_id(*op).map(|f| f.kind), Some(function::Kind::Compare(function::Comparison::Ne, _)))
+        });
         let test = match parts.len() {
             1 => parts.into_iter().next().expect("one"),
             _ if unequal => Expr::Or(parts),
@@ -295,10 +304,8 @@ impl Lowerer<'_> {
         let list = self.query_as(query, &[(y, ty)])?;
         let list = self.finish(list)?;
         let list = Op::shared(list, &[(y, ty)])?;
-        let counts = [
-            count_udaf().call(vec![lit(1i64)]).alias(name(n)),
-            count_udaf().call(vec![column(y)]).alias(name(values)),
-        ];
+        let counts =
+            [count_udaf().call(vec![lit(1i64)]).alias(name(n)), count_udaf().call(vec![column(y)]).alias(name(values))];
         let counts = build(LogicalPlanBuilder::from(list.clone()).aggregate(Vec::<Df>::new(), counts))?;
         let known = build(LogicalPlanBuilder::from(list).filter(column(y).is_not_null()))?;
         let distinct = self.distinct_plan(known, &[(y, ty)])?;
@@ -512,4 +519,3 @@ fn equality(e: &Expr, left: &Ids) -> Option<(Call, usize)> {
         _ => None,
     }
 }
-

@@ -99,9 +99,7 @@ impl Hash for Function {
 impl ScalarUDFImpl for Function {
     fn name(&self) -> &str {
         match &self.body {
-            Body::Bound { expr: Expr::Call(c), .. } => {
-                crate::function::by_id(c.func).map_or("expression", |f| f.name)
-            }
+            Body::Bound { expr: Expr::Call(c), .. } => crate::function::by_id(c.func).map_or("expression", |f| f.name),
             Body::Bound { expr: Expr::Case { .. }, .. } => "case",
             Body::Bound { expr: Expr::Coalesce { .. }, .. } => "coalesce",
             Body::Bound { .. } => "expression",
@@ -141,7 +139,13 @@ impl ScalarUDFImpl for Function {
     }
 }
 
-fn bound(expr: &Expr, ids: &[ColId], ctx: &EvalContext, args: &[ColumnarValue], rows: usize) -> DfResult<ColumnarValue> {
+fn bound(
+    expr: &Expr,
+    ids: &[ColId],
+    ctx: &EvalContext,
+    args: &[ColumnarValue],
+    rows: usize,
+) -> DfResult<ColumnarValue> {
     let constant = !args.is_empty() && args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
     let n = if constant && !eval::visit::is_volatile(expr) { 1 } else { rows };
     let arrays: Vec<ArrayRef> = args.iter().map(|a| a.to_array(n)).collect::<DfResult<_>>()?;

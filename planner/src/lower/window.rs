@@ -22,8 +22,19 @@ impl Lowerer<'_> {
         for (id, call) in calls {
             lowered.push((*id, self.window_call(&mut plan, call)?));
         }
-        let exprs: Vec<Df> = lowered.into_iter().map(|(id, e)| e.alias(name(id))).collect();
-        build(LogicalPlanBuilder::window_plan(plan, exprs).map(LogicalPlanBuilder::from))
+        // One operator per window; DataFusion sorts once where several agree.
+        let mut groups: Vec<(Df, Vec<Df>)> = vec![];
+        for (id, e) in lowered {
+            let named = e.clone().alias(name(id));
+            match groups.iter_mut().find(|(first, _)| same_window(first, &e)) {
+                Some((_, members)) => members.push(named),
+                None => groups.push((e, vec![named])),
+            }
+        }
+        for (_, members) in groups {
+            plan = build(LogicalPlanBuilder::from(plan).window(members))?;
+        }
+        Ok(plan)
     }
 
     fn window_call(&mut self, plan: &mut LogicalPlan, w: &WindowCall) -> Result<Df> {
@@ -97,7 +108,13 @@ impl Lowerer<'_> {
         Ok(WindowFrame::new_bounds(units, start, end))
     }
 
-    fn bound(&mut self, b: &FrameBound, units: FrameUnits, order: Option<PgType>, which: &str) -> Result<WindowFrameBound> {
+    fn bound(
+        &mut self,
+        b: &FrameBound,
+        units: FrameUnits,
+        order: Option<PgType>,
+        which: &str,
+    ) -> Result<WindowFrameBound> {
         let none = || match units {
             FrameUnits::Range => ScalarValue::Null,
             _ => ScalarValue::UInt64(None),
@@ -137,6 +154,16 @@ impl Lowerer<'_> {
             Some(Ok(n)) => Ok(ScalarValue::UInt64(Some(n))),
             _ => refuse("negative"),
         }
+    }
+}
+
+/// Do two window calls share PARTITION BY and ORDER BY?
+fn same_window(a: &Df, b: &Df) -> bool {
+    match (a, b) {
+        (Df::WindowFunction(a), Df::WindowFunction(b)) => {
+            a.params.partition_by == b.params.partition_by && a.params.order_by == b.params.order_by
+        }
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::scan::position;
 use super::utility::{commas, unsupported};
-use super::{Ast, Copy, Deep, Kind, rewrite};
+use super::{Ast, Copy, CopyOption, Deep, Kind, rewrite};
 use heddle_types::{Error, Result, SqlState};
 use sqlparser::tokenizer::Token;
 
@@ -19,8 +19,9 @@ pub(super) fn copy(c: &mut Cursor<'_>) -> Result<Kind> {
         options: Vec::new(),
         position: None,
     };
+    let at = here(c);
     if c.take("binary") {
-        copy.options.push(("format".into(), "binary".into()));
+        copy.options.push(option(("format".into(), "binary".into()), at));
     }
     if c.take_token(&Token::LParen) {
         let tokens = rewrite::rewrite(c.bracketed()?);
@@ -36,7 +37,7 @@ pub(super) fn copy(c: &mut Cursor<'_>) -> Result<Kind> {
 }
 
 fn copy_table(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
-    copy.position = c.peek().and_then(|t| position(t.start - c.base()));
+    copy.position = here(c);
     let mut name = c.name()?;
     let table = name.pop().expect("a name has a part");
     if name.len() > 1 {
@@ -72,9 +73,10 @@ fn copy_file(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
 fn copy_options(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
     // The oldest form: [USING] DELIMITERS 'x'
     c.take("using");
+    let at = here(c);
     if c.take("delimiters") {
         let value = c.string().ok_or_else(|| c.unexpected())?;
-        copy.options.push(("delimiter".into(), value));
+        copy.options.push(option(("delimiter".into(), value), at));
     }
     c.take("with");
     if c.take_token(&Token::LParen) {
@@ -83,20 +85,31 @@ fn copy_options(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
             let mut inner = c.clone();
             inner.piece.tokens = part;
             inner.at = 0;
-            let option = new_option(&mut inner)?;
+            let at = here(&inner);
+            let read = new_option(&mut inner)?;
             inner.end()?;
-            copy.options.push(option);
+            copy.options.push(option(read, at));
         }
     } else {
         while c.peek().is_some() && !c.is("where") {
-            let option = old_option(c)?;
-            copy.options.push(option);
+            let at = here(c);
+            let read = old_option(c)?;
+            copy.options.push(option(read, at));
         }
     }
     if c.is("where") {
         return Err(unsupported("COPY FROM with WHERE"));
     }
     Ok(())
+}
+
+/// Position of the next token.
+fn here(c: &Cursor<'_>) -> Option<u32> {
+    c.peek().and_then(|t| position(t.start - c.base()))
+}
+
+fn option((name, value): (String, String), position: Option<u32>) -> CopyOption {
+    CopyOption { name, value, position }
 }
 
 fn new_option(c: &mut Cursor<'_>) -> Result<(String, String)> {

@@ -163,6 +163,17 @@ pub enum FetchDirection {
     Relative(i64),
 }
 
+/// An option of COPY as written.
+#[derive(Clone, Debug)]
+pub struct CopyOption {
+    /// Lower-case name
+    pub name: String,
+    /// Value as text
+    pub value: String,
+    /// Where it stands (1-based characters)
+    pub position: Option<u32>,
+}
+
 /// COPY.
 #[derive(Clone, Debug)]
 pub struct Copy {
@@ -177,7 +188,7 @@ pub struct Copy {
     /// STDIN/STDOUT? A file name otherwise (42501 for now).
     pub file: Option<String>,
     /// Options by lower-case name with their text value (`true` when none was written): format, header, null, delimiter, quote, escape, encoding, freeze, force_quote, force_null, force_not_null
-    pub options: Vec<(String, String)>,
+    pub options: Vec<CopyOption>,
     /// Position of the table name (1-based characters)
     pub position: Option<u32>,
 }

@@ -97,7 +97,7 @@ struct Load<'a> {
 
 impl Load<'_> {
     fn located(&self, e: Error) -> Error {
-        e.context(format!("COPY {}, line {}", self.table.name, self.reader.line))
+        e.context(place(&self.table.name, self.reader.line, self.reader.pending()))
     }
 
     /// Converts every whole record that has arrived; at the end the rest.
@@ -132,7 +132,11 @@ impl Load<'_> {
         self.rows += batch.len() as u64;
         self.bulk.push(batch).await.map_err(|(row, e)| {
             let (line, text) = lines.get(row).map_or((self.reader.line, &[][..]), |(n, text)| (*n, text));
-            e.context(place(&self.table.name, line, text))
+            // A duplicate key is found when buffered rows are flushed: PostgreSQL has the text no more then.
+            match e.code() {
+                SqlState::UNIQUE_VIOLATION => e.context(format!("COPY {}, line {line}", self.table.name)),
+                _ => e.context(place(&self.table.name, line, text)),
+            }
         })
     }
 

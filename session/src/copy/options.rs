@@ -61,17 +61,20 @@ impl Options {
     /// # Errors
     /// `42601` for unknown or repeated options, `0A000` and `22023` for bad values, as PostgreSQL says them.
     pub fn parse(copy: &Copy) -> Result<Self> {
-        let get = |name: &str| copy.options.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        for (i, (name, _)) in copy.options.iter().enumerate() {
-            if copy.options[..i].iter().any(|(n, _)| n == name) {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options"));
+        let find = |name: &str| copy.options.iter().find(|o| o.name == name);
+        for (i, option) in copy.options.iter().enumerate() {
+            if copy.options[..i].iter().any(|o| o.name == option.name) {
+                let e = Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options");
+                return Err(e.at(option.position));
             }
         }
-        let format = match get("format").unwrap_or("text") {
+        let format = find("format");
+        let position = format.and_then(|o| o.position);
+        let format = match format.map_or("text", |o| o.value.as_str()) {
             "text" => Format::Text,
             "csv" => Format::Csv,
             "binary" => return Err(Error::unsupported("COPY in binary format")),
-            other => return Err(invalid(format!("COPY format \"{other}\" not recognized"))),
+            other => return Err(invalid(format!("COPY format \"{other}\" not recognized")).at(position)),
         };
         let csv = format == Format::Csv;
         let mut options = Self {
@@ -85,17 +88,17 @@ impl Options {
             force_not_null: vec![],
             force_null: vec![],
         };
-        for (name, value) in &copy.options {
-            options.apply(name, value, copy.from, csv)?;
+        for o in &copy.options {
+            options.apply(&o.name, &o.value, o.position, copy.from, csv)?;
         }
-        if get("escape").is_none() {
+        if find("escape").is_none() {
             options.escape = options.quote;
         }
         options.check()?;
         Ok(options)
     }
 
-    fn apply(&mut self, name: &str, value: &str, from: bool, csv: bool) -> Result<()> {
+    fn apply(&mut self, name: &str, value: &str, position: Option<u32>, from: bool, csv: bool) -> Result<()> {
         let only_csv = |what: &str| if csv { Ok(()) } else { Err(unsupported(format!("COPY {what} available only in CSV mode"))) };
         match name {
             "format" | "freeze" => {}
@@ -129,7 +132,7 @@ impl Options {
                 }
             }
             other => {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized")));
+                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized")).at(position));
             }
         }
         Ok(())

@@ -52,6 +52,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// What has arrived and is not a record yet.
+    pub fn pending(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
     /// The next whole record without its line end; at the end of input (`last`) also an unterminated one.
     pub fn record(&mut self, last: bool) -> Result<Option<Vec<u8>>> {
         if self.ended {
@@ -65,7 +70,6 @@ impl<'a> Reader<'a> {
             Some(at) => (at, at + 1),
             None if last && self.start < self.buffer.len() => {
                 if self.in_quotes {
-                    self.line += 1;
                     let e = Error::new(SqlState::BAD_COPY_FILE_FORMAT, "unterminated CSV quoted field");
                     return Err(e);
                 }
@@ -250,10 +254,11 @@ fn csv_fields(record: &[u8], options: &Options) -> Vec<CsvField> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heddle_planner::parse::Copy;
+    use heddle_planner::parse::{Copy, CopyOption};
 
     fn options(csv: bool) -> Options {
-        let options = if csv { vec![("format".to_owned(), "csv".to_owned())] } else { vec![] };
+        let format = CopyOption { name: "format".to_owned(), value: "csv".to_owned(), position: None };
+        let options = if csv { vec![format] } else { vec![] };
         let copy = Copy { table: None, columns: vec![], query: None, from: true, file: None, options, position: None };
         Options::parse(&copy).unwrap()
     }

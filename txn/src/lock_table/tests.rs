@@ -42,6 +42,54 @@ fn state(answer: Poll<Result<Locked>>) -> &'static str {
 }
 
 #[test]
+fn rollback_to_savepoint_gives_back_what_came_after_it() {
+    let (table, [a, b, c]) = owners();
+    assert_eq!(state(poll(acquire!(a, row(1), RowLock::Share))), "has");
+    a.savepoint(1);
+    assert_eq!(state(poll(acquire!(a, row(1), RowLock::Update))), "has", "an upgrade");
+    a.savepoint(2);
+    assert_eq!(state(poll(acquire!(a, row(2), RowLock::Share))), "has");
+    assert_eq!(state(poll(acquire!(a, row(2), RowLock::Update))), "has");
+    assert_eq!(state(poll(acquire!(a, row(3), RowLock::Update))), "has");
+    let mut wb = acquire!(b, row(2), RowLock::Update);
+    assert_eq!(state(poll(wb.as_mut())), "waits");
+    let mut wc = acquire!(c, row(1), RowLock::Share);
+    assert_eq!(state(poll(wc.as_mut())), "waits");
+    a.rollback_to(2);
+    assert_eq!(state(poll(wb.as_mut())), "got");
+    assert_eq!(state(poll(acquire!(b, row(3), RowLock::Update))), "has");
+    assert_eq!(state(poll(wc.as_mut())), "waits", "the upgrade came before savepoint 2");
+    a.rollback_to(1);
+    assert_eq!(state(poll(wc.as_mut())), "got", "only the share is left");
+    let mut wb = acquire!(b, row(1), RowLock::Update);
+    assert_eq!(state(poll(wb.as_mut())), "waits", "the share of before the savepoint is kept");
+    c.release_all();
+    assert_eq!(state(poll(wb.as_mut())), "waits");
+    a.release_all();
+    assert_eq!(state(poll(wb.as_mut())), "got");
+    b.release_all();
+    assert_eq!(table.len(), 0);
+}
+
+#[test]
+fn released_savepoint_keeps_its_locks_for_the_outer_one() {
+    let (table, [a, b]) = owners();
+    a.savepoint(1);
+    a.savepoint(2);
+    assert_eq!(state(poll(acquire!(a, row(1), RowLock::Update))), "has");
+    a.release_savepoint(2);
+    let mut wb = acquire!(b, row(1), RowLock::Update);
+    assert_eq!(state(poll(wb.as_mut())), "waits");
+    a.rollback_to(1);
+    assert_eq!(state(poll(wb.as_mut())), "got");
+    assert_eq!(state(poll(acquire!(a, row(2), RowLock::Update))), "has");
+    a.release_savepoint(1);
+    a.release_all();
+    b.release_all();
+    assert_eq!(table.len(), 0);
+}
+
+#[test]
 fn queue_is_fair_and_shares() {
     let (table, [a, b, c, d]) = owners();
     let table_lock = LockKey::Relation(Oid(5));

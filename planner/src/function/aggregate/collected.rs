@@ -61,10 +61,13 @@ impl Collected {
         let n = rows.first().map_or(0, |c| c.len());
         let mut indices: Option<UInt32Array> = None;
         if !self.order.is_empty() {
+            // The position last: equal rows stay in the order they came in.
+            let positions: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..n as u32));
             let columns: Vec<SortColumn> = rows[nargs..]
                 .iter()
                 .zip(&self.order)
                 .map(|(c, o)| SortColumn { values: c.clone(), options: Some(*o) })
+                .chain([SortColumn { values: positions, options: None }])
                 .collect();
             indices = Some(lexsort_to_indices(&columns, None)?);
         } else if self.distinct {

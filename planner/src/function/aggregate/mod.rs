@@ -195,6 +195,10 @@ impl AggregateUDFImpl for PgAggregate {
     fn create_groups_accumulator(&self, _: AccumulatorArgs<'_>) -> DfResult<Box<dyn GroupsAccumulator>> {
         Ok(self.maker.groups(self.types.clone()))
     }
+    /// The rows are sorted here in any case; an ordered input only makes that cheaper.
+    fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> DfResult<Option<Arc<dyn AggregateUDFImpl>>> {
+        Ok(self.maker.ordered().then_some(self as Arc<dyn AggregateUDFImpl>))
+    }
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         if self.maker.ordered() { AggregateOrderSensitivity::SoftRequirement } else { AggregateOrderSensitivity::Insensitive }
     }

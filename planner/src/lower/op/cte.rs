@@ -196,10 +196,10 @@ pub(super) fn recursive(
     };
     futures::stream::once(start)
         .map(|r| match r {
-            Ok(state) => futures::stream::try_unfold(state, |mut s| async move {
-                Ok(s.next().await?.map(|batch| (batch, s)))
-            })
-            .boxed(),
+            Ok(state) => {
+                futures::stream::try_unfold(state, |mut s| async move { Ok(s.next().await?.map(|batch| (batch, s))) })
+                    .boxed()
+            }
             Err(e) => futures::stream::once(async move { Err(e) }).boxed(),
         })
         .flatten()

@@ -279,7 +279,8 @@ impl ExecutionPlan for OpExec {
         InputDistributionRequirements::new(self.input.iter().map(|_| Distribution::SinglePartition).collect())
     }
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let order = |i: &Arc<dyn ExecutionPlan>| i.properties().output_ordering().cloned().map(OrderingRequirements::from);
+        let order =
+            |i: &Arc<dyn ExecutionPlan>| i.properties().output_ordering().cloned().map(OrderingRequirements::from);
         self.input.iter().map(order).collect()
     }
     fn maintains_input_order(&self) -> Vec<bool> {

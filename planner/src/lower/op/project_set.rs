@@ -46,7 +46,9 @@ fn one_batch(op: Arc<Op>, batch: RecordBatch, schema: SchemaRef) -> Batches {
             Some(item) => Some((item, Some((receive, task)))),
             None => match task.await {
                 Ok(()) => None,
-                Err(e) => Some((Err(DataFusionError::Internal(format!("a set-returning function stopped: {e}"))), None)),
+                Err(e) => {
+                    Some((Err(DataFusionError::Internal(format!("a set-returning function stopped: {e}"))), None))
+                }
             },
         }
     })
@@ -60,7 +62,14 @@ struct Output {
 
 impl Output {
     /// False when nobody reads any more.
-    fn emit(&mut self, kept: &[ArrayRef], row: usize, columns: Vec<ArrayRef>, first: Option<i64>, n: usize) -> Result<bool> {
+    fn emit(
+        &mut self,
+        kept: &[ArrayRef],
+        row: usize,
+        columns: Vec<ArrayRef>,
+        first: Option<i64>,
+        n: usize,
+    ) -> Result<bool> {
         let rows = UInt32Array::from(vec![row as u32; n]);
         let mut arrays = vec![];
         for a in kept {
