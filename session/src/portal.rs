@@ -51,12 +51,14 @@ pub(crate) struct Rows {
     /// The batch in hand and the next row in it.
     pub current: Option<(RecordBatch, usize)>,
     pub tag: Tag,
+    /// The row a cursor stands on, for FETCH 0.
+    pub row: Option<RecordBatch>,
 }
 
 impl Rows {
     /// Rows from the start of `stream`, which may be polled past its end from now on.
     pub fn new(columns: Arc<[OutputColumn]>, stream: RowStream, tag: Tag) -> Self {
-        Self { columns, stream: stream.fuse().boxed(), current: None, tag }
+        Self { columns, stream: stream.fuse().boxed(), current: None, tag, row: None }
     }
 }
 

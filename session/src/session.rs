@@ -83,6 +83,8 @@ pub struct Session {
     pub(crate) portals: HashMap<String, Portal>,
     /// More than one statement in the query string, or in the pipeline since the last Sync.
     pub(crate) multi_statement: bool,
+    /// Since the last Sync a portal has been executed.
+    pub(crate) pipelined: bool,
     pub(crate) deadline: Option<tokio::time::Instant>,
     cached: Option<Cached>,
     reported: BTreeMap<&'static str, String>,
@@ -152,6 +154,7 @@ impl Session {
             prepared: HashMap::new(),
             portals: HashMap::new(),
             multi_statement: false,
+            pipelined: false,
             deadline: None,
             cached: None,
             reported: BTreeMap::new(),
@@ -306,6 +309,7 @@ impl Session {
         self.prepared.remove("");
         self.portals.remove("");
         self.start_command();
+        self.pipelined = false;
         let result = self.query_string(sql, client).await;
         self.multi_statement = false;
         match result {
@@ -323,6 +327,9 @@ impl Session {
             client.empty();
             return Ok(());
         }
+        for notice in statements.iter().flat_map(|p| &p.notices) {
+            self.push_notice(notice.clone());
+        }
         self.multi_statement = statements.len() > 1;
         let count = statements.len();
         for (i, parsed) in statements.into_iter().enumerate() {
@@ -338,9 +345,11 @@ impl Session {
             Kind::Fetch { name, .. } => self.portals.get(name).is_some_and(|p| p.binary_cursor),
             _ => false,
         };
+        let first = parsed.first_parameter();
         let prepared = self.prepare(Some(parsed), vec![])?;
-        if !prepared.params.is_empty() {
-            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
+        if let (false, Some((name, position))) = (prepared.params.is_empty(), first) {
+            let text = format!("there is no parameter {name}");
+            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, text).at(position));
         }
         let mut portal = Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]);
         if let Some(columns) = portal.columns() {
@@ -386,6 +395,9 @@ impl Session {
         }
         let parsed = statements.pop();
         if let Some(p) = &parsed {
+            for notice in &p.notices {
+                self.push_notice(notice.clone());
+            }
             self.check_allowed(&p.kind)?;
         }
         let prepared = self.prepare(parsed, declared)?;
@@ -481,6 +493,7 @@ impl Session {
             self.portals.insert(name.to_owned(), portal);
         }
         self.multi_statement = true;
+        self.pipelined = true;
         Ok(completion)
     }
 
@@ -497,6 +510,7 @@ impl Session {
     /// Sync: ends the implicit transaction (commit), with it every portal.
     pub async fn sync(&mut self) -> Result<()> {
         self.multi_statement = false;
+        self.pipelined = false;
         if self.block == Block::None || self.block == Block::Implicit {
             self.portals.clear();
         }

@@ -212,7 +212,12 @@ impl Session {
     /// `25001` for statements that cannot run in a block.
     pub(crate) fn refuse_in_block(&self, what: &str) -> Result<()> {
         if matches!(self.block, Block::Explicit | Block::Failed) || self.multi_statement {
-            let text = format!("{what} cannot run inside a transaction block");
+            let text = match self.block {
+                Block::None | Block::Implicit if self.pipelined => {
+                    format!("{what} cannot be executed within a pipeline")
+                }
+                _ => format!("{what} cannot run inside a transaction block"),
+            };
             return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
         }
         Ok(())

@@ -239,6 +239,7 @@ impl Session {
         client: &mut C,
     ) -> Result<(Option<Rows>, String)> {
         let max = match direction {
+            FetchDirection::Relative(0) | FetchDirection::Backward(Some(0)) => 0,
             FetchDirection::Forward(None) => u64::MAX,
             FetchDirection::Forward(Some(n)) => n,
             FetchDirection::Relative(1) => 1,
@@ -250,7 +251,15 @@ impl Session {
         let mut portal = self.portals.remove(name).ok_or_else(|| no_cursor(name))?;
         let columns = portal.columns().unwrap_or_else(|| Arc::from([]));
         let batches = match &mut portal.state {
-            State::Rows(rows) => self.take_rows(rows, max, client).await?,
+            State::Rows(rows) if max == 0 => rows.row.iter().cloned().collect(),
+            State::Rows(rows) => {
+                let batches = self.take_rows(rows, max, client).await?;
+                let taken: u64 = batches.iter().map(|b| b.num_rows() as u64).sum();
+                let last = batches.iter().rfind(|b| b.num_rows() > 0);
+                // Past the last row there is none to stand on.
+                rows.row = last.filter(|_| taken == max).map(|b| b.slice(b.num_rows() - 1, 1));
+                batches
+            }
             State::Ready | State::Finished { .. } => vec![],
         };
         self.portals.insert(name.to_owned(), portal);

@@ -18,8 +18,11 @@ use tokio::sync::{Notify, oneshot};
 
 /// How long a writer that is held back sleeps at most before it looks again.
 const HOLD_BACK_MAX: Duration = Duration::from_millis(100);
-/// How long the thread sleeps while an Abort could not be written.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often the thread looks by itself: for an Abort that could not be written, and for a log that grew without anything
+/// being sealed (sets that streamed and rolled back).
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A log above this is merged and purged even if no memtable is full: it bounds the time of a recovery.
+const LOG_BYTES_MAX: u64 = 1 << 30;
 
 type Answer = oneshot::Sender<Result<()>>;
 
@@ -136,9 +139,9 @@ fn run(applied: &Applied) {
         let (checkpoints, aborts) = {
             let mut requests = me.requests.lock();
             while !(requests.wake || requests.stop || !requests.checkpoints.is_empty()) {
-                if requests.aborts.is_empty() {
-                    me.wanted.wait(&mut requests);
-                } else if me.wanted.wait_for(&mut requests, RETRY_AFTER).timed_out() {
+                if me.wanted.wait_for(&mut requests, LOOK_EVERY).timed_out()
+                    && (!requests.aborts.is_empty() || log_is_large(me))
+                {
                     break;
                 }
             }
@@ -149,7 +152,7 @@ fn run(applied: &Applied) {
             (std::mem::take(&mut requests.checkpoints), std::mem::take(&mut requests.aborts))
         };
         aborts.into_iter().for_each(|set| retry_abort(me, set));
-        if applied.engine.unmerged_bytes() > me.unmerged_bytes_max {
+        if applied.engine.unmerged_bytes() > me.unmerged_bytes_max || log_is_large(me) {
             // The memtable that is still being filled may be all there is.
             applied.seal();
         }
@@ -163,14 +166,24 @@ fn run(applied: &Applied) {
     }
 }
 
+fn log_is_large(me: &Maintenance) -> bool {
+    me.log.get().is_some_and(|log| log.disk_bytes() > LOG_BYTES_MAX)
+}
+
 fn merge(applied: &Applied) {
     let visible = applied.visible.get();
     match applied.engine.merge(visible) {
-        Ok(flushed) => purge(applied, flushed),
+        Ok(flushed) => purge(applied, settled(applied, visible, flushed)),
         Err(error) => heddle_env::fail_stop(&format!("a merge failed: {error}")),
     }
     applied.maintenance.merged.notify_all();
     applied.maintenance.merged_tasks.notify_waiters();
+}
+
+/// The index up to which the log is not needed for replay. With nothing left in memtables that is all that was visible before we
+/// looked: what lies above the flushed index has left no rows (aborted sets, Membership, Checkpoint).
+fn settled(applied: &Applied, visible: LogIndex, flushed: LogIndex) -> LogIndex {
+    if applied.engine.unmerged_bytes() == 0 { flushed.max(visible) } else { flushed }
 }
 
 fn purge(applied: &Applied, flushed: LogIndex) {
@@ -188,7 +201,8 @@ fn checkpoint(applied: &Applied) -> Result<()> {
     let log = applied.maintenance.log.get().ok_or_else(stopping)?;
     applied.seal();
     merge(applied);
-    let flushed = applied.engine.flushed_index();
+    let visible = applied.visible.get();
+    let flushed = settled(applied, visible, applied.engine.flushed_index());
     let index = log.append(Kind::Checkpoint, encode_checkpoint(flushed))?;
     if !applied.visible.wait_blocking(index) {
         return Err(stopping());

@@ -247,6 +247,32 @@ fn log_and_memtables_stay_bounded_while_writing() {
 }
 
 #[test]
+fn rolled_back_sets_do_not_fill_the_log() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let m = open(dir.path());
+        let t = begin(&m);
+        put(&t, 1, "kept");
+        t.commit().await.unwrap();
+        m.checkpoint().await.unwrap();
+        for _ in 0..8 {
+            let t = begin(&m);
+            (0..4000).for_each(|n| put(&t, n, &"z".repeat(1000)));
+            t.rollback();
+            drop(t);
+        }
+        m.checkpoint().await.unwrap();
+        // The last Abort may have come after the look; the next checkpoint sees it.
+        m.checkpoint().await.unwrap();
+        let log_bytes: u64 =
+            std::fs::read_dir(dir.path().join("log")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        assert!(log_bytes <= 16 << 20, "32 MiB were rolled back, {log_bytes} bytes of log are left");
+        let copy = crash_copy(dir.path());
+        assert_eq!(committed(&open(copy.path())), committed(&m));
+    });
+}
+
+#[test]
 fn open_set_keeps_its_log_through_checkpoints() {
     run(async {
         let dir = tempfile::tempdir().unwrap();

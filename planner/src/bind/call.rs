@@ -175,9 +175,16 @@ impl Binder<'_> {
             (l, oid::UNKNOWN) if l != oid::UNKNOWN => vec![l, l],
             (l, r) => vec![l, r],
         };
+        // PostgreSQL has operators between float4 and float8, and those win over float4's own when one side is another number.
+        let number = |t: Oid| super::coerce::category(t) == 'N';
+        let widened = left != right && number(left) && number(right) && (left == oid::FLOAT4 || right == oid::FLOAT4);
+        let wide = [oid::FLOAT8, oid::FLOAT8];
         let choice = match shapes.iter().position(|s| *s == guess) {
             Some(i) => Choice::One(i),
-            None => choose(&[left, right], &shapes),
+            None => match shapes.iter().position(|s| widened && *s == wide) {
+                Some(i) => Choice::One(i),
+                None => choose(&[left, right], &shapes),
+            },
         };
         match choice {
             Choice::One(i) => resolved_operator(all[i], left, right, pos),

@@ -53,8 +53,8 @@ impl Binder<'_> {
         let mut tables = Vec::new();
         for target in &t.table_names {
             tables.push(self.owned_table(&target.name)?.ok_or_else(|| {
-                let (pos, name) = (start(target.name.span()), target.name.to_string().replace('"', ""));
-                Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")).at(pos)
+                let name = target.name.to_string().replace('"', "");
+                Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
             })?);
         }
         Ok(Ddl::Truncate {
@@ -128,16 +128,23 @@ impl Binder<'_> {
         };
         if let Some(q) = &t.query {
             let names: Vec<String> = t.columns.iter().map(|c| fold(&c.name)).collect();
-            self.as_query(&mut create, q, &names, true)?;
+            self.as_query(&mut create, q, &names, !t.copy_grants)?;
             return Ok(Ddl::CreateTable(create));
         }
         for column in &t.columns {
             self.column_def(&mut create, column)?;
         }
         for constraint in &t.constraints {
-            table_key(&mut create, constraint)?;
+            self.table_key(&mut create, constraint)?;
         }
-        check_keys(&mut create)?;
+        check_keys(&mut create).map_err(|e| match e.code() {
+            // Where the second one begins.
+            SqlState::INVALID_TABLE_DEFINITION => {
+                let first = self.places.word_after(start(t.name.span()), "primary");
+                e.at(self.places.word_after(self.places.next(first), "primary"))
+            }
+            _ => e,
+        })?;
         check_columns(&create)?;
         Ok(Ddl::CreateTable(create))
     }
@@ -186,7 +193,7 @@ impl Binder<'_> {
         if matches!(written.as_str(), "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" | "serial2") {
             return Err(Error::unsupported(format!("type {written}")).at(pos));
         }
-        let ty = super::types::resolve_type(&c.data_type).map_err(|e| e.at(pos))?;
+        let ty = super::types::resolve_type(&c.data_type).map_err(|e| e.at(self.places.next(pos)))?;
         if ty.info().category == 'P' || ty.oid == oid::UNKNOWN {
             let message = format!("column \"{name}\" has pseudo-type {}", ty.sql_name());
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message).at(pos));
@@ -194,11 +201,18 @@ impl Binder<'_> {
         let at = create.columns.len();
         let mut def = column(at, name, ty);
         let mut nullable = false;
+        let mut conflict = None;
         for option in &c.options {
             let constraint = option.name.as_ref().map(fold);
             match &option.option {
-                ColumnOption::Null => nullable = true,
-                ColumnOption::NotNull => def.not_null = true,
+                ColumnOption::Null => {
+                    conflict = conflict.or(def.not_null.then_some("null"));
+                    nullable = true;
+                }
+                ColumnOption::NotNull => {
+                    conflict = conflict.or(nullable.then_some("not"));
+                    def.not_null = true;
+                }
                 ColumnOption::Default(e) => def.default = self.default(e, &def)?,
                 ColumnOption::PrimaryKey(_) => create.keys.push((constraint, vec![at], true)),
                 ColumnOption::Unique(u) => {
@@ -222,7 +236,13 @@ impl Binder<'_> {
                 other => return Err(Error::unsupported(format!("column option {other}")).at(pos)),
             }
         }
-        if nullable && def.not_null {
+        if let Some(word) = conflict {
+            let pos = match word {
+                "not" => self.places.word_after(pos, "not"),
+                word => self.places.word_after(self.places.next(self.places.word_after(pos, "not")), word).and_then(|p| {
+                    self.places.word_after(self.places.next(Some(p)), word)
+                }),
+            };
             let message = format!(
                 "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
                 def.name, create.name
@@ -247,7 +267,8 @@ impl Binder<'_> {
         };
         if walk::has_subquery(&value.expr) {
             let message = "cannot use subquery in DEFAULT expression";
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(value.pos));
+            let pos = self.places.opened(value.pos);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(pos));
         }
         let (source, pos) = (value.ty(), value.pos);
         let cast = self.coerce(value, column.ty, crate::function::CastContext::Assignment)?;
@@ -279,37 +300,6 @@ fn refuse_nulls(u: &ast::UniqueConstraint) -> Result<()> {
         ast::NullsDistinctOption::NotDistinct => Err(Error::unsupported("UNIQUE NULLS NOT DISTINCT")),
         _ => Ok(()),
     }
-}
-
-fn table_key(create: &mut CreateTable, constraint: &TableConstraint) -> Result<()> {
-    let (name, columns, primary) = match constraint {
-        TableConstraint::PrimaryKey(k) => (&k.name, &k.columns, true),
-        TableConstraint::Unique(k) => {
-            refuse_nulls(k)?;
-            (&k.name, &k.columns, false)
-        }
-        TableConstraint::ForeignKey(_) => return Err(Error::unsupported("a FOREIGN KEY constraint")),
-        TableConstraint::Check(_) => return Err(Error::unsupported("a CHECK constraint")),
-        other => return Err(Error::unsupported(format!("the constraint {other}"))),
-    };
-    let mut key: Vec<usize> = Vec::new();
-    for c in columns {
-        let ast::Expr::Identifier(ident) = &c.column.expr else {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{}\"", c.column.expr)));
-        };
-        let (column, pos) = (fold(ident), start(ident.span));
-        let at = create.columns.iter().position(|c| c.name == column).ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column}\" named in key does not exist")).at(pos)
-        })?;
-        if key.contains(&at) {
-            let what = if primary { "primary key" } else { "unique" };
-            let message = format!("column \"{column}\" appears twice in {what} constraint");
-            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(pos));
-        }
-        key.push(at);
-    }
-    create.keys.push((name.as_ref().map(fold), key, primary));
-    Ok(())
 }
 
 /// One primary key at most; its columns are NOT NULL; equal keys are one.
@@ -418,4 +408,39 @@ fn create_schema(name: &ObjectName, if_not_exists: bool) -> Result<Ddl> {
 fn drop_schema(names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<Ddl> {
     let names = names.iter().map(single).collect::<Result<_>>()?;
     Ok(Ddl::DropSchema { names, if_exists, cascade })
+}
+
+impl Binder<'_> {
+    fn table_key(&self, create: &mut CreateTable, constraint: &TableConstraint) -> Result<()> {
+        let (name, columns, primary) = match constraint {
+            TableConstraint::PrimaryKey(k) => (&k.name, &k.columns, true),
+            TableConstraint::Unique(k) => {
+                refuse_nulls(k)?;
+                (&k.name, &k.columns, false)
+            }
+            TableConstraint::ForeignKey(_) => return Err(Error::unsupported("a FOREIGN KEY constraint")),
+            TableConstraint::Check(_) => return Err(Error::unsupported("a CHECK constraint")),
+            other => return Err(Error::unsupported(format!("the constraint {other}"))),
+        };
+        let mut key: Vec<usize> = Vec::new();
+        for c in columns {
+            let ast::Expr::Identifier(ident) = &c.column.expr else {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{}\"", c.column.expr)));
+            };
+            let column = fold(ident);
+            let pos = start(ident.span);
+            let pos = self.places.key_before(pos).or(pos);
+            let at = create.columns.iter().position(|c| c.name == column).ok_or_else(|| {
+                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column}\" named in key does not exist")).at(pos)
+            })?;
+            if key.contains(&at) {
+                let what = if primary { "primary key" } else { "unique" };
+                let message = format!("column \"{column}\" appears twice in {what} constraint");
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(pos));
+            }
+            key.push(at);
+        }
+        create.keys.push((name.as_ref().map(fold), key, primary));
+        Ok(())
+    }
 }

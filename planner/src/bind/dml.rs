@@ -59,7 +59,7 @@ impl Binder<'_> {
         let listed = self.insert_columns(&table, &i.columns)?;
         let (source, columns) = match &i.source {
             None => (Query { rel: Rel::Unit, columns: Vec::new() }, Vec::new()),
-            Some(q) => self.insert_source(q, &table, listed, !i.columns.is_empty())?,
+            Some(q) => self.insert_source(q, &table, listed, &i.columns)?,
         };
         let defaults = self.defaults(&table, &columns)?;
         let alias = i.table_alias.as_ref().map_or_else(|| table.name.clone(), |a| fold(&a.alias));
@@ -102,15 +102,17 @@ impl Binder<'_> {
         q: &ast::Query,
         table: &TableDef,
         listed: Vec<usize>,
-        explicit: bool,
+        names: &[ObjectName],
     ) -> Result<(Query, Vec<(usize, ColId)>)> {
+        let explicit = !names.is_empty();
         let plain = q.with.is_none() && q.order_by.is_none() && q.limit_clause.is_none() && q.fetch.is_none();
         if let (SetExpr::Values(v), true) = (q.body.as_ref(), plain) {
-            return self.insert_values(v, table, listed, explicit);
+            return self.insert_values(v, table, listed, names);
         }
         let query = self.query_raw(q, true)?;
-        let listed = check_width(query.columns.len(), listed, explicit, start(q.span()))?;
-        self.insert_query(query, table, listed)
+        let places = super::names::output_positions(&q.body);
+        let listed = check_width(query.columns.len(), listed, explicit, (start(q.span()), names))?;
+        self.insert_query(query, table, listed, &places)
     }
 
     /// INSERT … SELECT, and CREATE TABLE AS: assignment casts over the query's columns.
@@ -119,6 +121,7 @@ impl Binder<'_> {
         query: Query,
         table: &TableDef,
         listed: Vec<usize>,
+        places: &[Option<u32>],
     ) -> Result<(Query, Vec<(usize, ColId)>)> {
         let types: Vec<PgType> = query
             .columns
@@ -130,12 +133,13 @@ impl Binder<'_> {
                 },
             )
             .collect();
-        let query = self.cast_columns(query, &types, "INSERT")?;
+        let query = self.cast_columns(query, &types, "INSERT", places)?;
         let (mut exprs, mut columns) = (Vec::new(), Vec::new());
         let mut shown = Vec::new();
-        for (c, at) in query.columns.iter().zip(&listed) {
+        for (i, (c, at)) in query.columns.iter().zip(&listed).enumerate() {
             let column = &table.columns[*at];
-            let value = Typed::new(Expr::Column { id: c.id, ty: c.ty }, None);
+            let pos = places.get(i).copied().flatten();
+            let value = Typed::new(Expr::Column { id: c.id, ty: c.ty }, pos);
             let e = self.assign(value, &column.name, column.ty)?;
             let id = self.new_column();
             exprs.push((id, e));
@@ -151,11 +155,12 @@ impl Binder<'_> {
         v: &ast::Values,
         table: &TableDef,
         listed: Vec<usize>,
-        explicit: bool,
+        names: &[ObjectName],
     ) -> Result<(Query, Vec<(usize, ColId)>)> {
+        let explicit = !names.is_empty();
         let width = v.rows.first().map_or(0, |r| r.content.len());
         let first = v.rows.first().and_then(|r| r.content.get(listed.len().min(r.content.len().saturating_sub(1))));
-        let listed = check_width(width, listed, explicit, first.and_then(|e| start(e.span())))?;
+        let listed = check_width(width, listed, explicit, (first.and_then(|e| start(e.span())), names))?;
         let mut rows = Vec::with_capacity(v.rows.len());
         self.levels.push(Level::new(Clause::Values));
         let result: Result<()> = v.rows.iter().try_for_each(|r| {
@@ -272,7 +277,8 @@ impl Binder<'_> {
                     };
                     if values.len() != names.len() {
                         let message = "number of columns does not match number of values";
-                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(start(a.value.span())));
+                        let pos = self.places.opened(start(a.value.span()));
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
                     }
                     names.iter().zip(values).collect()
                 }
@@ -281,7 +287,7 @@ impl Binder<'_> {
                 let at = column_index(table, name)?;
                 if set.iter().any(|(known, _)| *known == at) {
                     let message = format!("multiple assignments to same column \"{}\"", table.columns[at].name);
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(start(name.span())));
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
                 }
                 let column = &table.columns[at];
                 let e = if is_default(value) {
@@ -451,11 +457,17 @@ fn column_index(table: &TableDef, name: &ObjectName) -> Result<usize> {
 }
 
 /// With a column list all columns must be given; without one the first ones may be.
-fn check_width(given: usize, mut listed: Vec<usize>, explicit: bool, pos: Option<u32>) -> Result<Vec<usize>> {
+fn check_width(
+    given: usize,
+    mut listed: Vec<usize>,
+    explicit: bool,
+    (pos, names): (Option<u32>, &[ObjectName]),
+) -> Result<Vec<usize>> {
     if given > listed.len() {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns").at(pos));
     }
     if given < listed.len() && explicit {
+        let pos = names.get(given).and_then(|n| start(n.span()));
         return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions").at(pos));
     }
     listed.truncate(given);

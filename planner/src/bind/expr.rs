@@ -1,7 +1,7 @@
 //! Expressions: AST to bound tree, node by node.
 
 use super::coerce::{common_type, element_of, literal};
-use super::names::{after, start};
+use super::names::start;
 use super::scope::Clause;
 use super::{Binder, Typed};
 use crate::bound::Expr;
@@ -67,7 +67,10 @@ impl Binder<'_> {
             A::Identifier(i) if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default") => {
                 Err(Error::new(SqlState::SYNTAX_ERROR, "DEFAULT is not allowed in this context").at(start(i.span)))
             }
-            A::Identifier(i) => self.column(i),
+            A::Identifier(i) => match value_word(i) {
+                Some(function) => self.scalar_call(function, Vec::new(), start(i.span)),
+                None => self.column(i),
+            },
             A::CompoundIdentifier(parts) => self.compound(parts),
             A::Value(v) => self.value(v),
             A::BinaryOp { left, op, right } => self.binary(left, op, right),
@@ -174,7 +177,7 @@ impl Binder<'_> {
         }
         let a = self.expr(left)?;
         let b = self.expr(right)?;
-        let pos = after(left.span());
+        let pos = self.after(left);
         // `x = NULL` keeps its meaning; nothing to rewrite (transform_null_equals is off).
         self.operator(&name, a, b, pos)
     }
@@ -204,7 +207,7 @@ impl Binder<'_> {
     }
 
     fn unary(&mut self, op: &UnaryOperator, e: &ast::Expr) -> Result<Typed> {
-        let pos = start(e.span()).map(|p| p.saturating_sub(1).max(1));
+        let pos = start(e.span()).map(|p| self.places.prefix(Some(p)).unwrap_or(p.saturating_sub(1).max(1)));
         match op {
             UnaryOperator::Not => {
                 let value = self.expr(e)?;
@@ -233,14 +236,14 @@ impl Binder<'_> {
 
     fn cast_expr(&mut self, e: &ast::Expr, data_type: &ast::DataType) -> Result<Typed> {
         let pos = start(e.span());
-        let target = super::types::resolve_type(data_type).map_err(|err| err.at(after(e.span())))?;
+        let target = super::types::resolve_type(data_type).map_err(|err| err.at(self.after(e)))?;
         // ARRAY[]::int[] and ARRAY['1']::int[] bind their elements to the target's.
         if let (ast::Expr::Array(a), Some(_)) = (unnested(e), target.element()) {
             return self.array(a, Some(target));
         }
         let value = self.expr(e)?;
         let at = value.pos;
-        let mut value = self.cast(value, target, after(e.span()))?;
+        let mut value = self.cast(value, target, self.after(e))?;
         value.pos = at.or(pos);
         Ok(value)
     }
@@ -293,7 +296,7 @@ impl Binder<'_> {
     }
 
     fn distinct(&mut self, a: &ast::Expr, b: &ast::Expr, negated: bool) -> Result<Typed> {
-        let pos = after(a.span());
+        let pos = self.after(a);
         let pairs = match (row_elements(a), row_elements(b)) {
             (Some(x), Some(y)) => self.paired(x, y, pos)?,
             _ => vec![(a, b)],
@@ -333,7 +336,7 @@ impl Binder<'_> {
     }
 
     fn row_comparison(&mut self, left: &ast::Expr, name: &str, right: &ast::Expr) -> Result<Typed> {
-        let pos = after(left.span());
+        let pos = self.after(left);
         let (x, y) = (row_elements(left).unwrap_or_default(), row_elements(right).unwrap_or_default());
         let pairs = self.paired(x, y, pos)?;
         let mut parts = Vec::new();
@@ -380,7 +383,7 @@ impl Binder<'_> {
     }
 
     fn in_list(&mut self, e: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
-        let pos = after(e.span());
+        let pos = self.after(e);
         if row_elements(e).is_some() {
             return self.row_in_list(e, list, negated);
         }
@@ -430,7 +433,7 @@ impl Binder<'_> {
     }
 
     fn between(&mut self, e: &ast::Expr, negated: bool, low: &ast::Expr, high: &ast::Expr) -> Result<Typed> {
-        let pos = after(e.span());
+        let pos = self.after(e);
         let symmetric = super::special::without_symmetric(low);
         let low = symmetric.as_ref().unwrap_or(low);
         let test = self.between_once(e, low, high, pos)?;
@@ -560,9 +563,13 @@ impl Binder<'_> {
         match name.as_str() {
             // The default order is byte order.
             "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8" => Ok(value),
-            _ => {
+            _ if name.contains(['_', '-']) => {
                 Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("collation \"{name}\" is not supported"))
                     .at(pos))
+            }
+            _ => {
+                let message = format!("collation \"{name}\" for encoding \"UTF8\" does not exist");
+                Err(Error::new(SqlState::UNDEFINED_OBJECT, message).at(pos))
             }
         }
     }
@@ -614,6 +621,17 @@ pub(super) fn array_type(elem: PgType, pos: Option<u32>) -> Result<PgType> {
         Error::new(SqlState::UNDEFINED_OBJECT, format!("could not find array type for data type {}", elem.sql_name()))
             .at(pos)
     })
+}
+
+/// The function behind a reserved word that sqlparser reads as a column.
+fn value_word(i: &ast::Ident) -> Option<&'static str> {
+    let words = [
+        ("current_schema", "current_schema"),
+        ("current_catalog", "current_database"),
+        ("current_role", "current_user"),
+    ];
+    let same = |(w, _): &&(&str, &str)| i.quote_style.is_none() && i.value.eq_ignore_ascii_case(w);
+    words.iter().find(same).map(|(_, function)| *function)
 }
 
 /// The name under which an operator is looked up.

@@ -142,8 +142,8 @@ impl Binder<'_> {
         let mut on = Vec::new();
         let mut merged: Vec<(ScopeColumn, Option<Expr>)> = Vec::new();
         for (name, pos) in &shared {
-            let l = using_column(&left.names, name, "left", *pos)?;
-            let r = using_column(&right.names, name, "right", *pos)?;
+            let l = using_column(&left.names, name, "left")?;
+            let r = using_column(&right.names, name, "right")?;
             let (x, y) = (column_expr(&l), column_expr(&r));
             on.push(self.operator("=", Typed::new(x.clone(), *pos), Typed::new(y.clone(), *pos), *pos)?.expr);
             merged.push(self.merge(l, r, kind)?);
@@ -305,7 +305,7 @@ impl Binder<'_> {
             let example = if what == "VALUES" { "(VALUES ...)" } else { "(SELECT ...)" };
             return Err(Error::new(SqlState::SYNTAX_ERROR, format!("{what} in FROM must have an alias"))
                 .hint(format!("For example, FROM {example} [AS] foo."))
-                .at(start(q.span())));
+                .at(self.places.opened(start(q.span()))));
         };
         let seen = if lateral { visible.clone() } else { Namespace::default() };
         let before = std::mem::replace(&mut self.level().names, seen);
@@ -464,7 +464,7 @@ pub(super) fn aliased(mut item: Item, alias: Option<&TableAlias>) -> Result<Item
             item.columns.len(),
             alias.columns.len()
         );
-        return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(pos));
+        return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
     }
     for (column, new) in item.columns.iter_mut().zip(&alias.columns) {
         if new.data_type.is_some() {
@@ -489,20 +489,18 @@ fn column_expr(c: &ScopeColumn) -> Expr {
     Expr::Column { id: c.id, ty: c.ty }
 }
 
-fn using_column(names: &Namespace, name: &str, side: &str, pos: Option<u32>) -> Result<ScopeColumn> {
+fn using_column(names: &Namespace, name: &str, side: &str) -> Result<ScopeColumn> {
     let mut found = names.columns.iter().filter(|c| c.name == name);
     match (found.next(), found.next()) {
         (Some(c), None) => Ok(c.clone()),
         (Some(_), Some(_)) => Err(Error::new(
             SqlState::AMBIGUOUS_COLUMN,
             format!("common column name \"{name}\" appears more than once in {side} table"),
-        )
-        .at(pos)),
+        )),
         _ => Err(Error::new(
             SqlState::UNDEFINED_COLUMN,
             format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
-        )
-        .at(pos)),
+        )),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) use types::resolve_type;
 use crate::bound::{Bound, ColId, CteId, Expr};
 use crate::context::EvalContext;
 use crate::function::CastContext;
-use crate::parse::{Ast, on_large_stack};
+use crate::parse::{Ast, Places, on_large_stack};
 use heddle_catalog::{CatalogSnapshot, StoredExpr, TableDef};
 use heddle_txn::RelationLock;
 use heddle_types::{Error, Oid, PgType, Result, SqlState, oid};
@@ -55,6 +55,7 @@ pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> 
     };
     on_large_stack(|| {
         let mut binder = Binder::new(declared, ctx);
+        binder.places = statement.places();
         let (statement, columns) = binder.statement(statement)?;
         let params = binder.finish_params()?;
         Ok(Bound {
@@ -78,6 +79,7 @@ pub fn bind_argument(ast: &Ast, ty: PgType, ctx: &EvalContext) -> Result<Expr> {
     };
     on_large_stack(|| {
         let mut binder = Binder::new(&[], ctx);
+        binder.places = expr.places();
         binder.levels.push(Level::new(scope::Clause::ExecuteParameter));
         let value = binder.expr(expr)?;
         let (from, pos) = (value.ty(), value.pos);
@@ -173,6 +175,10 @@ pub(crate) struct Binder<'a> {
     ctes: Vec<CteEntry>,
     locks: Vec<(Oid, RelationLock)>,
     tables: Vec<Arc<TableDef>>,
+    /// Where the statement's tokens stand, for positions that the tree lacks.
+    places: Arc<Places>,
+    /// What the SELECT bound last shows, for LIMIT's message about columns.
+    shown: scope::Namespace,
 }
 
 impl<'a> Binder<'a> {
@@ -189,6 +195,8 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             locks: Vec::new(),
             tables: Vec::new(),
+            places: Arc::default(),
+            shown: scope::Namespace::default(),
         }
     }
 

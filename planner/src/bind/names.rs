@@ -64,6 +64,30 @@ pub(super) fn after(span: Span) -> Option<u32> {
     (span.end.line > 0).then(|| u32::try_from(span.end.column).ok()).flatten()
 }
 
+/// Where the columns of a query stand: nothing where `*` hides it.
+pub(super) fn output_positions(body: &ast::SetExpr) -> Vec<Option<u32>> {
+    match body {
+        ast::SetExpr::Select(s) => {
+            let mut all = Vec::new();
+            for item in &s.projection {
+                match item {
+                    ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
+                        all.push(start(e.span()));
+                    }
+                    _ => return Vec::new(),
+                }
+            }
+            all
+        }
+        ast::SetExpr::Query(q) => output_positions(&q.body),
+        ast::SetExpr::Values(v) => {
+            v.rows.first().map(|r| r.content.iter().map(|e| start(e.span())).collect()).unwrap_or_default()
+        }
+        ast::SetExpr::SetOperation { left, .. } => output_positions(left),
+        _ => Vec::new(),
+    }
+}
+
 /// How good a name is: a cast takes its operand's name when that is a real one.
 #[derive(PartialEq, PartialOrd)]
 enum Strength {
@@ -95,13 +119,13 @@ fn figure(e: &Expr) -> (Strength, String) {
             _ => (Strength::None, String::new()),
         },
         Expr::Cast { expr, data_type, .. } => match figure(expr) {
-            (Strength::None, _) => (Strength::Weak, type_column(data_type)),
-            named => named,
+            (Strength::Strong, name) => strong(name),
+            _ => (Strength::Weak, type_column(data_type)),
         },
         Expr::TypedString(t) => (Strength::Weak, type_column(&t.data_type)),
         Expr::Interval(_) => (Strength::Weak, "interval".into()),
         Expr::Case { else_result, .. } => match else_result.as_ref().map(|e| figure(e)) {
-            Some((s, name)) if s != Strength::None => (s, name),
+            Some((Strength::Strong, name)) => strong(name),
             _ => (Strength::Weak, "case".into()),
         },
         Expr::Extract { .. } => strong("extract"),
@@ -133,15 +157,23 @@ fn figure_access(root: &Expr, chain: &[ast::AccessExpr]) -> (Strength, String) {
     figure(root)
 }
 
+/// A scalar sub-query has the name of its column, which always has one.
 fn figure_query(q: &ast::Query) -> (Strength, String) {
-    let first = match q.body.as_ref() {
-        ast::SetExpr::Select(s) => s.projection.first(),
-        _ => None,
-    };
-    match first {
-        Some(ast::SelectItem::ExprWithAlias { alias, .. }) => strong(fold(alias)),
-        Some(ast::SelectItem::UnnamedExpr(e)) => figure(e),
-        _ => (Strength::None, String::new()),
+    let mut body = q.body.as_ref();
+    loop {
+        match body {
+            ast::SetExpr::SetOperation { left, .. } => body = left,
+            ast::SetExpr::Query(q) => body = q.body.as_ref(),
+            ast::SetExpr::Values(_) => return strong("column1"),
+            ast::SetExpr::Select(s) => {
+                return match s.projection.first() {
+                    Some(ast::SelectItem::ExprWithAlias { alias, .. }) => strong(fold(alias)),
+                    Some(ast::SelectItem::UnnamedExpr(e)) => strong(output_name(e)),
+                    _ => (Strength::None, String::new()),
+                };
+            }
+            _ => return (Strength::None, String::new()),
+        }
     }
 }
 
@@ -160,5 +192,17 @@ fn type_column(data_type: &ast::DataType) -> String {
             None => ty.info().name.to_owned(),
         },
         Err(_) => "?column?".into(),
+    }
+}
+
+impl super::Binder<'_> {
+    /// The position of what follows an expression: the operator after its left operand.
+    pub(super) fn after(&self, e: &Expr) -> Option<u32> {
+        match e {
+            Expr::Cast { kind: ast::CastKind::DoubleColon, expr, .. } => self.places.after_cast(self.after(expr)),
+            Expr::Nested(e) => self.after(e),
+            Expr::BinaryOp { right, .. } => self.after(right),
+            e => after(e.span()),
+        }
     }
 }

@@ -37,7 +37,8 @@ pub(super) struct Around<'q> {
 enum Unique {
     No,
     All,
-    On(Vec<Expr>),
+    /// DISTINCT ON and where each expression stands.
+    On(Vec<Expr>, Vec<Option<u32>>),
 }
 
 impl Binder<'_> {
@@ -48,7 +49,7 @@ impl Binder<'_> {
         level.locked = locked_names(around.locks);
         self.levels.push(level);
         let result = self.select_inside(s, around);
-        self.levels.pop();
+        self.shown = self.levels.pop().map(|level| level.names).unwrap_or_default();
         result
     }
 
@@ -94,7 +95,7 @@ impl Binder<'_> {
             let mut rest: Vec<&mut Expr> = outputs.iter_mut().map(|o| &mut o.value.expr).collect();
             rest.extend(keys.iter_mut().map(|k| &mut k.expr));
             rest.extend(having.iter_mut());
-            if let Unique::On(exprs) = &mut unique {
+            if let Unique::On(exprs, _) = &mut unique {
                 rest.extend(exprs);
             }
             rel = self.aggregated(rel, groups, rest)?;
@@ -143,6 +144,11 @@ impl Binder<'_> {
         let mut outputs = Vec::new();
         for item in items {
             match item {
+                SelectItem::UnnamedExpr(ast::Expr::Identifier(i)) if i.value == crate::parse::NOTHING => {}
+                SelectItem::ExprWithAlias { alias, .. } if alias.quote_style == Some('\'') => {
+                    let message = format!("syntax error at or near \"{alias}\"");
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(start(alias.span)));
+                }
                 SelectItem::UnnamedExpr(e) => outputs.push(Output { name: output_name(e), value: self.expr(e)? }),
                 SelectItem::ExprWithAlias { expr, alias } => {
                     outputs.push(Output { name: fold(alias), value: self.expr(expr)? });
@@ -239,13 +245,14 @@ impl Binder<'_> {
                 Ok(Unique::All)
             }
             Some(Distinct::On(exprs)) => {
-                let mut on = Vec::new();
+                let (mut on, mut places) = (Vec::new(), Vec::new());
                 for e in exprs {
                     let value = self.output_or_input(e, outputs, Clause::OrderBy)?;
                     self.equality(&value)?;
                     on.push(value.expr);
+                    places.push(start(e.span()));
                 }
-                Ok(Unique::On(on))
+                Ok(Unique::On(on, places))
             }
         }
     }
@@ -259,8 +266,12 @@ impl Binder<'_> {
             sort.push(SortKey { expr: at, ..key });
         }
         let all = matches!(unique, Unique::All);
+        let mut places = Vec::new();
         let on: Option<Vec<Expr>> = match unique {
-            Unique::On(on) => Some(on.into_iter().map(|e| self.projected_column(&mut exprs, e)).collect()),
+            Unique::On(on, at) => {
+                places = at;
+                Some(on.into_iter().map(|e| self.projected_column(&mut exprs, e)).collect())
+            }
             _ => None,
         };
         let mut rel = Rel::Project { input: Box::new(input), exprs };
@@ -268,7 +279,7 @@ impl Binder<'_> {
             rel = Rel::Distinct { input: Box::new(rel), on: None };
         }
         if let Some(on) = &on {
-            check_distinct_on(on, &sort)?;
+            check_distinct_on(on, &sort, &places)?;
         }
         if !sort.is_empty() {
             rel = Rel::Sort { input: Box::new(rel), keys: sort };
@@ -372,11 +383,7 @@ impl Binder<'_> {
         let mut targets: Vec<LockTarget> = Vec::new();
         let items = self.level().names.items.clone();
         for clause in locks {
-            let of = clause
-                .of
-                .as_ref()
-                .map(|n| super::names::parts(n).map(|mut p| p.pop().unwrap_or_default()))
-                .transpose()?;
+            let (mode, of) = lock_parts(clause);
             if let Some(name) = &of {
                 if !items.iter().any(|i| i.alias == *name) {
                     let message =
@@ -393,10 +400,6 @@ impl Binder<'_> {
                         return Err(Error::unsupported(format!("{} on a sub-query", lock_phrase(clause))));
                     }
                     continue;
-                };
-                let mode = match clause.lock_type {
-                    ast::LockType::Share => RowLock::Share,
-                    ast::LockType::Update => RowLock::Update,
                 };
                 let wait = match clause.nonblock {
                     None => Wait::Block,
@@ -464,10 +467,28 @@ fn reads_tables(rel: &Rel) -> bool {
 }
 
 pub(super) fn lock_phrase(clause: &ast::LockClause) -> &'static str {
-    match clause.lock_type {
-        ast::LockType::Share => "FOR SHARE",
-        ast::LockType::Update => "FOR UPDATE",
+    match lock_parts(clause).0 {
+        RowLock::KeyShare => "FOR KEY SHARE",
+        RowLock::Share => "FOR SHARE",
+        RowLock::NoKeyUpdate => "FOR NO KEY UPDATE",
+        RowLock::Update => "FOR UPDATE",
     }
+}
+
+/// A lock clause's strength and the name in its OF.
+fn lock_parts(clause: &ast::LockClause) -> (RowLock, Option<String>) {
+    let mut parts = clause.of.as_ref().and_then(|n| super::names::parts(n).ok()).unwrap_or_default();
+    let key = parts.first().is_some_and(|p| p == crate::parse::KEY_MARK);
+    if key {
+        parts.remove(0);
+    }
+    let mode = match (&clause.lock_type, key) {
+        (ast::LockType::Share, true) => RowLock::KeyShare,
+        (ast::LockType::Share, false) => RowLock::Share,
+        (ast::LockType::Update, true) => RowLock::NoKeyUpdate,
+        (ast::LockType::Update, false) => RowLock::Update,
+    };
+    (mode, parts.pop())
 }
 
 fn locked_names(locks: &[ast::LockClause]) -> Option<Vec<String>> {
@@ -476,9 +497,9 @@ fn locked_names(locks: &[ast::LockClause]) -> Option<Vec<String>> {
     }
     let mut names = Vec::new();
     for clause in locks {
-        match &clause.of {
+        match lock_parts(clause).1 {
             None => return Some(Vec::new()),
-            Some(name) => names.extend(super::names::parts(name).ok().and_then(|mut p| p.pop())),
+            Some(name) => names.push(name),
         }
     }
     Some(names)
@@ -506,13 +527,16 @@ pub(super) fn ordinal(e: &ast::Expr, outputs: &[Output], phrase: &str) -> Result
     }
 }
 
-fn check_distinct_on(on: &[Expr], sort: &[SortKey]) -> Result<()> {
-    let listed = |e: &Expr| on.iter().any(|o| walk::same(o, e));
-    let prefix = sort.iter().take_while(|k| listed(&k.expr)).count();
-    let distinct_keys = on.iter().filter(|o| sort[..prefix].iter().any(|k| walk::same(&k.expr, o))).count();
-    if prefix < sort.len() && distinct_keys < on.len() {
+fn check_distinct_on(on: &[Expr], sort: &[SortKey], places: &[Option<u32>]) -> Result<()> {
+    let listed = |e: &Expr| on.iter().position(|o| walk::same(o, e));
+    let prefix = sort.iter().take_while(|k| listed(&k.expr).is_some()).count();
+    let used = |o: &Expr| sort[..prefix].iter().any(|k| walk::same(&k.expr, o));
+    let missing = on.iter().position(|o| !used(o));
+    if let (true, Some(missing)) = (prefix < sort.len(), missing) {
+        let late = sort[prefix..].iter().find_map(|k| listed(&k.expr));
         let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
-        return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+        let pos = places.get(late.unwrap_or(missing)).copied().flatten();
+        return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(pos));
     }
     Ok(())
 }

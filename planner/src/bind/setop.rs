@@ -1,6 +1,6 @@
 //! Whole queries: WITH, set operations, VALUES, ORDER BY over their output, LIMIT.
 
-use super::names::{fold, start};
+use super::names::{fold, output_positions, start};
 use super::scope::{Clause, CteEntry, Level};
 use super::select::{Around, Output, ordinal};
 use super::window::sort_key;
@@ -109,25 +109,26 @@ impl Binder<'_> {
             SetQuantifier::None | SetQuantifier::Distinct => false,
             other => return Err(Error::new(SqlState::SYNTAX_ERROR, format!("{word} {other} is not PostgreSQL's"))),
         };
-        let pos = start(ast.span());
+        let places = output_positions(ast);
+        let pos = places.first().copied().unwrap_or_else(|| start(ast.span()));
         if left.columns.len() != right.columns.len() {
             let message = format!("each {word} query must have the same number of columns");
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
         }
         let mut types = Vec::new();
-        for (l, r) in left.columns.iter().zip(&right.columns) {
+        for (i, (l, r)) in left.columns.iter().zip(&right.columns).enumerate() {
+            let pos = places.get(i).copied().unwrap_or(pos);
             let common = super::coerce::common_type(&[(l.ty, None), (r.ty, None)]).map_err(|(a, b, _)| {
                 let message = format!("{word} types {} and {} cannot be matched", a.sql_name(), b.sql_name());
                 Error::new(SqlState::DATATYPE_MISMATCH, message).at(pos)
             })?;
             if !all {
-                self.equality(&Typed::new(super::call::null(PgType::new(oid::TEXT)), None))?;
                 self.equality(&Typed::new(Expr::Column { id: l.id, ty: common }, pos))?;
             }
             types.push(common);
         }
-        let left = self.cast_columns(left, &types, word)?;
-        let right = self.cast_columns(right, &types, word)?;
+        let left = self.cast_columns(left, &types, word, &[])?;
+        let right = self.cast_columns(right, &types, word, &places)?;
         let columns: Vec<Col> = types.iter().map(|ty| Col { id: self.new_column(), ty: *ty }).collect();
         let shown = left
             .columns
@@ -188,16 +189,26 @@ impl Binder<'_> {
         }
         let text = |c: &OutputColumn| if c.ty.oid == oid::UNKNOWN { PgType::new(oid::TEXT) } else { c.ty };
         let types: Vec<PgType> = query.columns.iter().map(text).collect();
-        self.cast_columns(query, &types, "SELECT")
+        self.cast_columns(query, &types, "SELECT", &[])
     }
 
     /// Converts a query's columns implicitly; unknown literals are read where they stand.
-    pub(super) fn cast_columns(&mut self, mut query: Query, types: &[PgType], construct: &str) -> Result<Query> {
+    pub(super) fn cast_columns(
+        &mut self,
+        mut query: Query,
+        types: &[PgType],
+        construct: &str,
+        places: &[Option<u32>],
+    ) -> Result<Query> {
+        let place = |i: usize, e: Error| match (e.fields().position, places.get(i)) {
+            (None, Some(pos)) => e.at(*pos),
+            _ => e,
+        };
         for (i, ty) in types.iter().enumerate() {
             let column = &query.columns[i];
             if column.ty.oid == oid::UNKNOWN {
                 let id = column.id;
-                self.settle_column(&mut query.rel, id, *ty)?;
+                self.settle_column(&mut query.rel, id, *ty).map_err(|e| place(i, e))?;
                 for c in query.columns.iter_mut().filter(|c| c.id == id && c.ty.oid == oid::UNKNOWN) {
                     c.ty = *ty;
                 }
@@ -205,12 +216,15 @@ impl Binder<'_> {
         }
         let mut exprs: Vec<(ColId, Expr)> = Vec::new();
         let mut changed = false;
-        for (column, ty) in query.columns.iter_mut().zip(types) {
+        for (i, (column, ty)) in query.columns.iter_mut().zip(types).enumerate() {
             let value = Expr::Column { id: column.id, ty: column.ty };
             let source = column.ty;
             let cast = self.coerce(Typed::new(value, None), *ty, CastContext::Implicit)?.ok_or_else(|| {
                 let (s, t) = (source.sql_name(), ty.sql_name());
-                Error::new(SqlState::CANNOT_COERCE, format!("{construct} could not convert type {s} to {t}"))
+                place(
+                    i,
+                    Error::new(SqlState::CANNOT_COERCE, format!("{construct} could not convert type {s} to {t}")),
+                )
             })?;
             if let Expr::Column { id, .. } = cast.expr {
                 // The same form under another name needs no operator.
@@ -342,7 +356,12 @@ impl Binder<'_> {
         if limit.is_none() && offset.is_none() && q.fetch.is_none() {
             return Ok(query);
         }
-        self.levels.push(Level::new(Clause::Limit));
+        let mut level = Level::new(Clause::Limit);
+        if matches!(q.body.as_ref(), SetExpr::Select(_)) {
+            // Columns are in sight, though none may be used.
+            level.names = std::mem::take(&mut self.shown);
+        }
+        self.levels.push(level);
         let bound = self.limit_parts(limit, offset, q.fetch.as_ref());
         self.levels.pop();
         let (limit, offset) = bound?;
@@ -459,7 +478,7 @@ impl Binder<'_> {
             }
         }
         let types: Vec<PgType> = base.columns.iter().map(|c| c.ty).collect();
-        let term = self.cast_columns(term, &types, "UNION")?;
+        let term = self.cast_columns(term, &types, "UNION", &[])?;
         let bound = Cte { id: entry.id, query: Box::new(base), recursive: Some((Box::new(term), r.all)) };
         Ok(Some((bound, CteEntry { used: 0, ..entry })))
     }

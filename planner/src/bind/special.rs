@@ -2,7 +2,7 @@
 
 use super::coerce::{element_of, literal};
 use super::expr::{operator_name, unnested};
-use super::names::{after, fold, start};
+use super::names::{fold, start};
 use super::{Binder, Typed};
 use crate::bound::{Call, Expr};
 use crate::function;
@@ -16,7 +16,7 @@ impl Binder<'_> {
         let pos = start(e.span());
         match e {
             A::AtTimeZone { timestamp, time_zone } => {
-                let at = after(timestamp.span());
+                let at = self.after(timestamp);
                 let value = self.expr(timestamp)?;
                 let zone = self.expr(time_zone)?;
                 self.scalar_call("timezone", vec![zone, value], at)
@@ -93,7 +93,7 @@ impl Binder<'_> {
         pattern: &ast::Expr,
         escape: Option<&ast::ValueWithSpan>,
     ) -> Result<Typed> {
-        let pos = after(e.span());
+        let pos = self.after(e);
         if let Some((array, all)) = quantified_pattern(pattern) {
             return self.quantified(e, name, array, all);
         }
@@ -113,7 +113,7 @@ impl Binder<'_> {
         pattern: &ast::Expr,
         escape: Option<&ast::ValueWithSpan>,
     ) -> Result<Typed> {
-        let pos = after(e.span());
+        let pos = self.after(e);
         let value = self.expr(e)?;
         let mut args = vec![self.expr(pattern)?];
         if let Some(escape) = escape {
@@ -125,7 +125,7 @@ impl Binder<'_> {
 
     /// `(a, b) OVERLAPS (c, d)`
     pub(super) fn overlaps(&mut self, left: &ast::Expr, right: &ast::Expr) -> Result<Typed> {
-        let pos = after(left.span());
+        let pos = self.after(left);
         let (Some(x), Some(y)) = (super::expr::row_elements(left), super::expr::row_elements(right)) else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"overlaps\"").at(pos));
         };
@@ -144,7 +144,7 @@ impl Binder<'_> {
         if let ast::Expr::Subquery(q) = unnested(right) {
             return self.quantified_subquery(left, op, q, all);
         }
-        let pos = after(left.span());
+        let pos = self.after(left);
         let value = self.expr(left)?;
         let array = self.expr(right)?;
         let at = value.pos;

@@ -1,7 +1,7 @@
 //! Statements by kind.
 
 use super::Binder;
-use crate::bound::{Ddl, Insert, OutputColumn, Statement};
+use crate::bound::{Ddl, Expr, Insert, OutputColumn, Statement, Update};
 use heddle_types::{Error, PgType, Result, SqlState, oid};
 use sqlparser::ast;
 
@@ -46,17 +46,39 @@ impl Binder<'_> {
         let bound = self.statement(inner);
         self.ctes.truncate(before);
         let (mut statement, columns) = bound?;
-        let slot = match &mut statement {
-            Statement::Insert(Insert { source, .. }) => &mut source.rel,
-            Statement::Update(u) => &mut u.input,
-            Statement::Delete(d) => &mut d.input,
-            _ => return Err(Error::internal("WITH around another statement")),
-        };
         if !ctes.is_empty() {
+            if let Statement::Update(u) = &mut statement {
+                self.compute_inside(u);
+            }
+            let slot = match &mut statement {
+                Statement::Insert(Insert { source, .. }) => &mut source.rel,
+                Statement::Update(u) => &mut u.input,
+                Statement::Delete(d) => &mut d.input,
+                _ => return Err(Error::internal("WITH around another statement")),
+            };
             let body = Box::new(std::mem::replace(slot, crate::bound::Rel::Unit));
             *slot = crate::bound::Rel::With { ctes, body };
         }
         Ok((statement, columns))
+    }
+
+    /// Computes the sub-queries of SET with the rows, inside the WITH that goes around them.
+    fn compute_inside(&mut self, u: &mut Update) {
+        let mut computed = Vec::new();
+        for (_, value) in &mut u.set {
+            super::walk::rewrite(value, &mut |e| match e {
+                Expr::Scalar { .. } | Expr::Exists { .. } | Expr::ArrayQuery { .. } | Expr::Quantified { .. } => {
+                    let id = self.new_column();
+                    computed.push((id, e.clone()));
+                    Some(Expr::Column { id, ty: e.ty() })
+                }
+                _ => None,
+            });
+        }
+        if !computed.is_empty() {
+            let input = std::mem::replace(&mut u.input, crate::bound::Rel::Unit);
+            u.input = super::from::extended(input, computed);
+        }
     }
 
     fn explain(&mut self, s: &ast::Statement) -> Result<Bound> {

@@ -1,7 +1,7 @@
 //! Sub-queries inside expressions.
 
 use super::expr::{not, row_elements};
-use super::names::{after, start};
+use super::names::start;
 use super::{Binder, Typed};
 use crate::bound::{ColId, Expr, Query, Rel};
 use heddle_types::{Error, PgType, Result, SqlState};
@@ -16,7 +16,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn scalar_subquery(&mut self, q: &ast::Query) -> Result<Typed> {
-        let pos = start(q.span());
+        let pos = self.places.opened(start(q.span()));
         let query = self.query(q)?;
         let ty = one_column(&query, pos)?;
         Ok(Typed::new(Expr::Scalar { query: Box::new(query), ty }, pos))
@@ -38,7 +38,7 @@ impl Binder<'_> {
     }
 
     fn pairs(&mut self, e: &ast::Expr, op: &str, q: &ast::Query, all: bool, negated: bool) -> Result<Typed> {
-        let (at, pos) = (start(e.span()), after(e.span()));
+        let (at, pos) = (start(e.span()), self.after(e));
         let left = match row_elements(e) {
             Some(parts) => parts,
             None => vec![e],

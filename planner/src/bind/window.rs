@@ -96,6 +96,11 @@ impl Binder<'_> {
                 if name == "current_time" {
                     return Err(Error::unsupported("type time with time zone").at(pos));
                 }
+                let name = match name {
+                    "current_catalog" => "current_database",
+                    "current_role" | "user" => "current_user",
+                    name => name,
+                };
                 self.scalar_call(name, Vec::new(), pos).map(Some)
             }
             _ => Ok(None),
@@ -157,6 +162,10 @@ impl Binder<'_> {
         let FunctionArguments::List(list) = &f.args else { return Ok(Written::default()) };
         let mut written = self.argument_list(&list.args)?;
         written.distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+        if written.star && list.duplicate_treatment.is_some() {
+            let pos = self.places.star(start(f.name.span()));
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"*\"").at(pos));
+        }
         for clause in &list.clauses {
             match clause {
                 FunctionArgumentClause::OrderBy(order) => written.order = order.clone(),
@@ -202,6 +211,12 @@ impl Binder<'_> {
             .at(pos));
         }
         let Written { args, names, star, distinct, order } = written;
+        if let ("pg_typeof", [Typed { expr: Expr::Literal { .. }, .. }]) = (name, args.as_slice())
+            && args[0].is_unknown()
+        {
+            let ty = PgType::new(oid::REGTYPE);
+            return Ok(Typed::new(Expr::Literal { value: Datum::Oid(oid::UNKNOWN.0), ty }, pos));
+        }
         let resolved = self.resolve_function(name, args, &names, pos)?;
         let plain = Call { func: resolved.function.id, args: resolved.args, ty: resolved.ty };
         match resolved.function.kind {

@@ -6,6 +6,7 @@ use heddle_types::{Datum, PgType};
 
 /// A typed expression. Three-valued logic throughout.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the sentence of each variant names its fields")]
 pub enum Expr {
     /// A column produced by the input of the operator this expression sits in.
     Column { id: ColId, ty: PgType },

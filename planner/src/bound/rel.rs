@@ -45,6 +45,7 @@ pub struct OutputColumn {
 
 /// A relational operator. Each produces exactly the columns its comment says.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the sentence of each variant names its fields")]
 pub enum Rel {
     /// One row without columns.
     Unit,

@@ -25,6 +25,7 @@ pub struct Bound {
 
 /// What to do.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the sentence of each variant names its fields")]
 pub enum Statement {
     /// SELECT, VALUES, TABLE, WITH
     Query(Query),
@@ -120,6 +121,7 @@ pub struct Returning {
 
 /// Statements that change the catalog.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the sentence of each variant names its fields")]
 pub enum Ddl {
     /// CREATE TABLE
     CreateTable(CreateTable),

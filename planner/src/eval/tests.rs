@@ -17,6 +17,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         set_setting: Box::new(|_, v, _| Ok(v.to_owned())),
         settings: Box::new(Vec::new),
         notice: Box::new(|_| {}),
+        interrupted: Box::new(|| None),
     };
     EvalContext {
         text: Default::default(),

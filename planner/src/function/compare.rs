@@ -152,31 +152,7 @@ pub(crate) fn array_order(a: &PgArray, b: &PgArray, elem: PgType) -> Ordering {
         .then_with(|| a.dims.iter().map(|d| d.1).cmp(b.dims.iter().map(|d| d.1)))
 }
 
-/// GREATEST and LEAST: NULLs do not count.
-fn extreme(ty: &super::CallTypes<'_>, args: &[ArrayRef], n: usize, wanted: Ordering) -> Result<ArrayRef> {
-    let of_type = ty.ret;
-    super::array_ops::map(ty, args, n, |row| {
-        let mut best = &Datum::Null;
-        for v in row.iter().filter(|v| !v.is_null()) {
-            if best.is_null() || datum_order(v, best, of_type) == wanted {
-                best = v;
-            }
-        }
-        Ok(best.clone())
-    })
-}
-
-fn greatest(_: &EvalContext, ty: &super::CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
-    extreme(ty, args, n, Ordering::Greater)
-}
-
-fn least(_: &EvalContext, ty: &super::CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
-    extreme(ty, args, n, Ordering::Less)
-}
-
 pub(super) fn register(r: &mut Registry) {
-    r.scalar("greatest(anycompatiblearray)", greatest);
-    r.scalar("least(anycompatiblearray)", least);
     r.compare("booleq(bool,bool)", Eq, arrow_cmp!(eq));
     r.compare("boolne(bool,bool)", Ne, arrow_cmp!(neq));
     r.compare("boollt(bool,bool)", Lt, arrow_cmp!(lt));

@@ -1,6 +1,6 @@
 //! json and jsonb: what reads them. Operators `->`, `#>`, `@>`, `?`, comparisons, typeof, lengths and casts to scalars.
 
-use super::error::{invalid, out_of_range};
+use super::error::invalid;
 use super::json_raw::{self as raw, Kind};
 use super::jsonval::{Json, order, order_text};
 use super::kernel::{cast_array, k};
@@ -8,7 +8,7 @@ use super::{CallTypes, Comparison::*, Registry, ScalarKernel};
 use crate::context::EvalContext;
 use arrow::array::{Array, ArrayRef, StringArray, StringBuilder};
 use heddle_types::arrow::datum_at;
-use heddle_types::{Datum, Numeric, PgArray, Result};
+use heddle_types::{Datum, PgArray, Result, oid};
 use std::sync::Arc;
 
 /// The strings of a text[] (`None` for NULLs).
@@ -49,6 +49,14 @@ fn extract_path(_: &EvalContext, ty: &CallTypes<'_>, args: &[ArrayRef], n: usize
 
 fn extract_path_text(_: &EvalContext, ty: &CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
     extract(ty, args, n, true)
+}
+
+/// `-> n`. A jsonb scalar counts as an array of itself, as PostgreSQL stores it.
+fn element<'a>(ty: &CallTypes<'_>, s: &'a str, i: i32) -> Option<&'a str> {
+    if ty.args[0].oid == oid::JSONB && raw::kind(s).is_scalar() {
+        return matches!(i, 0 | -1).then_some(s);
+    }
+    raw::element(s, i.into())
 }
 
 /// The order of jsonb on whole values equals the order of their text only by luck: parse.
@@ -98,33 +106,6 @@ fn array_length(s: &str) -> Result<i32> {
     }
 }
 
-/// The number in a jsonb, for its casts.
-fn number(s: &str, target: &str) -> Result<Numeric> {
-    match raw::kind(s) {
-        Kind::Number => Numeric::parse(s),
-        other => Err(cannot_cast(other, target)),
-    }
-}
-
-fn cannot_cast(kind: Kind, target: &str) -> heddle_types::Error {
-    let what = match kind {
-        Kind::Array | Kind::Object => "array or object",
-        other => other.name(),
-    };
-    invalid(format!("cannot cast jsonb {what} to type {target}"))
-}
-
-fn boolean(s: &str) -> Result<bool> {
-    match raw::kind(s) {
-        Kind::Bool => Ok(s.trim_start().starts_with('t')),
-        other => Err(cannot_cast(other, "boolean")),
-    }
-}
-
-fn whole(s: &str, target: &'static str) -> Result<i64> {
-    number(s, target)?.to_i64().ok_or_else(|| out_of_range(target))
-}
-
 fn comparisons(r: &mut Registry) {
     r.compare("jsonb_eq(jsonb,jsonb)", Eq, jsonb_cmp!(is_eq));
     r.compare("jsonb_ne(jsonb,jsonb)", Ne, jsonb_cmp!(is_ne));
@@ -134,35 +115,17 @@ fn comparisons(r: &mut Registry) {
     r.compare("jsonb_ge(jsonb,jsonb)", Ge, jsonb_cmp!(is_ge));
 }
 
-fn casts(r: &mut Registry) {
-    r.scalar("bool(jsonb)", k!(|s: &str| -> bool { boolean(s) }));
-    r.scalar("numeric(jsonb)", k!(|s: &str| -> Numeric { number(s, "numeric") }));
-    r.scalar(
-        "int2(jsonb)",
-        k!(|s: &str| -> i16 { i16::try_from(whole(s, "smallint")?).map_err(|_| out_of_range("smallint")) }),
-    );
-    r.scalar(
-        "int4(jsonb)",
-        k!(|s: &str| -> i32 { i32::try_from(whole(s, "integer")?).map_err(|_| out_of_range("integer")) }),
-    );
-    r.scalar("int8(jsonb)", k!(|s: &str| -> i64 { whole(s, "bigint") }));
-    r.scalar("float4(jsonb)", k!(|s: &str| -> f32 { heddle_types::text::parse_f32(&number(s, "real")?.format()) }));
-    r.scalar(
-        "float8(jsonb)",
-        k!(|s: &str| -> f64 { heddle_types::text::parse_f64(&number(s, "double precision")?.format()) }),
-    );
-}
-
 pub(super) fn register(r: &mut Registry) {
     comparisons(r);
-    casts(r);
     let field = k!(|s: &str, key: &str| -> Option<String> = raw::member(s, key).map(str::to_owned));
     r.scalars(&["json_object_field(json,text)", "jsonb_object_field(jsonb,text)"], field);
     let field_text = k!(|s: &str, key: &str| -> Option<String> = raw::member(s, key).and_then(raw::text));
     r.scalars(&["json_object_field_text(json,text)", "jsonb_object_field_text(jsonb,text)"], field_text);
-    let item = k!(|s: &str, i: i32| -> Option<String> = raw::element(s, i.into()).map(str::to_owned));
+    let item = k!(_cx, ty; |s: &str, i: i32| -> Option<String> {
+        Ok(element(ty, s, i).map(str::to_owned))
+    });
     r.scalars(&["json_array_element(json,int4)", "jsonb_array_element(jsonb,int4)"], item);
-    let item_text = k!(|s: &str, i: i32| -> Option<String> = raw::element(s, i.into()).and_then(raw::text));
+    let item_text = k!(_cx, ty; |s: &str, i: i32| -> Option<String> { Ok(element(ty, s, i).and_then(raw::text)) });
     r.scalars(&["json_array_element_text(json,int4)", "jsonb_array_element_text(jsonb,int4)"], item_text);
     r.scalars(&["json_extract_path(json,_text)", "jsonb_extract_path(jsonb,_text)"], extract_path as ScalarKernel);
     r.scalars(&["json_extract_path_text(json,_text)", "jsonb_extract_path_text(jsonb,_text)"], extract_path_text);

@@ -64,36 +64,16 @@ fn circular(v: f64, f: fn(f64) -> f64) -> Result<f64> {
     if v.is_infinite() { Err(domain()) } else { Ok(f(v)) }
 }
 
-/// The cube root as the C library under PostgreSQL 15 computes it: a polynomial and one step of Halley's method. Its last digit
-/// may be off, and clients see exactly that digit.
-fn cbrt(x: f64) -> f64 {
-    const CBRT2: f64 = 1.259_921_049_894_873_2;
-    const SQR_CBRT2: f64 = 1.587_401_051_968_199_5;
-    const FACTOR: [f64; 5] = [1.0 / SQR_CBRT2, 1.0 / CBRT2, 1.0, CBRT2, SQR_CBRT2];
-    if x == 0.0 || !x.is_finite() {
-        return x;
+/// n!; PostgreSQL's limit is what numeric can hold.
+fn factorial(n: i64) -> Result<Numeric> {
+    let refuse = |message: &str| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message);
+    if n < 0 {
+        return Err(refuse("factorial of a negative number is undefined"));
     }
-    let (m, e) = frexp(x.abs());
-    let u = 0.145_263_899_385_486_37 * m;
-    let u = (0.784_932_344_976_639_3 - u) * m;
-    let u = (1.834_692_774_836_130_9 - u) * m;
-    let u = (2.446_931_222_780_835_6 - u) * m;
-    let u = (2.114_994_941_673_712_9 - u) * m;
-    let u = (1.508_191_937_815_849 - u) * m;
-    let u = 0.354_895_765_043_919_86 + u;
-    let t2 = u * u * u;
-    let y = u * (t2 + 2.0 * m) / (2.0 * t2 + m) * FACTOR[(2 + e % 3) as usize];
-    // At most 2^341: exact.
-    let y = y * 2f64.powi(e / 3);
-    if x > 0.0 { y } else { -y }
-}
-
-/// Mantissa in 0.5..1 and exponent of a positive finite number.
-fn frexp(x: f64) -> (f64, i32) {
-    let (x, shift) = if x < f64::MIN_POSITIVE { (x * 2f64.powi(64), 64) } else { (x, 0) };
-    let bits = x.to_bits();
-    let exponent = ((bits >> 52) & 0x7ff) as i32 - 1022;
-    (f64::from_bits((bits & !(0x7ff << 52)) | (1022 << 52)), exponent - shift)
+    if n > 32_177 {
+        return Err(refuse("value overflows numeric format"));
+    }
+    (2..=n).try_fold(Numeric::ONE, |acc, i| acc.mul(&Numeric::from(i)))
 }
 
 pub(super) fn register(r: &mut Registry) {
@@ -123,7 +103,7 @@ fn rounding(r: &mut Registry) {
 
 fn powers(r: &mut Registry) {
     r.scalars(&["sqrt(float8)", "dsqrt(float8)"], k!(|a: f64| -> f64 { sqrt(a) }));
-    r.scalars(&["cbrt(float8)", "dcbrt(float8)"], k!(|a: f64| -> f64 = cbrt(a)));
+    r.scalars(&["cbrt(float8)", "dcbrt(float8)"], k!(|a: f64| -> f64 = a.cbrt()));
     r.scalars(&["power(float8,float8)", "pow(float8,float8)", "dpow(float8,float8)"], k!(|a: f64, b: f64| -> f64 { power(a, b) }));
     r.scalars(&["exp(float8)"], k!(|a: f64| -> f64 {
         let v = a.exp();
@@ -146,6 +126,9 @@ fn powers(r: &mut Registry) {
 }
 
 fn trigonometry(r: &mut Registry) {
+    r.scalar("asinh(float8)", k!(|a: f64| -> f64 = a.asinh()));
+    r.scalar("acosh(float8)", k!(|a: f64| -> f64 { if a < 1.0 { Err(domain()) } else { Ok(a.acosh()) } }));
+    r.scalar("atanh(float8)", k!(|a: f64| -> f64 { bounded(a, f64::atanh) }));
     r.scalar("sin(float8)", k!(|a: f64| -> f64 { circular(a, f64::sin) }));
     r.scalar("cos(float8)", k!(|a: f64| -> f64 { circular(a, f64::cos) }));
     r.scalar("tan(float8)", k!(|a: f64| -> f64 { circular(a, f64::tan) }));
@@ -160,6 +143,7 @@ fn trigonometry(r: &mut Registry) {
 }
 
 fn integers(r: &mut Registry) {
+    r.scalar("factorial(int8)", k!(|n: i64| -> Numeric { factorial(n) }));
     r.scalar("gcd(int4,int4)", k!(|a: i32, b: i32| -> i32 { i32::try_from(gcd(a.into(), b.into())).map_err(|_| out_of_range("integer")) }));
     r.scalar("gcd(int8,int8)", k!(|a: i64, b: i64| -> i64 { i64::try_from(gcd(a.into(), b.into())).map_err(|_| out_of_range("bigint")) }));
     r.scalar("lcm(int4,int4)", k!(|a: i32, b: i32| -> i32 { i32::try_from(lcm(a.into(), b.into())).map_err(|_| out_of_range("integer")) }));

@@ -6,6 +6,7 @@ mod aggregate;
 mod arith;
 mod array;
 mod array_ops;
+mod bytes;
 mod cast;
 mod json;
 mod json_build;
@@ -29,8 +30,10 @@ mod set;
 mod strings;
 mod system;
 mod table;
+mod template;
 #[cfg(test)]
 mod tests;
+mod textformat;
 mod window;
 
 pub use error::{from_df, to_df};
@@ -56,6 +59,9 @@ fn register_all(r: &mut Registry) {
     set::register(r);
     window::register(r);
     pick::register(r);
+    template::register(r);
+    bytes::register(r);
+    textformat::register(r);
     array::register(r);
     array_ops::register(r);
     json::register(r);

@@ -12,9 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
-use datafusion::logical_expr::{
-    PartitionEvaluator, Signature, TypeSignature, Volatility, WindowUDF, WindowUDFImpl,
-};
+use datafusion::logical_expr::{PartitionEvaluator, Signature, TypeSignature, Volatility, WindowUDF, WindowUDFImpl};
 use heddle_types::arrow::data_type;
 use heddle_types::{Error, PgType, Result, SqlState};
 use std::ops::Range;
@@ -303,7 +301,10 @@ mod tests {
         let out = out.as_any().downcast_ref::<Int32Array>().unwrap().values().to_vec();
         assert_eq!(out, [1, 1, 1, 2, 2, 2, 3, 3, 4, 4]);
         let zero: ArrayRef = Arc::new(Int32Array::from(vec![0]));
-        assert_eq!(ntile(&[zero], PgType::new(oid::INT4), 1).unwrap_err().message, "argument of ntile must be greater than zero");
+        assert_eq!(
+            ntile(&[zero], PgType::new(oid::INT4), 1).unwrap_err().message(),
+            "argument of ntile must be greater than zero"
+        );
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(super) fn copy(c: &mut Cursor<'_>) -> Result<Kind> {
     }
     if c.take_token(&Token::LParen) {
         let tokens = rewrite::rewrite(c.bracketed()?);
-        copy.query = Some(Box::new(Ast::Statement(Deep::new(c.run(&tokens, |p| p.parse_statement())?))));
+        let places = super::Places::of(&tokens, c.base());
+        copy.query = Some(Box::new(Ast::Statement(Deep::new(c.run(&tokens, |p| p.parse_statement())?, places))));
         c.expect("to")?;
     } else {
         copy_table(c, &mut copy)?;

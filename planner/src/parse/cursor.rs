@@ -1,7 +1,7 @@
 //! A walk over the tokens of one statement, for the statement forms we parse ourselves; and the way into sqlparser.
 
 use super::Ast;
-use super::Deep;
+use super::{Deep, Places};
 use super::scan::{Piece, Source, Tok, position, positioned};
 use crate::bind::fold_identifier;
 use heddle_types::{Error, PgType, Result, SqlState};
@@ -157,7 +157,13 @@ impl<'a> Cursor<'a> {
             return Ok(value);
         }
         let start = base + (next.span.start.column.max(1) - 1) as usize;
-        Err(self.source.syntax_error(tokens.iter().find(|t| t.start == start).or(self.semicolon.as_ref())))
+        let Some(at) = tokens.iter().position(|t| t.start == start) else {
+            return Err(self.source.syntax_error(self.semicolon.as_ref()));
+        };
+        // ORDER and GROUP without BY: sqlparser does not take them, PostgreSQL misses what should follow.
+        let begun = matches!(&tokens[at].token, Token::Word(w) if w.quote_style.is_none()
+            && ["order", "group"].iter().any(|k| w.value.eq_ignore_ascii_case(k)));
+        Err(self.source.syntax_error(tokens.get(at + usize::from(begun)).or(self.semicolon.as_ref())))
     }
 
     /// The tokens up to the bracket that closes the one just taken (or the end), and moves past it.
@@ -179,7 +185,8 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn expression(&self, tokens: &[Tok]) -> Result<Ast> {
-        Ok(Ast::Expr(Deep::new(self.run(tokens, |p| p.parse_expr())?)))
+        let places = Places::of(tokens, self.base());
+        Ok(Ast::Expr(Deep::new(self.run(tokens, |p| p.parse_expr())?, places)))
     }
 
     pub fn data_type(&self, tokens: &[Tok]) -> Result<PgType> {

@@ -2,12 +2,16 @@
 
 mod copy;
 mod cursor;
+mod places;
 mod rewrite;
 mod scan;
 mod utility;
 
 use heddle_txn::Isolation;
-use heddle_types::Result;
+pub(crate) use places::Places;
+pub(crate) use rewrite::{KEY_MARK, NOTHING};
+
+use heddle_types::{Error, Notice, Result, Severity, SqlState};
 use std::sync::Arc;
 
 /// One statement of a query string.
@@ -19,6 +23,25 @@ pub struct Parsed {
     pub sql: String,
     /// Characters before it in the query string, to turn positions into the client's
     pub offset: u32,
+    /// What to tell the client before it runs (identifiers that were cut).
+    pub notices: Vec<Notice>,
+}
+
+impl Parsed {
+    /// The first parameter and where it stands in the query string: the simple protocol has none to give.
+    pub fn first_parameter(&self) -> Option<(String, Option<u32>)> {
+        if !self.sql.contains('$') {
+            return None;
+        }
+        let source = scan::Source::new(&self.sql);
+        let tokens = scan::tokenize(&source).ok()?;
+        tokens.into_iter().find_map(|t| match t.token {
+            sqlparser::tokenizer::Token::Placeholder(name) => {
+                Some((name, scan::position(t.start).map(|p| p + self.offset)))
+            }
+            _ => None,
+        })
+    }
 }
 
 /// Statements as the session sees them. Whatever needs binding stays opaque in [`Ast`].
@@ -115,24 +138,32 @@ pub enum Ast {
 
 /// An AST node that is shared by its clones and freed on a stack large enough for long operator chains.
 #[derive(Clone, Debug)]
-pub struct Deep<T: Send + 'static>(Option<Arc<T>>);
+pub struct Deep<T: Send + 'static> {
+    tree: Option<Arc<T>>,
+    places: Arc<Places>,
+}
 
 impl<T: Send + 'static> Deep<T> {
-    pub(crate) fn new(tree: T) -> Self {
-        Self(Some(Arc::new(tree)))
+    pub(crate) fn new(tree: T, places: Places) -> Self {
+        Self { tree: Some(Arc::new(tree)), places: Arc::new(places) }
+    }
+
+    /// Where its tokens stand.
+    pub(crate) fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
     }
 }
 
 impl<T: Send + 'static> std::ops::Deref for Deep<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("taken only by drop")
+        self.tree.as_ref().expect("taken only by drop")
     }
 }
 
 impl<T: Send + 'static> Drop for Deep<T> {
     fn drop(&mut self) {
-        let tree = self.0.take();
+        let tree = self.tree.take();
         on_large_stack(move || drop(tree));
     }
 }
@@ -204,8 +235,25 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     on_large_stack(|| {
         let mut statements = Vec::new();
         for piece in scan::split(&tokens) {
-            statements.push(utility::statement(&source, piece)?);
+            let mut parsed = utility::statement(&source, piece)?;
+            parsed.notices = truncated(piece.tokens);
+            statements.push(parsed);
         }
         Ok(statements)
     })
+}
+
+/// A notice for every identifier that is longer than names can be.
+fn truncated(tokens: &[scan::Tok]) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for tok in tokens {
+        let sqlparser::tokenizer::Token::Word(w) = &tok.token else { continue };
+        let kept = crate::bind::fold_identifier(&w.value, w.quote_style.is_some());
+        if kept.len() < w.value.len() {
+            let full = if w.quote_style.is_some() { w.value.clone() } else { w.value.to_ascii_lowercase() };
+            let message = format!("identifier \"{full}\" will be truncated to \"{kept}\"");
+            notices.push(Error::notice(Severity::Notice, SqlState::NAME_TOO_LONG, message));
+        }
+    }
+    notices
 }

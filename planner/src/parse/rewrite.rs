@@ -1,13 +1,22 @@
 //! Token rewrites for PostgreSQL forms that sqlparser's grammar lacks. Each keeps the places of the tokens it replaces.
 //!
 //! - `TABLE t` becomes `SELECT * FROM t`
-//! - `FOR NO KEY UPDATE` and `FOR KEY SHARE` become `FOR UPDATE` and `FOR SHARE` (stronger, never weaker)
+//! - `FOR NO KEY UPDATE` and `FOR KEY SHARE` become `FOR UPDATE` and `FOR SHARE` with [`KEY_MARK`] before their OF names
+//! - `TRIM(LEADING FROM x)` loses its FROM
+//! - `SELECT` without a list, where no FROM follows, gets the column [`NOTHING`]
+//! - `SELECT 1 FOR UPDATE` (no clause between list and FOR) gets `LIMIT ALL`, or FOR would be taken for an alias
 //! - `FOR UPDATE OF a, b` becomes `FOR UPDATE OF a FOR UPDATE OF b`
 //! - `BETWEEN SYMMETRIC` is marked with the prefix operator `@-@`, which no type we have uses
 
 use super::scan::Tok;
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, Tokenizer, Word};
+
+/// Stands before the name (or alone) in the OF of a lock clause with KEY. No identifier can be like this: NUL is refused.
+pub(crate) const KEY_MARK: &str = "\0key";
+/// The column of an empty select list; the binder drops it.
+pub(crate) const NOTHING: &str = "\0nothing";
 
 /// Applies all rewrites.
 pub(super) fn rewrite(tokens: &[Tok]) -> Vec<Tok> {
@@ -24,12 +33,64 @@ pub(super) fn rewrite(tokens: &[Tok]) -> Vec<Tok> {
             i += 1;
         } else if is(tokens, i, "asymmetric") && i > 0 && is(tokens, i - 1, "between") {
             i += 1;
+        } else if is(tokens, i, "select") && empty_list(tokens, i + 1) {
+            out.push(tokens[i].clone());
+            out.push(quoted(NOTHING, &tokens[i]));
+            i += 1;
+        } else if is(tokens, i, "from") && opens_trim(tokens, i) {
+            i += 1;
         } else {
             out.push(tokens[i].clone());
             i += 1;
         }
     }
     out
+}
+
+fn quoted(name: &str, place: &Tok) -> Tok {
+    let word = Word { value: name.to_owned(), quote_style: Some('"'), keyword: Keyword::NoKeyword };
+    Tok { token: Token::Word(word), ..place.clone() }
+}
+
+/// Does nothing that could be a column stand at `i`, nor the FROM that sqlparser expects after an empty list?
+fn empty_list(tokens: &[Tok], i: usize) -> bool {
+    let after = [
+        "where", "group", "having", "window", "union", "intersect", "except", "order", "limit", "offset", "fetch", "for",
+        "into",
+    ];
+    match tokens.get(i).map(|t| &t.token) {
+        None | Some(Token::RParen) => true,
+        Some(Token::Word(_)) => after.iter().any(|w| is(tokens, i, w)),
+        _ => false,
+    }
+}
+
+/// Is the FROM at `i` the first word in TRIM's brackets, or right after LEADING, TRAILING or BOTH?
+fn opens_trim(tokens: &[Tok], i: usize) -> bool {
+    let open = |i: usize| i >= 2 && tokens[i - 1].token == Token::LParen && is(tokens, i - 2, "trim");
+    open(i) || (i >= 1 && ["leading", "trailing", "both"].iter().any(|w| is(tokens, i - 1, w)) && open(i - 1))
+}
+
+/// Does nothing but a select list lie between the last SELECT and the end of `out`?
+fn ends_in_list(out: &[Tok]) -> bool {
+    let mut depth = 0usize;
+    for i in (0..out.len()).rev() {
+        match out[i].token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth == 0 => return false,
+            Token::LParen => depth -= 1,
+            _ if depth > 0 => {}
+            _ if is(out, i, "select") => return true,
+            _ if ["from", "where", "group", "having", "window", "order", "limit", "offset", "fetch", "values", "update", "share"]
+                .iter()
+                .any(|w| is(out, i, w)) =>
+            {
+                return false;
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 fn is(tokens: &[Tok], i: usize, word: &str) -> bool {
@@ -72,14 +133,29 @@ fn lock_clause(tokens: &[Tok], i: usize, out: &mut Vec<Tok>) -> usize {
         return 1;
     };
     let head = [tokens[i].clone(), tokens[strength].clone()];
+    let key = skip > 2;
+    if ends_in_list(out) {
+        out.extend(words("LIMIT ALL", &tokens[i]));
+    }
     out.extend(head.clone());
     let mut at = i + skip;
     if !is(tokens, at, "of") {
+        if key {
+            out.extend(words("OF", &tokens[i]));
+            out.push(quoted(KEY_MARK, &tokens[i]));
+        }
         return skip;
     }
     let of = tokens[at].clone();
-    out.push(of.clone());
+    let begin = |out: &mut Vec<Tok>, place: Option<&Tok>| {
+        out.push(of.clone());
+        if let (true, Some(place)) = (key, place) {
+            out.push(quoted(KEY_MARK, place));
+            out.push(Tok { token: Token::Period, ..place.clone() });
+        }
+    };
     at += 1;
+    begin(out, tokens.get(at));
     while matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(_))) {
         out.push(tokens[at].clone());
         at += 1;
@@ -89,7 +165,7 @@ fn lock_clause(tokens: &[Tok], i: usize, out: &mut Vec<Tok>) -> usize {
         at += 1;
         wait_clause(tokens, at, out);
         out.extend(head.clone());
-        out.push(of.clone());
+        begin(out, tokens.get(at));
     }
     at - i
 }

@@ -108,9 +108,40 @@ pub(super) fn tokenize(source: &Source<'_>) -> Result<Vec<Tok>> {
         return Err(too_complex("statement is too complex"));
     }
     let visible = tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF));
-    Ok(visible
-        .map(|t| Tok { start: source.char_index(t.span.start), end: source.char_index(t.span.end), token: t.token })
-        .collect())
+    let mut tokens: Vec<Tok> = Vec::new();
+    for t in visible {
+        let tok = Tok { start: source.char_index(t.span.start), end: source.char_index(t.span.end), token: t.token };
+        if matches!(tok.token, Token::HexStringLiteral(_)) && source.slice(tok.start, tok.end).starts_with('0') {
+            let text = source.slice(tok.start, tok.end);
+            let message = format!("trailing junk after numeric literal at or near \"{text}\"");
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(position(tok.start)));
+        }
+        if !continues(source, tokens.last_mut(), &tok)? {
+            tokens.push(tok);
+        }
+    }
+    Ok(tokens)
+}
+
+/// `'a'` and `'b'` on the next line are one string; on the same line the second is an error.
+fn continues(source: &Source<'_>, last: Option<&mut Tok>, tok: &Tok) -> Result<bool> {
+    let Token::SingleQuotedString(more) = &tok.token else { return Ok(false) };
+    let Some(last) = last else { return Ok(false) };
+    let newline = source.slice(last.end, tok.start).contains(['\n', '\r']);
+    match &mut last.token {
+        Token::SingleQuotedString(text)
+        | Token::EscapedStringLiteral(text)
+        | Token::UnicodeStringLiteral(text)
+        | Token::NationalStringLiteral(text) => {
+            if !newline {
+                return Err(source.syntax_error(Some(tok)));
+            }
+            text.push_str(more);
+            last.end = tok.end;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }
 
 fn lexical_error(source: &Source<'_>, e: &sqlparser::tokenizer::TokenizerError) -> Error {

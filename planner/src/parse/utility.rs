@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::scan::{Piece, Source};
-use super::{Ast, Deep, FetchDirection, Kind, Parsed, TransactionMode, copy, rewrite};
+use super::{Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, rewrite};
 use heddle_txn::{Isolation, RelationLock};
 use heddle_types::{Result, SqlState};
 use sqlparser::ast::Statement;
@@ -61,7 +61,7 @@ pub(super) fn statement(source: &Source<'_>, piece: Piece<'_>) -> Result<Parsed>
     let mut c = Cursor::new(source, piece);
     let kind = kind(&mut c)?;
     let (start, end) = (c.base(), piece.tokens.last().map_or(0, |t| t.end));
-    Ok(Parsed { kind, sql: source.slice(start, end).to_owned(), offset: u32::try_from(start).unwrap_or(u32::MAX) })
+    Ok(Parsed { kind, sql: source.slice(start, end).to_owned(), offset: u32::try_from(start).unwrap_or(u32::MAX), notices: Vec::new() })
 }
 
 fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
@@ -71,9 +71,11 @@ fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
         _ => return Err(c.unexpected()),
     };
     match first.as_str() {
+        "insert" if !c.is_nth(1, "into") => after_first(c),
+        "delete" if !c.is_nth(1, "from") => after_first(c),
         "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "truncate" => plan(c),
         "explain" if explains_execute(c) => Ok(Kind::Unsupported("EXPLAIN EXECUTE".into())),
-        "explain" => plan(c),
+        "explain" => explain(c),
         "create" | "drop" => create_or_drop(c),
         "begin" | "start" => begin(c),
         "commit" | "end" => finish(c, true),
@@ -127,13 +129,74 @@ fn explains_execute(c: &Cursor<'_>) -> bool {
 fn plan(c: &mut Cursor<'_>) -> Result<Kind> {
     let tokens = rewrite::rewrite(c.piece.tokens);
     let statement = c.run(&tokens, |p| p.parse_statement())?;
-    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement)))))
+    let places = Places::of(&tokens, c.base());
+    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, places)))))
+}
+
+/// The word after the first one is not what the grammar has there.
+fn after_first(c: &mut Cursor<'_>) -> Result<Kind> {
+    c.at += 1;
+    Err(c.unexpected())
+}
+
+/// EXPLAIN takes statements only; sqlparser would describe a table.
+fn explain(c: &mut Cursor<'_>) -> Result<Kind> {
+    let mut inner = c.clone();
+    inner.at += 1;
+    if inner.peek().is_some_and(|t| t.token == Token::LParen) && !inner.is_nth(1, "select") {
+        let before = inner.clone();
+        inner.at += 1;
+        inner.bracketed()?;
+        if inner.peek().is_none() {
+            inner = before;
+        }
+    } else {
+        while inner.take("analyze") || inner.take("analyse") || inner.take("verbose") {}
+    }
+    let known = [
+        "select", "with", "values", "table", "insert", "update", "delete", "create", "declare", "execute", "refresh",
+        "merge",
+    ];
+    let opens = inner.peek().is_some_and(|t| t.token == Token::LParen);
+    if !opens && !known.iter().any(|w| inner.is(w)) {
+        return Err(inner.unexpected());
+    }
+    if (inner.is("insert") && !inner.is_nth(1, "into")) || (inner.is("delete") && !inner.is_nth(1, "from")) {
+        inner.at += 1;
+        return Err(inner.unexpected());
+    }
+    plan(c)
+}
+
+/// CREATE TABLE; `AS … WITH NO DATA` travels as `copy_grants`, which PostgreSQL does not have.
+fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
+    let n = c.piece.tokens.len();
+    let ends = |words: &[&str]| n > words.len() && words.iter().enumerate().all(|(i, w)| c.is_nth(n - words.len() + i, w));
+    let (cut, empty) = if ends(&["with", "no", "data"]) {
+        (3, true)
+    } else if ends(&["with", "data"]) {
+        (2, false)
+    } else {
+        return plan(c);
+    };
+    let tokens = rewrite::rewrite(&c.piece.tokens[..n - cut]);
+    let mut statement = c.run(&tokens, |p| p.parse_statement())?;
+    match &mut statement {
+        Statement::CreateTable(t) if t.query.is_some() => t.copy_grants = empty,
+        _ => {
+            c.at = n - cut;
+            return Err(c.unexpected());
+        }
+    }
+    let places = Places::of(&tokens, c.base());
+    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, places)))))
 }
 
 fn create_or_drop(c: &mut Cursor<'_>) -> Result<Kind> {
     let name = command_name(c);
     match name.as_str() {
-        "CREATE TABLE" | "CREATE SCHEMA" | "DROP TABLE" | "DROP SCHEMA" => plan(c),
+        "CREATE TABLE" => create_table(c),
+        "CREATE SCHEMA" | "DROP TABLE" | "DROP SCHEMA" => plan(c),
         "CREATE DATABASE" => create_database(c),
         "DROP DATABASE" => drop_database(c),
         "CREATE" | "DROP" => {
@@ -152,7 +215,10 @@ fn create_database(c: &mut Cursor<'_>) -> Result<Kind> {
     let named = c.at;
     c.take("with");
     while c.peek().is_some() {
-        let option = c.identifier()?;
+        let mut option = c.identifier()?;
+        if option == "connection" && c.take("limit") {
+            option = "connection limit".into();
+        }
         c.take_token(&Token::Eq);
         let value = match c.string().or_else(|| c.number()) {
             Some(v) => v,
@@ -162,6 +228,13 @@ fn create_database(c: &mut Cursor<'_>) -> Result<Kind> {
             "encoding" => matches!(value.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode" | "default"),
             "template" => matches!(value.as_str(), "template0" | "template1" | "default"),
             "owner" => true,
+            "connection limit" => value == "-1",
+            "allow_connections" => value == "true" || value == "default",
+            "is_template" => value == "false" || value == "default",
+            // Text is compared by bytes, whatever the name for it.
+            "locale" | "lc_collate" | "lc_ctype" => {
+                matches!(value.to_ascii_lowercase().as_str(), "c" | "posix" | "c.utf-8" | "c.utf8" | "default")
+            }
             "tablespace" => matches!(value.as_str(), "pg_default" | "default"),
             _ => value == "default",
         };
@@ -170,7 +243,7 @@ fn create_database(c: &mut Cursor<'_>) -> Result<Kind> {
         }
     }
     let statement = c.run(&all[..named], |p| p.parse_statement())?;
-    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement)))))
+    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, Places::default())))))
 }
 
 /// `DROP DATABASE [IF EXISTS] x [[WITH] (FORCE)]`; FORCE travels as `purge`.
@@ -192,7 +265,7 @@ fn drop_database(c: &mut Cursor<'_>) -> Result<Kind> {
     if let Statement::Drop { purge, .. } = &mut statement {
         *purge = force;
     }
-    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement)))))
+    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, Places::default())))))
 }
 
 fn begin(c: &mut Cursor<'_>) -> Result<Kind> {

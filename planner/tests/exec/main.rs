@@ -163,7 +163,7 @@ fn windows() {
         db.check("select id, count(*) over () from t order by id limit 1", "1|4").await;
         db.check(
             "select id, avg(price) over (partition by n) from t order by id",
-            "1|1.5000000000000000\n2|2.5000000000000000\n3|1.5000000000000000\n4|1.5000000000000000",
+            "1|1.50000000000000000000\n2|2.5000000000000000\n3|1.50000000000000000000\n4|1.50000000000000000000",
         )
         .await;
         db.check("select id, row_number() over (order by id desc) from t order by id", "1|4\n2|3\n3|2\n4|1").await;

@@ -54,7 +54,7 @@ impl Session {
     /// The query behind COPY: the one given, or SELECT of the named columns.
     fn copy_query(&mut self, copy: &Copy) -> Result<Parsed> {
         if let Some(query) = &copy.query {
-            return Ok(Parsed { kind: Kind::Plan(query.clone()), sql: String::new(), offset: 0 });
+            return Ok(Parsed { kind: Kind::Plan(query.clone()), sql: String::new(), offset: 0, notices: Vec::new() });
         }
         let (schema, name) = copy.table.as_ref().ok_or_else(|| Error::internal("COPY TO without a table"))?;
         let ctx = self.context(Arc::from([]))?;
