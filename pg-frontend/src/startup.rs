@@ -75,7 +75,8 @@ async fn packet(wire: &mut Wire) -> io::Result<Option<BytesMut>> {
 fn startup(version: u32, packet: BytesMut, wire: &mut Wire) -> Result<Startup> {
     let (major, minor) = (version >> 16, version & 0xffff);
     if major != 3 {
-        let text = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{PROTOCOL_NEWEST_MINOR}");
+        let text =
+            format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{PROTOCOL_NEWEST_MINOR}");
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, text).fatal());
     }
     let pairs = pairs(&packet)?;

@@ -40,7 +40,12 @@ pub(crate) fn lost(e: &io::Error) -> Error {
 
 impl Wire {
     pub fn new(socket: TcpStream) -> Self {
-        Self { socket, input: BytesMut::with_capacity(8 << 10), output: BytesMut::with_capacity(8 << 10), lost_sync: false }
+        Self {
+            socket,
+            input: BytesMut::with_capacity(8 << 10),
+            output: BytesMut::with_capacity(8 << 10),
+            lost_sync: false,
+        }
     }
 
     /// Reads more input; false at the end of the stream. Cancel-safe.

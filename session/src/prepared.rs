@@ -66,11 +66,8 @@ impl Prepared {
             return Err(e.routine("RevalidateCachedQuery"));
         }
         let plan = session.server.executor.plan(Arc::new(bound))?;
-        let planned = Arc::new(Planned {
-            plan,
-            catalog: Arc::clone(&ctx.catalog),
-            search_path: ctx.session.search_path.clone(),
-        });
+        let planned =
+            Arc::new(Planned { plan, catalog: Arc::clone(&ctx.catalog), search_path: ctx.session.search_path.clone() });
         *self.planned.lock() = Some(Arc::clone(&planned));
         Ok(planned)
     }

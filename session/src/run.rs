@@ -146,7 +146,12 @@ impl Session {
                 }
                 format!("{word} {count}")
             }
-            Outcome::Done { rows: Some(n) } => format!("SELECT {n}"),
+            Outcome::Done { rows: Some(n) } => match statement {
+                Statement::Ddl(Ddl::CreateTable(c)) if matches!(c.query, Some((_, false))) => {
+                    ddl_tag(statement).to_owned()
+                }
+                _ => format!("SELECT {n}"),
+            },
             Outcome::Done { rows: None } => ddl_tag(statement).to_owned(),
         };
         Ok(Some(Completion::Complete(tag)))

@@ -346,11 +346,14 @@ impl Session {
             _ => false,
         };
         let first = parsed.first_parameter();
-        let prepared = self.prepare(Some(parsed), vec![])?;
-        if let (false, Some((name, position))) = (prepared.params.is_empty(), first) {
-            let text = format!("there is no parameter {name}");
-            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, text).at(position));
-        }
+        let no_parameter = |(name, position): (String, Option<u32>)| {
+            Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
+        };
+        let prepared = match (self.prepare(Some(parsed), vec![]), first) {
+            (Err(e), Some(first)) if e.code() == SqlState::INDETERMINATE_DATATYPE => return Err(no_parameter(first)),
+            (Ok(prepared), Some(first)) if !prepared.params.is_empty() => return Err(no_parameter(first)),
+            (prepared, _) => prepared?,
+        };
         let mut portal = Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]);
         if let Some(columns) = portal.columns() {
             client.describe(&columns, &portal.formats);

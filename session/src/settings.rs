@@ -322,7 +322,8 @@ impl Settings {
             if name.eq_ignore_ascii_case("transaction_read_only") {
                 return Some(if read_only { "on" } else { "off" }.to_owned());
             }
-        } else if name.eq_ignore_ascii_case("transaction_isolation") || name.eq_ignore_ascii_case("transaction_read_only")
+        } else if name.eq_ignore_ascii_case("transaction_isolation")
+            || name.eq_ignore_ascii_case("transaction_read_only")
         {
             // What the next transaction will have.
             return self.get(&format!("default_{}", name.to_ascii_lowercase()));

@@ -239,9 +239,10 @@ impl Binder<'_> {
         if let Some(word) = conflict {
             let pos = match word {
                 "not" => self.places.word_after(pos, "not"),
-                word => self.places.word_after(self.places.next(self.places.word_after(pos, "not")), word).and_then(|p| {
-                    self.places.word_after(self.places.next(Some(p)), word)
-                }),
+                word => self
+                    .places
+                    .word_after(self.places.next(self.places.word_after(pos, "not")), word)
+                    .and_then(|p| self.places.word_after(self.places.next(Some(p)), word)),
             };
             let message = format!(
                 "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
@@ -425,13 +426,17 @@ impl Binder<'_> {
         let mut key: Vec<usize> = Vec::new();
         for c in columns {
             let ast::Expr::Identifier(ident) = &c.column.expr else {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{}\"", c.column.expr)));
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("syntax error at or near \"{}\"", c.column.expr),
+                ));
             };
             let column = fold(ident);
             let pos = start(ident.span);
             let pos = self.places.key_before(pos).or(pos);
             let at = create.columns.iter().position(|c| c.name == column).ok_or_else(|| {
-                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column}\" named in key does not exist")).at(pos)
+                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column}\" named in key does not exist"))
+                    .at(pos)
             })?;
             if key.contains(&at) {
                 let what = if primary { "primary key" } else { "unique" };

@@ -554,7 +554,7 @@ impl Binder<'_> {
     fn collate(&mut self, e: &ast::Expr, collation: &ast::ObjectName) -> Result<Typed> {
         let value = self.expr(e)?;
         let value = self.resolve_unknown(value)?;
-        let pos = start(collation.span());
+        let pos = self.after(e);
         let name = super::names::parts(collation)?.pop().unwrap_or_default();
         if !super::coerce::is_string(value.oid()) {
             let message = format!("collations are not supported by type {}", value.ty().sql_name());

@@ -145,9 +145,12 @@ impl Binder<'_> {
         for item in items {
             match item {
                 SelectItem::UnnamedExpr(ast::Expr::Identifier(i)) if i.value == crate::parse::NOTHING => {}
-                SelectItem::ExprWithAlias { alias, .. } if alias.quote_style == Some('\'') => {
+                SelectItem::ExprWithAlias { expr, alias } if alias.quote_style == Some('\'') => {
                     let message = format!("syntax error at or near \"{alias}\"");
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(start(alias.span)));
+                    let after = self.after(expr);
+                    let written = self.places.word_after(after, "as") == after;
+                    let pos = if written { self.places.next(after) } else { after };
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
                 }
                 SelectItem::UnnamedExpr(e) => outputs.push(Output { name: output_name(e), value: self.expr(e)? }),
                 SelectItem::ExprWithAlias { expr, alias } => {

@@ -221,10 +221,7 @@ impl Binder<'_> {
             let source = column.ty;
             let cast = self.coerce(Typed::new(value, None), *ty, CastContext::Implicit)?.ok_or_else(|| {
                 let (s, t) = (source.sql_name(), ty.sql_name());
-                place(
-                    i,
-                    Error::new(SqlState::CANNOT_COERCE, format!("{construct} could not convert type {s} to {t}")),
-                )
+                place(i, Error::new(SqlState::CANNOT_COERCE, format!("{construct} could not convert type {s} to {t}")))
             })?;
             if let Expr::Column { id, .. } = cast.expr {
                 // The same form under another name needs no operator.

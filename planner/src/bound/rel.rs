@@ -66,7 +66,13 @@ pub enum Rel {
     ProjectSet { input: Box<Rel>, calls: Vec<SetCall>, ordinality: Option<ColId>, outer: bool },
     /// Produces group columns, then aggregates. `sets`: indexes into `groups` per grouping set; plain GROUP BY has one set with all.
     /// Without groups: one row always. `grouping` = (id, argument indexes) for GROUPING().
-    Aggregate { input: Box<Rel>, groups: Vec<(ColId, Expr)>, sets: Vec<Vec<usize>>, aggregates: Vec<(ColId, AggregateCall)>, grouping: Vec<(ColId, Vec<usize>)> },
+    Aggregate {
+        input: Box<Rel>,
+        groups: Vec<(ColId, Expr)>,
+        sets: Vec<Vec<usize>>,
+        aggregates: Vec<(ColId, AggregateCall)>,
+        grouping: Vec<(ColId, Vec<usize>)>,
+    },
     /// Produces the input's columns and the windows'.
     Window { input: Box<Rel>, calls: Vec<(ColId, WindowCall)> },
     /// SELECT DISTINCT over `columns` (all the input's columns when empty) or DISTINCT ON: keeps the first row per `on` in input order. Produces the input's columns.

@@ -82,21 +82,37 @@ macro_rules! float_op {
 
 macro_rules! float_ops {
     ($r:expr, $t:ty, $ty:ty, $add:literal, $sub:literal, $mul:literal, $div:literal) => {
-        $r.scalar($add, float_op!($ty, |a, b| a + b, |a: $t, b: $t, v: $t| add_check(
-            v.is_infinite(), a.is_infinite() || b.is_infinite())));
-        $r.scalar($sub, float_op!($ty, |a, b| a - b, |a: $t, b: $t, v: $t| add_check(
-            v.is_infinite(), a.is_infinite() || b.is_infinite())));
-        $r.scalar($mul, float_op!($ty, |a, b| a * b, |a: $t, b: $t, v: $t| {
-            add_check(v.is_infinite(), a.is_infinite() || b.is_infinite())?;
-            if v == 0.0 && a != 0.0 && b != 0.0 { Err(float_underflow()) } else { Ok(()) }
-        }));
-        $r.scalar($div, float_op!($ty, |a, b| a / b, |a: $t, b: $t, v: $t| {
-            if b == 0.0 && !a.is_nan() {
-                return Err(division_by_zero());
-            }
-            add_check(v.is_infinite(), a.is_infinite())?;
-            if v == 0.0 && a != 0.0 && !b.is_infinite() { Err(float_underflow()) } else { Ok(()) }
-        }));
+        $r.scalar(
+            $add,
+            float_op!($ty, |a, b| a + b, |a: $t, b: $t, v: $t| add_check(
+                v.is_infinite(),
+                a.is_infinite() || b.is_infinite()
+            )),
+        );
+        $r.scalar(
+            $sub,
+            float_op!($ty, |a, b| a - b, |a: $t, b: $t, v: $t| add_check(
+                v.is_infinite(),
+                a.is_infinite() || b.is_infinite()
+            )),
+        );
+        $r.scalar(
+            $mul,
+            float_op!($ty, |a, b| a * b, |a: $t, b: $t, v: $t| {
+                add_check(v.is_infinite(), a.is_infinite() || b.is_infinite())?;
+                if v == 0.0 && a != 0.0 && b != 0.0 { Err(float_underflow()) } else { Ok(()) }
+            }),
+        );
+        $r.scalar(
+            $div,
+            float_op!($ty, |a, b| a / b, |a: $t, b: $t, v: $t| {
+                if b == 0.0 && !a.is_nan() {
+                    return Err(division_by_zero());
+                }
+                add_check(v.is_infinite(), a.is_infinite())?;
+                if v == 0.0 && a != 0.0 && !b.is_infinite() { Err(float_underflow()) } else { Ok(()) }
+            }),
+        );
     };
 }
 
@@ -137,15 +153,66 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn integers(r: &mut Registry) {
-    int_ops!(r, i16, Int16Type, "smallint", ["int2pl(int2,int2)", "int2mi(int2,int2)", "int2mul(int2,int2)", "int2div(int2,int2)",
-        &["int2mod(int2,int2)", "mod(int2,int2)"], "int2and(int2,int2)", "int2or(int2,int2)", "int2xor(int2,int2)", "int2not(int2)",
-        "int2um(int2)", "int2up(int2)", &["int2abs(int2)", "abs(int2)"]]);
-    int_ops!(r, i32, Int32Type, "integer", ["int4pl(int4,int4)", "int4mi(int4,int4)", "int4mul(int4,int4)", "int4div(int4,int4)",
-        &["int4mod(int4,int4)", "mod(int4,int4)"], "int4and(int4,int4)", "int4or(int4,int4)", "int4xor(int4,int4)", "int4not(int4)",
-        "int4um(int4)", "int4up(int4)", &["int4abs(int4)", "abs(int4)"]]);
-    int_ops!(r, i64, Int64Type, "bigint", ["int8pl(int8,int8)", "int8mi(int8,int8)", "int8mul(int8,int8)", "int8div(int8,int8)",
-        &["int8mod(int8,int8)", "mod(int8,int8)"], "int8and(int8,int8)", "int8or(int8,int8)", "int8xor(int8,int8)", "int8not(int8)",
-        "int8um(int8)", "int8up(int8)", &["int8abs(int8)", "abs(int8)"]]);
+    int_ops!(
+        r,
+        i16,
+        Int16Type,
+        "smallint",
+        [
+            "int2pl(int2,int2)",
+            "int2mi(int2,int2)",
+            "int2mul(int2,int2)",
+            "int2div(int2,int2)",
+            &["int2mod(int2,int2)", "mod(int2,int2)"],
+            "int2and(int2,int2)",
+            "int2or(int2,int2)",
+            "int2xor(int2,int2)",
+            "int2not(int2)",
+            "int2um(int2)",
+            "int2up(int2)",
+            &["int2abs(int2)", "abs(int2)"]
+        ]
+    );
+    int_ops!(
+        r,
+        i32,
+        Int32Type,
+        "integer",
+        [
+            "int4pl(int4,int4)",
+            "int4mi(int4,int4)",
+            "int4mul(int4,int4)",
+            "int4div(int4,int4)",
+            &["int4mod(int4,int4)", "mod(int4,int4)"],
+            "int4and(int4,int4)",
+            "int4or(int4,int4)",
+            "int4xor(int4,int4)",
+            "int4not(int4)",
+            "int4um(int4)",
+            "int4up(int4)",
+            &["int4abs(int4)", "abs(int4)"]
+        ]
+    );
+    int_ops!(
+        r,
+        i64,
+        Int64Type,
+        "bigint",
+        [
+            "int8pl(int8,int8)",
+            "int8mi(int8,int8)",
+            "int8mul(int8,int8)",
+            "int8div(int8,int8)",
+            &["int8mod(int8,int8)", "mod(int8,int8)"],
+            "int8and(int8,int8)",
+            "int8or(int8,int8)",
+            "int8xor(int8,int8)",
+            "int8not(int8)",
+            "int8um(int8)",
+            "int8up(int8)",
+            &["int8abs(int8)", "abs(int8)"]
+        ]
+    );
     // C shifts on x86 use the low bits of the count; int2 is widened first.
     r.scalar("int2shl(int2,int4)", k!(|a: i16, b: i32| -> i16 = i32::from(a).wrapping_shl(b as u32) as i16));
     r.scalar("int2shr(int2,int4)", k!(|a: i16, b: i32| -> i16 = i32::from(a).wrapping_shr(b as u32) as i16));
@@ -156,8 +223,24 @@ fn integers(r: &mut Registry) {
 }
 
 fn floats(r: &mut Registry) {
-    float_ops!(r, f32, Float32Type, "float4pl(float4,float4)", "float4mi(float4,float4)", "float4mul(float4,float4)", "float4div(float4,float4)");
-    float_ops!(r, f64, Float64Type, "float8pl(float8,float8)", "float8mi(float8,float8)", "float8mul(float8,float8)", "float8div(float8,float8)");
+    float_ops!(
+        r,
+        f32,
+        Float32Type,
+        "float4pl(float4,float4)",
+        "float4mi(float4,float4)",
+        "float4mul(float4,float4)",
+        "float4div(float4,float4)"
+    );
+    float_ops!(
+        r,
+        f64,
+        Float64Type,
+        "float8pl(float8,float8)",
+        "float8mi(float8,float8)",
+        "float8mul(float8,float8)",
+        "float8div(float8,float8)"
+    );
     r.scalar("float4um(float4)", k!(|a: f32| -> f32 = -a));
     r.scalar("float8um(float8)", k!(|a: f64| -> f64 = -a));
     r.scalar("float4up(float4)", k!(|a: f32| -> f32 = a));
@@ -171,7 +254,10 @@ fn numerics(r: &mut Registry) {
     r.scalar("numeric_sub(numeric,numeric)", k!(|a: Numeric, b: Numeric| -> Numeric { a.sub(&b) }));
     r.scalar("numeric_mul(numeric,numeric)", k!(|a: Numeric, b: Numeric| -> Numeric { a.mul(&b) }));
     r.scalar("numeric_div(numeric,numeric)", k!(|a: Numeric, b: Numeric| -> Numeric { a.div(&b) }));
-    r.scalars(&["numeric_mod(numeric,numeric)", "mod(numeric,numeric)"], k!(|a: Numeric, b: Numeric| -> Numeric { a.rem(&b) }));
+    r.scalars(
+        &["numeric_mod(numeric,numeric)", "mod(numeric,numeric)"],
+        k!(|a: Numeric, b: Numeric| -> Numeric { a.rem(&b) }),
+    );
     r.scalar("numeric_uminus(numeric)", k!(|a: Numeric| -> Numeric = a.neg()));
     r.scalar("numeric_uplus(numeric)", k!(|a: Numeric| -> Numeric = a));
     r.scalars(&["numeric_abs(numeric)", "abs(numeric)"], k!(|a: Numeric| -> Numeric = a.abs()));
@@ -181,28 +267,49 @@ fn dates(r: &mut Registry) {
     r.scalar("date_pli(date,int4)", k!(|a: Date, b: i32| -> Date { date_plus(a, i64::from(b)) }));
     r.scalar("integer_pl_date(int4,date)", k!(|b: i32, a: Date| -> Date { date_plus(a, i64::from(b)) }));
     r.scalar("date_mii(date,int4)", k!(|a: Date, b: i32| -> Date { date_plus(a, -i64::from(b)) }));
-    r.scalar("date_mi(date,date)", k!(|a: Date, b: Date| -> i32 {
-        if dt::is_inf_date(a.0) || dt::is_inf_date(b.0) {
-            return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "cannot subtract infinite dates"));
-        }
-        Ok(a.0.wrapping_sub(b.0))
-    }));
+    r.scalar(
+        "date_mi(date,date)",
+        k!(|a: Date, b: Date| -> i32 {
+            if dt::is_inf_date(a.0) || dt::is_inf_date(b.0) {
+                return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "cannot subtract infinite dates"));
+            }
+            Ok(a.0.wrapping_sub(b.0))
+        }),
+    );
     r.scalar("date_pl_interval(date,interval)", k!(|a: Date, b: Interval| -> Ts { dt::ts_add(dt::date_to_ts(a)?, b) }));
     r.scalar("interval_pl_date(interval,date)", k!(|b: Interval, a: Date| -> Ts { dt::ts_add(dt::date_to_ts(a)?, b) }));
-    r.scalar("date_mi_interval(date,interval)", k!(|a: Date, b: Interval| -> Ts { dt::ts_add(dt::date_to_ts(a)?, dt::interval_neg(b)?) }));
+    r.scalar(
+        "date_mi_interval(date,interval)",
+        k!(|a: Date, b: Interval| -> Ts { dt::ts_add(dt::date_to_ts(a)?, dt::interval_neg(b)?) }),
+    );
     r.scalar("datetime_pl(date,time)", k!(|a: Date, b: Time| -> Ts { date_time(a, b) }));
     r.scalar("timedate_pl(time,date)", k!(|b: Time, a: Date| -> Ts { date_time(a, b) }));
     r.scalar("timestamp_pl_interval(timestamp,interval)", k!(|a: Ts, b: Interval| -> Ts { dt::ts_add(a, b) }));
     r.scalar("interval_pl_timestamp(interval,timestamp)", k!(|b: Interval, a: Ts| -> Ts { dt::ts_add(a, b) }));
-    r.scalar("timestamp_mi_interval(timestamp,interval)", k!(|a: Ts, b: Interval| -> Ts { dt::ts_add(a, dt::interval_neg(b)?) }));
-    r.scalar("timestamptz_pl_interval(timestamptz,interval)", k!(cx, _ty; |a: Ts, b: Interval| -> Ts { dt::tstz_add(a, b, &cx.text.datetime.zone) }));
-    r.scalar("interval_pl_timestamptz(interval,timestamptz)", k!(cx, _ty; |b: Interval, a: Ts| -> Ts { dt::tstz_add(a, b, &cx.text.datetime.zone) }));
-    r.scalar("timestamptz_mi_interval(timestamptz,interval)", k!(cx, _ty; |a: Ts, b: Interval| -> Ts {
-        dt::tstz_add(a, dt::interval_neg(b)?, &cx.text.datetime.zone)
-    }));
+    r.scalar(
+        "timestamp_mi_interval(timestamp,interval)",
+        k!(|a: Ts, b: Interval| -> Ts { dt::ts_add(a, dt::interval_neg(b)?) }),
+    );
+    r.scalar(
+        "timestamptz_pl_interval(timestamptz,interval)",
+        k!(cx, _ty; |a: Ts, b: Interval| -> Ts { dt::tstz_add(a, b, &cx.text.datetime.zone) }),
+    );
+    r.scalar(
+        "interval_pl_timestamptz(interval,timestamptz)",
+        k!(cx, _ty; |b: Interval, a: Ts| -> Ts { dt::tstz_add(a, b, &cx.text.datetime.zone) }),
+    );
+    r.scalar(
+        "timestamptz_mi_interval(timestamptz,interval)",
+        k!(cx, _ty; |a: Ts, b: Interval| -> Ts {
+            dt::tstz_add(a, dt::interval_neg(b)?, &cx.text.datetime.zone)
+        }),
+    );
     r.scalar("timestamp_mi(timestamp,timestamp)", k!(|a: Ts, b: Ts| -> Interval { dt::ts_diff(a, b) }));
     r.scalar("timestamptz_mi(timestamptz,timestamptz)", k!(|a: Ts, b: Ts| -> Interval { dt::ts_diff(a, b) }));
-    r.scalar("time_mi_time(time,time)", k!(|a: Time, b: Time| -> Interval = Interval { months: 0, days: 0, us: a.0 - b.0 }));
+    r.scalar(
+        "time_mi_time(time,time)",
+        k!(|a: Time, b: Time| -> Interval = Interval { months: 0, days: 0, us: a.0 - b.0 }),
+    );
     r.scalar("time_pl_interval(time,interval)", k!(|a: Time, b: Interval| -> Time = time_plus(a, b.us)));
     r.scalar("interval_pl_time(interval,time)", k!(|b: Interval, a: Time| -> Time = time_plus(a, b.us)));
     r.scalar("time_mi_interval(time,interval)", k!(|a: Time, b: Interval| -> Time = time_plus(a, -(b.us % DAY_US))));
@@ -230,20 +337,32 @@ fn time_plus(t: Time, us: i64) -> Time {
 
 fn intervals(r: &mut Registry) {
     r.scalar("interval_pl(interval,interval)", k!(|a: Interval, b: Interval| -> Interval { dt::interval_add(a, b) }));
-    r.scalar("interval_mi(interval,interval)", k!(|a: Interval, b: Interval| -> Interval {
-        Ok(Interval {
-            months: a.months.checked_sub(b.months).ok_or_else(dt::interval_range)?,
-            days: a.days.checked_sub(b.days).ok_or_else(dt::interval_range)?,
-            us: a.us.checked_sub(b.us).ok_or_else(dt::interval_range)?,
-        })
-    }));
+    r.scalar(
+        "interval_mi(interval,interval)",
+        k!(|a: Interval, b: Interval| -> Interval {
+            Ok(Interval {
+                months: a.months.checked_sub(b.months).ok_or_else(dt::interval_range)?,
+                days: a.days.checked_sub(b.days).ok_or_else(dt::interval_range)?,
+                us: a.us.checked_sub(b.us).ok_or_else(dt::interval_range)?,
+            })
+        }),
+    );
     r.scalar("interval_um(interval)", k!(|a: Interval| -> Interval { dt::interval_neg(a) }));
-    r.scalar("interval_mul(interval,float8)", k!(|a: Interval, f: f64| -> Interval { dt::interval_scale(a, |v| v * f) }));
-    r.scalar("mul_d_interval(float8,interval)", k!(|f: f64, a: Interval| -> Interval { dt::interval_scale(a, |v| v * f) }));
-    r.scalar("interval_div(interval,float8)", k!(|a: Interval, f: f64| -> Interval {
-        if f == 0.0 {
-            return Err(division_by_zero());
-        }
-        dt::interval_scale(a, |v| v / f)
-    }));
+    r.scalar(
+        "interval_mul(interval,float8)",
+        k!(|a: Interval, f: f64| -> Interval { dt::interval_scale(a, |v| v * f) }),
+    );
+    r.scalar(
+        "mul_d_interval(float8,interval)",
+        k!(|f: f64, a: Interval| -> Interval { dt::interval_scale(a, |v| v * f) }),
+    );
+    r.scalar(
+        "interval_div(interval,float8)",
+        k!(|a: Interval, f: f64| -> Interval {
+            if f == 0.0 {
+                return Err(division_by_zero());
+            }
+            dt::interval_scale(a, |v| v / f)
+        }),
+    );
 }

@@ -90,7 +90,14 @@ fn column_from_text(cx: &EvalContext, col: &ArrayRef, to: PgType, n: usize) -> R
 }
 
 /// Converts every element, by the elements' cast function if there is one.
-fn array_cast(cx: &EvalContext, col: &ArrayRef, from: PgType, (a, b): (PgType, PgType), to: PgType, n: usize) -> Result<ArrayRef> {
+fn array_cast(
+    cx: &EvalContext,
+    col: &ArrayRef,
+    from: PgType,
+    (a, b): (PgType, PgType),
+    to: PgType,
+    n: usize,
+) -> Result<ArrayRef> {
     let mut out = ColumnBuilder::new(to, n);
     for i in 0..n {
         match datum_at(col, from, i) {
@@ -229,13 +236,19 @@ fn numbers(r: &mut Registry) {
     r.scalar("float4(int4)", k!(|a: i32| -> f32 = a as f32));
     r.scalar("float4(int8)", k!(|a: i64| -> f32 = a as f32));
     r.scalar("float4(float8)", k!(|a: f64| -> f32 { narrow(a) }));
-    r.scalar("float4(numeric)", k!(|a: Numeric| -> f32 {
-        let f = a.to_f32();
-        if f.is_infinite() && a.is_finite() {
-            return Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("\"{}\" is out of range for type real", a.format())));
-        }
-        Ok(f)
-    }));
+    r.scalar(
+        "float4(numeric)",
+        k!(|a: Numeric| -> f32 {
+            let f = a.to_f32();
+            if f.is_infinite() && a.is_finite() {
+                return Err(Error::new(
+                    SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                    format!("\"{}\" is out of range for type real", a.format()),
+                ));
+            }
+            Ok(f)
+        }),
+    );
     r.scalar("float8(int2)", k!(|a: i16| -> f64 = f64::from(a)));
     r.scalar("float8(int4)", k!(|a: i32| -> f64 = f64::from(a)));
     r.scalar("float8(int8)", k!(|a: i64| -> f64 = a as f64));
@@ -276,16 +289,19 @@ fn strings(r: &mut Registry) {
     r.scalars(&["name(text)", "name(varchar)", "name(bpchar)"], k!(|a: &str| -> String = name(a).to_owned()));
     r.scalar("char(text)", k!(|a: &str| -> String = first_char(a)));
     r.scalar("int4(char)", k!(|a: &str| -> i32 = a.as_bytes().first().map_or(0, |b| i32::from(*b as i8))));
-    r.scalar("char(int4)", k!(|a: i32| -> String {
-        if !(-128..=127).contains(&a) {
-            return Err(out_of_range("\"char\""));
-        }
-        match a {
-            0 => Ok(String::new()),
-            1..=127 => Ok(char::from(a as u8).to_string()),
-            _ => Err(Error::unsupported("\"char\" above 127")),
-        }
-    }));
+    r.scalar(
+        "char(int4)",
+        k!(|a: i32| -> String {
+            if !(-128..=127).contains(&a) {
+                return Err(out_of_range("\"char\""));
+            }
+            match a {
+                0 => Ok(String::new()),
+                1..=127 => Ok(char::from(a as u8).to_string()),
+                _ => Err(Error::unsupported("\"char\" above 127")),
+            }
+        }),
+    );
 }
 
 /// Cut to 63 bytes at a character boundary.
@@ -299,16 +315,25 @@ pub(super) fn name(s: &str) -> &str {
 
 fn times(r: &mut Registry) {
     r.scalar("date(timestamp)", k!(|a: Ts| -> Date = dt::ts_to_date(a)));
-    r.scalar("date(timestamptz)", k!(cx, _ty; |a: Ts| -> Date { Ok(dt::ts_to_date(dt::to_local(a, &cx.text.datetime.zone)?)) }));
+    r.scalar(
+        "date(timestamptz)",
+        k!(cx, _ty; |a: Ts| -> Date { Ok(dt::ts_to_date(dt::to_local(a, &cx.text.datetime.zone)?)) }),
+    );
     r.scalar("timestamp(date)", k!(|a: Date| -> Ts { dt::date_to_ts(a) }));
     r.scalar("timestamp(timestamptz)", k!(cx, _ty; |a: Ts| -> Ts { dt::to_local(a, &cx.text.datetime.zone) }));
-    r.scalar("timestamptz(date)", k!(cx, _ty; |a: Date| -> Ts { dt::to_utc(dt::date_to_ts(a)?, &cx.text.datetime.zone) }));
+    r.scalar(
+        "timestamptz(date)",
+        k!(cx, _ty; |a: Date| -> Ts { dt::to_utc(dt::date_to_ts(a)?, &cx.text.datetime.zone) }),
+    );
     r.scalar("timestamptz(timestamp)", k!(cx, _ty; |a: Ts| -> Ts { dt::to_utc(a, &cx.text.datetime.zone) }));
     r.scalar("time(timestamp)", k!(|a: Ts| -> Option<Time> = (!dt::is_inf_ts(a.0)).then(|| Time(dt::split(a.0).1))));
-    r.scalar("time(timestamptz)", k!(cx, _ty; |a: Ts| -> Option<Time> {
-        let local = dt::to_local(a, &cx.text.datetime.zone)?;
-        Ok((!dt::is_inf_ts(a.0)).then(|| Time(dt::split(local.0).1)))
-    }));
+    r.scalar(
+        "time(timestamptz)",
+        k!(cx, _ty; |a: Ts| -> Option<Time> {
+            let local = dt::to_local(a, &cx.text.datetime.zone)?;
+            Ok((!dt::is_inf_ts(a.0)).then(|| Time(dt::split(local.0).1)))
+        }),
+    );
     r.scalar("time(interval)", k!(|a: Interval| -> Time = Time(a.us.rem_euclid(DAY_US))));
     r.scalar("interval(time)", k!(|a: Time| -> Interval = Interval { months: 0, days: 0, us: a.0 }));
 }
@@ -341,7 +366,10 @@ fn jsonb_number(s: &str, target: &str) -> Result<Numeric> {
 fn from_jsonb(r: &mut Registry) {
     r.scalar("bool(jsonb)", k!(|a: &str| -> bool { Ok(jsonb_scalar(a, true, "boolean")? == Datum::Bool(true)) }));
     r.scalar("numeric(jsonb)", k!(|a: &str| -> Numeric { jsonb_number(a, "numeric") }));
-    r.scalar("int2(jsonb)", k!(|a: &str| -> i16 { to_i16(numeric_to_int(&jsonb_number(a, "smallint")?, "smallint")?) }));
+    r.scalar(
+        "int2(jsonb)",
+        k!(|a: &str| -> i16 { to_i16(numeric_to_int(&jsonb_number(a, "smallint")?, "smallint")?) }),
+    );
     r.scalar("int4(jsonb)", k!(|a: &str| -> i32 { to_i32(numeric_to_int(&jsonb_number(a, "integer")?, "integer")?) }));
     r.scalar("int8(jsonb)", k!(|a: &str| -> i64 { numeric_to_int(&jsonb_number(a, "bigint")?, "bigint") }));
     r.scalar("float4(jsonb)", k!(|a: &str| -> f32 { narrow(numeric_to_float(&jsonb_number(a, "real")?)?) }));

@@ -42,7 +42,11 @@ macro_rules! array_cmp {
 }
 
 /// Compares the raw values, then masks: vectorises, and garbage under NULLs is harmless.
-fn by_values<T: ArrowPrimitiveType>(args: &[ArrayRef], n: usize, f: fn(T::Native, T::Native) -> bool) -> Result<ArrayRef> {
+fn by_values<T: ArrowPrimitiveType>(
+    args: &[ArrayRef],
+    n: usize,
+    f: fn(T::Native, T::Native) -> bool,
+) -> Result<ArrayRef> {
     let a = cast_array::<PrimitiveArray<T>>(&args[0])?.values();
     let b = cast_array::<PrimitiveArray<T>>(&args[1])?.values();
     let bits = BooleanBuffer::collect_bool(n, |i| f(a[i], b[i]));
@@ -261,12 +265,36 @@ pub(super) fn register(r: &mut Registry) {
     r.compare("numeric_le(numeric,numeric)", Le, k!(|a: Numeric, b: Numeric| -> bool = a.cmp(&b).is_le()));
     r.compare("numeric_gt(numeric,numeric)", Gt, k!(|a: Numeric, b: Numeric| -> bool = a.cmp(&b).is_gt()));
     r.compare("numeric_ge(numeric,numeric)", Ge, k!(|a: Numeric, b: Numeric| -> bool = a.cmp(&b).is_ge()));
-    r.compare("interval_eq(interval,interval)", Eq, k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_eq()));
-    r.compare("interval_ne(interval,interval)", Ne, k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_ne()));
-    r.compare("interval_lt(interval,interval)", Lt, k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_lt()));
-    r.compare("interval_le(interval,interval)", Le, k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_le()));
-    r.compare("interval_gt(interval,interval)", Gt, k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_gt()));
-    r.compare("interval_ge(interval,interval)", Ge, k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_ge()));
+    r.compare(
+        "interval_eq(interval,interval)",
+        Eq,
+        k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_eq()),
+    );
+    r.compare(
+        "interval_ne(interval,interval)",
+        Ne,
+        k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_ne()),
+    );
+    r.compare(
+        "interval_lt(interval,interval)",
+        Lt,
+        k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_lt()),
+    );
+    r.compare(
+        "interval_le(interval,interval)",
+        Le,
+        k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_le()),
+    );
+    r.compare(
+        "interval_gt(interval,interval)",
+        Gt,
+        k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_gt()),
+    );
+    r.compare(
+        "interval_ge(interval,interval)",
+        Ge,
+        k!(|a: Interval, b: Interval| -> bool = a.total_us().cmp(&b.total_us()).is_ge()),
+    );
     r.compare("array_eq(anyarray,anyarray)", Eq, array_cmp!(is_eq));
     r.compare("array_ne(anyarray,anyarray)", Ne, array_cmp!(is_ne));
     r.compare("array_lt(anyarray,anyarray)", Lt, array_cmp!(is_lt));
@@ -279,40 +307,148 @@ pub(super) fn register(r: &mut Registry) {
     r.scalars(&["nameletext(name,text)", "textlename(text,name)"], arrow_cmp!(lt_eq));
     r.scalars(&["namegttext(name,text)", "textgtname(text,name)"], arrow_cmp!(gt));
     r.scalars(&["namegetext(name,text)", "textgename(text,name)"], arrow_cmp!(gt_eq));
-    r.scalar("date_eq_timestamp(date,timestamp)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_eq()) }));
-    r.scalar("date_ne_timestamp(date,timestamp)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_ne()) }));
-    r.scalar("date_lt_timestamp(date,timestamp)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_lt()) }));
-    r.scalar("date_le_timestamp(date,timestamp)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_le()) }));
-    r.scalar("date_gt_timestamp(date,timestamp)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_gt()) }));
-    r.scalar("date_ge_timestamp(date,timestamp)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_ge()) }));
-    r.scalar("timestamp_eq_date(timestamp,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_eq()) }));
-    r.scalar("timestamp_ne_date(timestamp,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_ne()) }));
-    r.scalar("timestamp_lt_date(timestamp,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_lt()) }));
-    r.scalar("timestamp_le_date(timestamp,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_le()) }));
-    r.scalar("timestamp_gt_date(timestamp,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_gt()) }));
-    r.scalar("timestamp_ge_date(timestamp,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_ge()) }));
-    r.scalar("date_eq_timestamptz(date,timestamptz)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_eq()) }));
-    r.scalar("date_ne_timestamptz(date,timestamptz)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_ne()) }));
-    r.scalar("date_lt_timestamptz(date,timestamptz)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_lt()) }));
-    r.scalar("date_le_timestamptz(date,timestamptz)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_le()) }));
-    r.scalar("date_gt_timestamptz(date,timestamptz)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_gt()) }));
-    r.scalar("date_ge_timestamptz(date,timestamptz)", k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_ge()) }));
-    r.scalar("timestamptz_eq_date(timestamptz,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_eq()) }));
-    r.scalar("timestamptz_ne_date(timestamptz,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_ne()) }));
-    r.scalar("timestamptz_lt_date(timestamptz,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_lt()) }));
-    r.scalar("timestamptz_le_date(timestamptz,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_le()) }));
-    r.scalar("timestamptz_gt_date(timestamptz,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_gt()) }));
-    r.scalar("timestamptz_ge_date(timestamptz,date)", k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_ge()) }));
-    r.scalar("timestamp_eq_timestamptz(timestamp,timestamptz)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_eq()) }));
-    r.scalar("timestamp_ne_timestamptz(timestamp,timestamptz)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_ne()) }));
-    r.scalar("timestamp_lt_timestamptz(timestamp,timestamptz)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_lt()) }));
-    r.scalar("timestamp_le_timestamptz(timestamp,timestamptz)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_le()) }));
-    r.scalar("timestamp_gt_timestamptz(timestamp,timestamptz)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_gt()) }));
-    r.scalar("timestamp_ge_timestamptz(timestamp,timestamptz)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_ge()) }));
-    r.scalar("timestamptz_eq_timestamp(timestamptz,timestamp)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_eq()) }));
-    r.scalar("timestamptz_ne_timestamp(timestamptz,timestamp)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_ne()) }));
-    r.scalar("timestamptz_lt_timestamp(timestamptz,timestamp)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_lt()) }));
-    r.scalar("timestamptz_le_timestamp(timestamptz,timestamp)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_le()) }));
-    r.scalar("timestamptz_gt_timestamp(timestamptz,timestamp)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_gt()) }));
-    r.scalar("timestamptz_ge_timestamp(timestamptz,timestamp)", k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_ge()) }));
+    r.scalar(
+        "date_eq_timestamp(date,timestamp)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_eq()) }),
+    );
+    r.scalar(
+        "date_ne_timestamp(date,timestamp)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_ne()) }),
+    );
+    r.scalar(
+        "date_lt_timestamp(date,timestamp)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_lt()) }),
+    );
+    r.scalar(
+        "date_le_timestamp(date,timestamp)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_le()) }),
+    );
+    r.scalar(
+        "date_gt_timestamp(date,timestamp)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_gt()) }),
+    );
+    r.scalar(
+        "date_ge_timestamp(date,timestamp)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose(a).cmp(&wide(b)).is_ge()) }),
+    );
+    r.scalar(
+        "timestamp_eq_date(timestamp,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_eq()) }),
+    );
+    r.scalar(
+        "timestamp_ne_date(timestamp,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_ne()) }),
+    );
+    r.scalar(
+        "timestamp_lt_date(timestamp,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_lt()) }),
+    );
+    r.scalar(
+        "timestamp_le_date(timestamp,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_le()) }),
+    );
+    r.scalar(
+        "timestamp_gt_date(timestamp,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_gt()) }),
+    );
+    r.scalar(
+        "timestamp_ge_date(timestamp,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose(b)).is_ge()) }),
+    );
+    r.scalar(
+        "date_eq_timestamptz(date,timestamptz)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_eq()) }),
+    );
+    r.scalar(
+        "date_ne_timestamptz(date,timestamptz)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_ne()) }),
+    );
+    r.scalar(
+        "date_lt_timestamptz(date,timestamptz)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_lt()) }),
+    );
+    r.scalar(
+        "date_le_timestamptz(date,timestamptz)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_le()) }),
+    );
+    r.scalar(
+        "date_gt_timestamptz(date,timestamptz)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_gt()) }),
+    );
+    r.scalar(
+        "date_ge_timestamptz(date,timestamptz)",
+        k!(cx, _ty; |a: Date, b: Ts| -> bool { Ok(loose_tz(a, cx).cmp(&wide(b)).is_ge()) }),
+    );
+    r.scalar(
+        "timestamptz_eq_date(timestamptz,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_eq()) }),
+    );
+    r.scalar(
+        "timestamptz_ne_date(timestamptz,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_ne()) }),
+    );
+    r.scalar(
+        "timestamptz_lt_date(timestamptz,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_lt()) }),
+    );
+    r.scalar(
+        "timestamptz_le_date(timestamptz,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_le()) }),
+    );
+    r.scalar(
+        "timestamptz_gt_date(timestamptz,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_gt()) }),
+    );
+    r.scalar(
+        "timestamptz_ge_date(timestamptz,date)",
+        k!(cx, _ty; |a: Ts, b: Date| -> bool { Ok(wide(a).cmp(&loose_tz(b, cx)).is_ge()) }),
+    );
+    r.scalar(
+        "timestamp_eq_timestamptz(timestamp,timestamptz)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_eq()) }),
+    );
+    r.scalar(
+        "timestamp_ne_timestamptz(timestamp,timestamptz)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_ne()) }),
+    );
+    r.scalar(
+        "timestamp_lt_timestamptz(timestamp,timestamptz)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_lt()) }),
+    );
+    r.scalar(
+        "timestamp_le_timestamptz(timestamp,timestamptz)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_le()) }),
+    );
+    r.scalar(
+        "timestamp_gt_timestamptz(timestamp,timestamptz)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_gt()) }),
+    );
+    r.scalar(
+        "timestamp_ge_timestamptz(timestamp,timestamptz)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide_tz(a, cx).cmp(&wide(b)).is_ge()) }),
+    );
+    r.scalar(
+        "timestamptz_eq_timestamp(timestamptz,timestamp)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_eq()) }),
+    );
+    r.scalar(
+        "timestamptz_ne_timestamp(timestamptz,timestamp)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_ne()) }),
+    );
+    r.scalar(
+        "timestamptz_lt_timestamp(timestamptz,timestamp)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_lt()) }),
+    );
+    r.scalar(
+        "timestamptz_le_timestamp(timestamptz,timestamp)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_le()) }),
+    );
+    r.scalar(
+        "timestamptz_gt_timestamp(timestamptz,timestamp)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_gt()) }),
+    );
+    r.scalar(
+        "timestamptz_ge_timestamp(timestamptz,timestamp)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> bool { Ok(wide(a).cmp(&wide_tz(b, cx)).is_ge()) }),
+    );
 }

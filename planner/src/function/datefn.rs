@@ -104,16 +104,25 @@ pub(super) fn register(r: &mut Registry) {
     zones(r);
     make(r);
     r.scalar("age(timestamp,timestamp)", k!(|a: Ts, b: Ts| -> Interval { arith::age(a.0, b.0) }));
-    r.scalar("age(timestamptz,timestamptz)", k!(cx, _ty; |a: Ts, b: Ts| -> Interval { arith::age_timestamptz(a.0, b.0, &cx.text.datetime.zone) }));
-    r.scalar("age(timestamp)", k!(cx, _ty; |a: Ts| -> Interval {
-        let today = dt::to_local(Ts(cx.text.datetime.now), &cx.text.datetime.zone)?.0;
-        arith::age(today - today.rem_euclid(DAY_US), a.0)
-    }));
-    r.scalar("age(timestamptz)", k!(cx, _ty; |a: Ts| -> Interval {
-        let zone = &cx.text.datetime.zone;
-        let today = dt::to_local(Ts(cx.text.datetime.now), zone)?.0;
-        arith::age_timestamptz(dt::to_utc(Ts(today - today.rem_euclid(DAY_US)), zone)?.0, a.0, zone)
-    }));
+    r.scalar(
+        "age(timestamptz,timestamptz)",
+        k!(cx, _ty; |a: Ts, b: Ts| -> Interval { arith::age_timestamptz(a.0, b.0, &cx.text.datetime.zone) }),
+    );
+    r.scalar(
+        "age(timestamp)",
+        k!(cx, _ty; |a: Ts| -> Interval {
+            let today = dt::to_local(Ts(cx.text.datetime.now), &cx.text.datetime.zone)?.0;
+            arith::age(today - today.rem_euclid(DAY_US), a.0)
+        }),
+    );
+    r.scalar(
+        "age(timestamptz)",
+        k!(cx, _ty; |a: Ts| -> Interval {
+            let zone = &cx.text.datetime.zone;
+            let today = dt::to_local(Ts(cx.text.datetime.now), zone)?.0;
+            arith::age_timestamptz(dt::to_utc(Ts(today - today.rem_euclid(DAY_US)), zone)?.0, a.0, zone)
+        }),
+    );
     r.scalars(&["isfinite(timestamp)", "isfinite(timestamptz)"], k!(|a: Ts| -> bool = !dt::is_inf_ts(a.0)));
     r.scalar("isfinite(date)", k!(|a: Date| -> bool = !dt::is_inf_date(a.0)));
     r.scalar("isfinite(interval)", k!(|a: Interval| -> bool = true));
@@ -128,19 +137,37 @@ fn extract(r: &mut Registry) {
     r.scalar("extract(text,date)", k!(|f: &str, a: Date| -> Option<Numeric> { fields::extract_date(f, a.0) }));
     r.scalar("extract(text,time)", k!(|f: &str, a: Time| -> Numeric { fields::extract_time(f, a.0) }));
     r.scalar("extract(text,interval)", k!(|f: &str, a: Interval| -> Numeric { fields::extract_interval(f, a) }));
-    r.scalar("date_part(text,timestamp)", k!(|f: &str, a: Ts| -> Option<f64> { Ok(float(fields::extract_timestamp(f, a.0)?)) }));
+    r.scalar(
+        "date_part(text,timestamp)",
+        k!(|f: &str, a: Ts| -> Option<f64> { Ok(float(fields::extract_timestamp(f, a.0)?)) }),
+    );
     r.scalar("date_part(text,timestamptz)", k!(cx, _ty; |f: &str, a: Ts| -> Option<f64> { Ok(float(fields::extract_timestamptz(f, a.0, &cx.text.datetime.zone)?)) }));
-    r.scalar("date_part(text,date)", k!(|f: &str, a: Date| -> Option<f64> { Ok(float(fields::extract_timestamp(f, dt::date_to_ts(a)?.0)?)) }));
+    r.scalar(
+        "date_part(text,date)",
+        k!(|f: &str, a: Date| -> Option<f64> { Ok(float(fields::extract_timestamp(f, dt::date_to_ts(a)?.0)?)) }),
+    );
     r.scalar("date_part(text,time)", k!(|f: &str, a: Time| -> f64 { Ok(fields::extract_time(f, a.0)?.to_f64()) }));
-    r.scalar("date_part(text,interval)", k!(|f: &str, a: Interval| -> f64 { Ok(fields::extract_interval(f, a)?.to_f64()) }));
+    r.scalar(
+        "date_part(text,interval)",
+        k!(|f: &str, a: Interval| -> f64 { Ok(fields::extract_interval(f, a)?.to_f64()) }),
+    );
 }
 
 fn truncate(r: &mut Registry) {
     r.scalar("date_trunc(text,timestamp)", k!(|f: &str, a: Ts| -> Ts { fields::trunc_timestamp(f, a.0).map(Ts) }));
-    r.scalar("date_trunc(text,timestamptz)", k!(cx, _ty; |f: &str, a: Ts| -> Ts { fields::trunc_timestamptz(f, a.0, &cx.text.datetime.zone).map(Ts) }));
-    r.scalar("date_trunc(text,timestamptz,text)", k!(|f: &str, a: Ts, z: &str| -> Ts { fields::trunc_timestamptz(f, a.0, &Zone::parse(z)?).map(Ts) }));
+    r.scalar(
+        "date_trunc(text,timestamptz)",
+        k!(cx, _ty; |f: &str, a: Ts| -> Ts { fields::trunc_timestamptz(f, a.0, &cx.text.datetime.zone).map(Ts) }),
+    );
+    r.scalar(
+        "date_trunc(text,timestamptz,text)",
+        k!(|f: &str, a: Ts, z: &str| -> Ts { fields::trunc_timestamptz(f, a.0, &Zone::parse(z)?).map(Ts) }),
+    );
     r.scalar("date_trunc(text,interval)", k!(|f: &str, a: Interval| -> Interval { fields::trunc_interval(f, a) }));
-    r.scalars(&["date_bin(interval,timestamp,timestamp)", "date_bin(interval,timestamptz,timestamptz)"], k!(|s: Interval, a: Ts, o: Ts| -> Ts { bin(s, a, o) }));
+    r.scalars(
+        &["date_bin(interval,timestamp,timestamp)", "date_bin(interval,timestamptz,timestamptz)"],
+        k!(|s: Interval, a: Ts, o: Ts| -> Ts { bin(s, a, o) }),
+    );
 }
 
 fn zones(r: &mut Registry) {
@@ -153,12 +180,26 @@ fn zones(r: &mut Registry) {
 fn make(r: &mut Registry) {
     r.scalar("to_timestamp(float8)", k!(|s: f64| -> Ts { from_epoch(s) }));
     r.scalar("make_date(int4,int4,int4)", k!(|y: i32, m: i32, d: i32| -> Date { arith::make_date(y, m, d).map(Date) }));
-    r.scalar("make_time(int4,int4,float8)", k!(|h: i32, m: i32, s: f64| -> Time { arith::make_time(h, m, s).map(Time) }));
-    r.scalar("make_timestamp(int4,int4,int4,int4,int4,float8)", k!(|y: i32, mo: i32, d: i32, h: i32, m: i32, s: f64| -> Ts { arith::make_timestamp(y, mo, d, h, m, s).map(Ts) }));
-    r.scalar("make_timestamptz(int4,int4,int4,int4,int4,float8)", k!(cx, _ty; |y: i32, mo: i32, d: i32, h: i32, m: i32, s: f64| -> Ts {
-        dt::to_utc(Ts(arith::make_timestamp(y, mo, d, h, m, s)?), &cx.text.datetime.zone)
-    }));
-    r.scalar("make_interval(int4,int4,int4,int4,int4,int4,float8)", k!(|y: i32, mo: i32, w: i32, d: i32, h: i32, m: i32, s: f64| -> Interval {
-        make_interval(y, mo, w, d, h, m, s)
-    }));
+    r.scalar(
+        "make_time(int4,int4,float8)",
+        k!(|h: i32, m: i32, s: f64| -> Time { arith::make_time(h, m, s).map(Time) }),
+    );
+    r.scalar(
+        "make_timestamp(int4,int4,int4,int4,int4,float8)",
+        k!(|y: i32, mo: i32, d: i32, h: i32, m: i32, s: f64| -> Ts {
+            arith::make_timestamp(y, mo, d, h, m, s).map(Ts)
+        }),
+    );
+    r.scalar(
+        "make_timestamptz(int4,int4,int4,int4,int4,float8)",
+        k!(cx, _ty; |y: i32, mo: i32, d: i32, h: i32, m: i32, s: f64| -> Ts {
+            dt::to_utc(Ts(arith::make_timestamp(y, mo, d, h, m, s)?), &cx.text.datetime.zone)
+        }),
+    );
+    r.scalar(
+        "make_interval(int4,int4,int4,int4,int4,int4,float8)",
+        k!(|y: i32, mo: i32, w: i32, d: i32, h: i32, m: i32, s: f64| -> Interval {
+            make_interval(y, mo, w, d, h, m, s)
+        }),
+    );
 }

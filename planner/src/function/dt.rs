@@ -58,9 +58,9 @@ pub(crate) fn date_to_ts(d: Date) -> Result<Ts> {
     match d.0 {
         i32::MIN => Ok(Ts(i64::MIN)),
         i32::MAX => Ok(Ts(i64::MAX)),
-        d => check_ts(i128::from(d) * i128::from(DAY_US)).map(Ts).map_err(|_| {
-            Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")
-        }),
+        d => check_ts(i128::from(d) * i128::from(DAY_US))
+            .map(Ts)
+            .map_err(|_| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")),
     }
 }
 
@@ -161,7 +161,11 @@ fn ts_round(v: f64) -> f64 {
 /// interval × factor with PostgreSQL's cascade of fractions (months to days, days to time).
 pub(crate) fn interval_scale(iv: Interval, by: impl Fn(f64) -> f64) -> Result<Interval> {
     let fit = |v: f64| {
-        if v.is_nan() || v > f64::from(i32::MAX) || v < f64::from(i32::MIN) { Err(interval_range()) } else { Ok(v as i32) }
+        if v.is_nan() || v > f64::from(i32::MAX) || v < f64::from(i32::MIN) {
+            Err(interval_range())
+        } else {
+            Ok(v as i32)
+        }
     };
     let months_f = by(f64::from(iv.months));
     let months = fit(months_f)?;

@@ -81,7 +81,13 @@ fn iso(v: &Datum, ty: PgType, cx: Option<&EvalContext>) -> String {
     s
 }
 
-fn array(a: &heddle_types::PgArray, elem: PgType, dim: usize, at: &mut usize, cx: Option<&EvalContext>) -> Result<String> {
+fn array(
+    a: &heddle_types::PgArray,
+    elem: PgType,
+    dim: usize,
+    at: &mut usize,
+    cx: Option<&EvalContext>,
+) -> Result<String> {
     let Some((len, _)) = a.dims.get(dim) else { return Ok("[]".to_owned()) };
     let mut out = String::from("[");
     for i in 0..*len {

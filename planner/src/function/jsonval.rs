@@ -184,9 +184,10 @@ pub(crate) fn order(a: &Json, b: &Json) -> Ordering {
         (Json::Bool(x), Json::Bool(y)) => x.cmp(y),
         (Json::Number(x), Json::Number(y)) => number(x).cmp(&number(y)),
         (Json::String(x), Json::String(y)) => x.as_bytes().cmp(y.as_bytes()),
-        (Json::Array(x), Json::Array(y)) => x.len().cmp(&y.len()).then_with(|| {
-            x.iter().zip(y).map(|(x, y)| order(x, y)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
-        }),
+        (Json::Array(x), Json::Array(y)) => x
+            .len()
+            .cmp(&y.len())
+            .then_with(|| x.iter().zip(y).map(|(x, y)| order(x, y)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)),
         (Json::Object(x), Json::Object(y)) => x.len().cmp(&y.len()).then_with(|| {
             x.iter()
                 .zip(y)

@@ -47,7 +47,10 @@ impl Pattern {
         if let Some(s) = text(&tokens) {
             return Pattern::Exact(s);
         }
-        if starts && ends && let Some(s) = inner(1, n - 1) {
+        if starts
+            && ends
+            && let Some(s) = inner(1, n - 1)
+        {
             return Pattern::Contains(s);
         }
         if ends && let Some(s) = inner(0, n - 1) {
@@ -133,7 +136,8 @@ fn run(args: &[ArrayRef], n: usize, fold: bool, negate: bool) -> Result<ArrayRef
             compiled = Some((p, if fold { Pattern::compile(&p.to_lowercase()) } else { Pattern::compile(p) }));
         }
         let Some((_, pattern)) = &compiled else { continue };
-        let hit = if fold { pattern.matches(&values.value(i).to_lowercase())? } else { pattern.matches(values.value(i))? };
+        let hit =
+            if fold { pattern.matches(&values.value(i).to_lowercase())? } else { pattern.matches(values.value(i))? };
         out.append_value(hit != negate);
     }
     Ok(Arc::new(out.finish()))
@@ -193,8 +197,26 @@ fn like_escape(p: &str, esc: &str) -> Result<String> {
 }
 
 pub(super) fn register(r: &mut Registry) {
-    r.scalars(&["textlike(text,text)", "bpcharlike(bpchar,text)", "namelike(name,text)", "like(text,text)", "like(name,text)"], like!(false, false));
-    r.scalars(&["textnlike(text,text)", "bpcharnlike(bpchar,text)", "namenlike(name,text)", "notlike(text,text)", "notlike(name,text)"], like!(false, true));
+    r.scalars(
+        &[
+            "textlike(text,text)",
+            "bpcharlike(bpchar,text)",
+            "namelike(name,text)",
+            "like(text,text)",
+            "like(name,text)",
+        ],
+        like!(false, false),
+    );
+    r.scalars(
+        &[
+            "textnlike(text,text)",
+            "bpcharnlike(bpchar,text)",
+            "namenlike(name,text)",
+            "notlike(text,text)",
+            "notlike(name,text)",
+        ],
+        like!(false, true),
+    );
     r.scalars(&["texticlike(text,text)", "bpchariclike(bpchar,text)", "nameiclike(name,text)"], like!(true, false));
     r.scalars(&["texticnlike(text,text)", "bpcharicnlike(bpchar,text)", "nameicnlike(name,text)"], like!(true, true));
     r.scalars(&["bytealike(bytea,bytea)", "like(bytea,bytea)"], |_, _, a, n| bytes_like(false, a, n));

@@ -1,8 +1,8 @@
 //! Mathematical functions of float8 and numeric.
 
+use super::Registry;
 use super::error::{float_overflow, float_underflow, out_of_range};
 use super::kernel::k;
-use super::Registry;
 use heddle_types::{Error, Numeric, Result, SqlState};
 
 /// A result of a float function: infinity out of finite input is overflow.
@@ -51,7 +51,10 @@ fn lcm(a: i128, b: i128) -> i128 {
 
 fn sqrt(v: f64) -> Result<f64> {
     if v < 0.0 {
-        return Err(Error::new(SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION, "cannot take square root of a negative number"));
+        return Err(Error::new(
+            SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION,
+            "cannot take square root of a negative number",
+        ));
     }
     Ok(v.sqrt())
 }
@@ -104,16 +107,39 @@ fn rounding(r: &mut Registry) {
 fn powers(r: &mut Registry) {
     r.scalars(&["sqrt(float8)", "dsqrt(float8)"], k!(|a: f64| -> f64 { sqrt(a) }));
     r.scalars(&["cbrt(float8)", "dcbrt(float8)"], k!(|a: f64| -> f64 = a.cbrt()));
-    r.scalars(&["power(float8,float8)", "pow(float8,float8)", "dpow(float8,float8)"], k!(|a: f64, b: f64| -> f64 { power(a, b) }));
-    r.scalars(&["exp(float8)"], k!(|a: f64| -> f64 {
-        let v = a.exp();
-        if v == 0.0 && a.is_finite() { return Err(float_underflow()); }
-        fit(v, a.is_finite())
-    }));
-    r.scalar("ln(float8)", k!(|a: f64| -> f64 { log_domain(a)?; Ok(a.ln()) }));
-    r.scalars(&["log(float8)", "log10(float8)"], k!(|a: f64| -> f64 { log_domain(a)?; Ok(a.log10()) }));
+    r.scalars(
+        &["power(float8,float8)", "pow(float8,float8)", "dpow(float8,float8)"],
+        k!(|a: f64, b: f64| -> f64 { power(a, b) }),
+    );
+    r.scalars(
+        &["exp(float8)"],
+        k!(|a: f64| -> f64 {
+            let v = a.exp();
+            if v == 0.0 && a.is_finite() {
+                return Err(float_underflow());
+            }
+            fit(v, a.is_finite())
+        }),
+    );
+    r.scalar(
+        "ln(float8)",
+        k!(|a: f64| -> f64 {
+            log_domain(a)?;
+            Ok(a.ln())
+        }),
+    );
+    r.scalars(
+        &["log(float8)", "log10(float8)"],
+        k!(|a: f64| -> f64 {
+            log_domain(a)?;
+            Ok(a.log10())
+        }),
+    );
     r.scalar("sqrt(numeric)", k!(|a: Numeric| -> Numeric { a.sqrt() }));
-    r.scalars(&["power(numeric,numeric)", "pow(numeric,numeric)", "numeric_power(numeric,numeric)"], k!(|a: Numeric, b: Numeric| -> Numeric { a.power(&b) }));
+    r.scalars(
+        &["power(numeric,numeric)", "pow(numeric,numeric)", "numeric_power(numeric,numeric)"],
+        k!(|a: Numeric, b: Numeric| -> Numeric { a.power(&b) }),
+    );
     r.scalar("exp(numeric)", k!(|a: Numeric| -> Numeric { a.exp() }));
     r.scalar("ln(numeric)", k!(|a: Numeric| -> Numeric { a.ln() }));
     r.scalars(&["log(numeric)", "log10(numeric)"], k!(|a: Numeric| -> Numeric { a.log10() }));
@@ -144,11 +170,26 @@ fn trigonometry(r: &mut Registry) {
 
 fn integers(r: &mut Registry) {
     r.scalar("factorial(int8)", k!(|n: i64| -> Numeric { factorial(n) }));
-    r.scalar("gcd(int4,int4)", k!(|a: i32, b: i32| -> i32 { i32::try_from(gcd(a.into(), b.into())).map_err(|_| out_of_range("integer")) }));
-    r.scalar("gcd(int8,int8)", k!(|a: i64, b: i64| -> i64 { i64::try_from(gcd(a.into(), b.into())).map_err(|_| out_of_range("bigint")) }));
-    r.scalar("lcm(int4,int4)", k!(|a: i32, b: i32| -> i32 { i32::try_from(lcm(a.into(), b.into())).map_err(|_| out_of_range("integer")) }));
-    r.scalar("lcm(int8,int8)", k!(|a: i64, b: i64| -> i64 { i64::try_from(lcm(a.into(), b.into())).map_err(|_| out_of_range("bigint")) }));
-    r.scalar("width_bucket(float8,float8,float8,int4)", k!(|v: f64, lo: f64, hi: f64, n: i32| -> i32 { width_bucket(v, lo, hi, n) }));
+    r.scalar(
+        "gcd(int4,int4)",
+        k!(|a: i32, b: i32| -> i32 { i32::try_from(gcd(a.into(), b.into())).map_err(|_| out_of_range("integer")) }),
+    );
+    r.scalar(
+        "gcd(int8,int8)",
+        k!(|a: i64, b: i64| -> i64 { i64::try_from(gcd(a.into(), b.into())).map_err(|_| out_of_range("bigint")) }),
+    );
+    r.scalar(
+        "lcm(int4,int4)",
+        k!(|a: i32, b: i32| -> i32 { i32::try_from(lcm(a.into(), b.into())).map_err(|_| out_of_range("integer")) }),
+    );
+    r.scalar(
+        "lcm(int8,int8)",
+        k!(|a: i64, b: i64| -> i64 { i64::try_from(lcm(a.into(), b.into())).map_err(|_| out_of_range("bigint")) }),
+    );
+    r.scalar(
+        "width_bucket(float8,float8,float8,int4)",
+        k!(|v: f64, lo: f64, hi: f64, n: i32| -> i32 { width_bucket(v, lo, hi, n) }),
+    );
 }
 
 fn width_bucket(v: f64, lo: f64, hi: f64, n: i32) -> Result<i32> {

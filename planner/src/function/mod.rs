@@ -1,13 +1,16 @@
 //! Functions, operators, casts and aggregates: tables with PostgreSQL's OIDs that the binder resolves over (and pg_proc, pg_operator,
 //! pg_cast show), and the Arrow kernels behind them.
 
-pub mod error;
 mod aggregate;
 mod arith;
 mod array;
 mod array_ops;
 mod bytes;
 mod cast;
+mod compare;
+mod datefn;
+mod dt;
+pub mod error;
 mod json;
 mod json_build;
 mod json_make;
@@ -15,15 +18,12 @@ mod json_raw;
 mod json_rows;
 mod json_set;
 mod jsonval;
-mod dt;
-mod reg;
-mod compare;
-mod datefn;
 mod kernel;
 mod like;
 mod math;
 mod own;
 mod pick;
+mod reg;
 mod regex;
 mod registry;
 mod set;
@@ -124,7 +124,8 @@ pub type ScalarKernel = fn(&EvalContext, &CallTypes<'_>, &[ArrayRef], usize) -> 
 
 /// A set-returning kernel: one row of arguments in (columns of length 1), the result columns out (in chunks through `emit`, so that
 /// generate_series(1, 1e9) streams; `emit` returns false to stop).
-pub type SetKernel = fn(&EvalContext, &CallTypes<'_>, &[ArrayRef], &mut dyn FnMut(Vec<ArrayRef>) -> Result<bool>) -> Result<()>;
+pub type SetKernel =
+    fn(&EvalContext, &CallTypes<'_>, &[ArrayRef], &mut dyn FnMut(Vec<ArrayRef>) -> Result<bool>) -> Result<()>;
 
 /// Makes the DataFusion aggregate for resolved types.
 pub type AggregateFactory = fn(&CallTypes<'_>) -> Result<std::sync::Arc<datafusion::logical_expr::AggregateUDF>>;

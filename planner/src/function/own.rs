@@ -14,7 +14,15 @@ pub(super) const INT2_TO_OID: u32 = 9005;
 /// text, varchar -> bpchar (trailing blanks go)
 pub(super) const TEXT_TO_BPCHAR: u32 = 9006;
 
-const fn row(sig: &'static str, id: u32, name: &'static str, args: &'static [Oid], ret: Oid, strict: bool, volatility: Volatility) -> Proc {
+const fn row(
+    sig: &'static str,
+    id: u32,
+    name: &'static str,
+    args: &'static [Oid],
+    ret: Oid,
+    strict: bool,
+    volatility: Volatility,
+) -> Proc {
     Proc { sig, id, name, args, variadic: Oid(0), defaults: &[], arg_names: &[], ret, strict, volatility }
 }
 
@@ -26,15 +34,75 @@ const fn variadic(mut p: Proc, elem: Oid) -> Proc {
 /// Our rows.
 pub(super) static PROCS: &[Proc] = &[
     row("heddle_io_cast(any)", 9001, "heddle_io_cast", &[oid::ANY], oid::ANYELEMENT, true, Stable),
-    row("heddle_length_cast(any,int4,bool)", 9002, "heddle_length_cast", &[oid::ANYELEMENT, oid::INT4, oid::BOOL], oid::ANYELEMENT, true, Immutable),
+    row(
+        "heddle_length_cast(any,int4,bool)",
+        9002,
+        "heddle_length_cast",
+        &[oid::ANYELEMENT, oid::INT4, oid::BOOL],
+        oid::ANYELEMENT,
+        true,
+        Immutable,
+    ),
     row("heddle_int4_to_oid(int4)", INT4_TO_OID, "heddle_int4_to_oid", &[oid::INT4], oid::OID, true, Immutable),
     row("heddle_oid_to_int4(oid)", OID_TO_INT4, "heddle_oid_to_int4", &[oid::OID], oid::INT4, true, Immutable),
     row("heddle_int2_to_oid(int2)", INT2_TO_OID, "heddle_int2_to_oid", &[oid::INT2], oid::OID, true, Immutable),
-    row("heddle_text_to_bpchar(text)", TEXT_TO_BPCHAR, "heddle_text_to_bpchar", &[oid::TEXT], oid::BPCHAR, true, Immutable),
-    variadic(row("greatest(anycompatiblearray)", 9010, "greatest", &[oid::ANYCOMPATIBLEARRAY], oid::ANYCOMPATIBLE, false, Immutable), oid::ANYCOMPATIBLE),
-    variadic(row("least(anycompatiblearray)", 9011, "least", &[oid::ANYCOMPATIBLEARRAY], oid::ANYCOMPATIBLE, false, Immutable), oid::ANYCOMPATIBLE),
-    variadic(row("heddle_array_get(anyarray,_int4)", 9012, "heddle_array_get", &[oid::ANYARRAY, oid::INT4_ARRAY], oid::ANYELEMENT, true, Immutable), oid::INT4),
-    variadic(row("heddle_array_slice(anyarray,_int4)", 9013, "heddle_array_slice", &[oid::ANYARRAY, oid::INT4_ARRAY], oid::ANYARRAY, true, Immutable), oid::INT4),
+    row(
+        "heddle_text_to_bpchar(text)",
+        TEXT_TO_BPCHAR,
+        "heddle_text_to_bpchar",
+        &[oid::TEXT],
+        oid::BPCHAR,
+        true,
+        Immutable,
+    ),
+    variadic(
+        row(
+            "greatest(anycompatiblearray)",
+            9010,
+            "greatest",
+            &[oid::ANYCOMPATIBLEARRAY],
+            oid::ANYCOMPATIBLE,
+            false,
+            Immutable,
+        ),
+        oid::ANYCOMPATIBLE,
+    ),
+    variadic(
+        row(
+            "least(anycompatiblearray)",
+            9011,
+            "least",
+            &[oid::ANYCOMPATIBLEARRAY],
+            oid::ANYCOMPATIBLE,
+            false,
+            Immutable,
+        ),
+        oid::ANYCOMPATIBLE,
+    ),
+    variadic(
+        row(
+            "heddle_array_get(anyarray,_int4)",
+            9012,
+            "heddle_array_get",
+            &[oid::ANYARRAY, oid::INT4_ARRAY],
+            oid::ANYELEMENT,
+            true,
+            Immutable,
+        ),
+        oid::INT4,
+    ),
+    variadic(
+        row(
+            "heddle_array_slice(anyarray,_int4)",
+            9013,
+            "heddle_array_slice",
+            &[oid::ANYARRAY, oid::INT4_ARRAY],
+            oid::ANYARRAY,
+            true,
+            Immutable,
+        ),
+        oid::INT4,
+    ),
     row("inet_server_addr()", 9020, "inet_server_addr", &[], oid::TEXT, false, Stable),
     row("inet_client_addr()", 9021, "inet_client_addr", &[], oid::TEXT, false, Stable),
     row("user()", 9022, "user", &[], oid::NAME, true, Stable),

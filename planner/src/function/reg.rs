@@ -59,15 +59,18 @@ pub(super) fn parse(s: &str, ty: PgType, cx: &EvalContext) -> Result<Datum> {
     }
     let found = match ty.oid {
         oid::REGCLASS => Some(relation(t, cx)?),
-        oid::REGTYPE => Some(type_oid(t).ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{t}\" does not exist"))
-        })?),
-        oid::REGNAMESPACE => Some(schema(&last(split_name(t)?), cx).ok_or_else(|| {
-            Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{t}\" does not exist"))
-        })?),
-        oid::REGROLE => Some(role(t, cx).ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{t}\" does not exist"))
-        })?),
+        oid::REGTYPE => Some(
+            type_oid(t)
+                .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{t}\" does not exist")))?,
+        ),
+        oid::REGNAMESPACE => Some(
+            schema(&last(split_name(t)?), cx)
+                .ok_or_else(|| Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{t}\" does not exist")))?,
+        ),
+        oid::REGROLE => Some(
+            role(t, cx)
+                .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{t}\" does not exist")))?,
+        ),
         oid::REGPROC => Some(proc(t)?),
         _ => None,
     };
@@ -97,7 +100,11 @@ fn proc(name: &str) -> Result<u32> {
 pub(super) fn schema(name: &str, cx: &EvalContext) -> Option<u32> {
     match name {
         "pg_catalog" => Some(PG_CATALOG),
-        _ => cx.catalog.schema(cx.session.database_oid, name).map(|s| s.oid.0).or((name == "information_schema").then_some(INFORMATION_SCHEMA)),
+        _ => cx
+            .catalog
+            .schema(cx.session.database_oid, name)
+            .map(|s| s.oid.0)
+            .or((name == "information_schema").then_some(INFORMATION_SCHEMA)),
     }
 }
 
@@ -141,10 +148,7 @@ fn path(cx: &EvalContext) -> Vec<String> {
 /// Existing schemas of the search path, as current_schemas shows them.
 pub(super) fn schemas(cx: &EvalContext, implicit: bool) -> Vec<String> {
     let named = |s: &String| cx.session.search_path.contains(s);
-    path(cx)
-        .into_iter()
-        .filter(|s| (implicit || s != "pg_catalog" || named(s)) && schema(s, cx).is_some())
-        .collect()
+    path(cx).into_iter().filter(|s| (implicit || s != "pg_catalog" || named(s)) && schema(s, cx).is_some()).collect()
 }
 
 fn in_schema(schema_name: &str, name: &str, cx: &EvalContext) -> Option<u32> {
@@ -169,7 +173,12 @@ pub(super) fn find_relation(name: &str, cx: &EvalContext) -> Result<Option<u32>>
         [name] => path(cx).iter().find_map(|s| in_schema(s, name, cx)),
         [schema, name] => in_schema(schema, name, cx),
         [_, schema, name] => in_schema(schema, name, cx),
-        _ => return Err(Error::new(SqlState::SYNTAX_ERROR, format!("improper relation name (too many dotted names): {name}"))),
+        _ => {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("improper relation name (too many dotted names): {name}"),
+            ));
+        }
     })
 }
 

@@ -344,7 +344,10 @@ fn text_array(v: Vec<Datum>) -> PgArray {
 fn no_global(flags: &str, function: &str) -> Result<Flags> {
     let f = Flags::parse(flags)?;
     if f.global {
-        let hint = format!("Use the {} function instead.", if function == "regexp_match()" { "regexp_matches" } else { "other" });
+        let hint = format!(
+            "Use the {} function instead.",
+            if function == "regexp_match()" { "regexp_matches" } else { "other" }
+        );
         let e = invalid(format!("{function} does not support the \"global\" option"));
         return Err(if function == "regexp_match()" { e.hint(hint) } else { e });
     }
@@ -356,7 +359,9 @@ fn start_offset(s: &str, start: i32) -> Result<usize> {
     if start < 1 {
         return Err(invalid(format!("invalid value for parameter \"start\": {start}")));
     }
-    Ok(s.char_indices().nth(start as usize - 1).map_or(s.len() + usize::from(start as usize > s.chars().count() + 1), |(i, _)| i))
+    Ok(s.char_indices()
+        .nth(start as usize - 1)
+        .map_or(s.len() + usize::from(start as usize > s.chars().count() + 1), |(i, _)| i))
 }
 
 fn replace(s: &str, pattern: &str, with: &str, flags: Flags, start: i32, nth: i32) -> Result<String> {
@@ -468,7 +473,10 @@ fn similar(p: &str, escape: Option<&str>) -> Result<String> {
                     quotes = 2;
                 }
                 Some('"') => {
-                    return Err(Error::new(SqlState("2200C"), "SQL regular expression may not contain more than two escape-double-quote separators"));
+                    return Err(Error::new(
+                        SqlState("2200C"),
+                        "SQL regular expression may not contain more than two escape-double-quote separators",
+                    ));
                 }
                 Some(c) => {
                     out.push('\\');
@@ -513,7 +521,15 @@ fn count(s: &str, p: &str, start: i32, flags: &str) -> Result<i32> {
     Ok(all_matches(&regex, s, start_offset(s, start)?, usize::MAX)?.len() as i32)
 }
 
-fn nth_group(s: &str, p: &str, start: i32, nth: i32, flags: &str, group: i32, name: &str) -> Result<Option<(usize, usize)>> {
+fn nth_group(
+    s: &str,
+    p: &str,
+    start: i32,
+    nth: i32,
+    flags: &str,
+    group: i32,
+    name: &str,
+) -> Result<Option<(usize, usize)>> {
     if nth <= 0 {
         return Err(invalid(format!("invalid value for parameter \"n\": {nth}")));
     }
@@ -568,44 +584,110 @@ const SPLIT_TABLE: SetKernel = |_, _, args, emit| {
 };
 
 pub(super) fn register(r: &mut Registry) {
-    r.scalars(&["textregexeq(text,text)", "bpcharregexeq(bpchar,text)", "nameregexeq(name,text)"], matcher!(false, false));
-    r.scalars(&["textregexne(text,text)", "bpcharregexne(bpchar,text)", "nameregexne(name,text)"], matcher!(false, true));
-    r.scalars(&["texticregexeq(text,text)", "bpcharicregexeq(bpchar,text)", "nameicregexeq(name,text)"], matcher!(true, false));
-    r.scalars(&["texticregexne(text,text)", "bpcharicregexne(bpchar,text)", "nameicregexne(name,text)"], matcher!(true, true));
+    r.scalars(
+        &["textregexeq(text,text)", "bpcharregexeq(bpchar,text)", "nameregexeq(name,text)"],
+        matcher!(false, false),
+    );
+    r.scalars(
+        &["textregexne(text,text)", "bpcharregexne(bpchar,text)", "nameregexne(name,text)"],
+        matcher!(false, true),
+    );
+    r.scalars(
+        &["texticregexeq(text,text)", "bpcharicregexeq(bpchar,text)", "nameicregexeq(name,text)"],
+        matcher!(true, false),
+    );
+    r.scalars(
+        &["texticregexne(text,text)", "bpcharicregexne(bpchar,text)", "nameicregexne(name,text)"],
+        matcher!(true, true),
+    );
     r.scalar("substring(text,text)", k!(|s: &str, p: &str| -> Option<String> { substring(s, p) }));
-    r.scalar("substring(text,text,text)", k!(|s: &str, p: &str, e: &str| -> Option<String> { substring(s, &similar(p, Some(e))?) }));
+    r.scalar(
+        "substring(text,text,text)",
+        k!(|s: &str, p: &str, e: &str| -> Option<String> { substring(s, &similar(p, Some(e))?) }),
+    );
     r.scalar("similar_to_escape(text)", k!(|p: &str| -> String { similar(p, None) }));
     r.scalar("similar_to_escape(text,text)", k!(|p: &str, e: &str| -> String { similar(p, Some(e)) }));
-    r.scalar("regexp_replace(text,text,text)", k!(|s: &str, p: &str, w: &str| -> String { replace(s, p, w, Flags::default(), 1, 1) }));
-    r.scalar("regexp_replace(text,text,text,text)", k!(|s: &str, p: &str, w: &str, f: &str| -> String {
-        let flags = Flags::parse(f)?;
-        replace(s, p, w, flags, 1, i32::from(!flags.global))
-    }));
-    r.scalar("regexp_replace(text,text,text,int4)", k!(|s: &str, p: &str, w: &str, st: i32| -> String { replace(s, p, w, Flags::default(), st, 1) }));
-    r.scalar("regexp_replace(text,text,text,int4,int4)", k!(|s: &str, p: &str, w: &str, st: i32, n: i32| -> String { replace(s, p, w, Flags::default(), st, n) }));
-    r.scalar("regexp_replace(text,text,text,int4,int4,text)", k!(|s: &str, p: &str, w: &str, st: i32, n: i32, f: &str| -> String {
-        replace(s, p, w, Flags::parse(f)?, st, n)
-    }));
+    r.scalar(
+        "regexp_replace(text,text,text)",
+        k!(|s: &str, p: &str, w: &str| -> String { replace(s, p, w, Flags::default(), 1, 1) }),
+    );
+    r.scalar(
+        "regexp_replace(text,text,text,text)",
+        k!(|s: &str, p: &str, w: &str, f: &str| -> String {
+            let flags = Flags::parse(f)?;
+            replace(s, p, w, flags, 1, i32::from(!flags.global))
+        }),
+    );
+    r.scalar(
+        "regexp_replace(text,text,text,int4)",
+        k!(|s: &str, p: &str, w: &str, st: i32| -> String { replace(s, p, w, Flags::default(), st, 1) }),
+    );
+    r.scalar(
+        "regexp_replace(text,text,text,int4,int4)",
+        k!(|s: &str, p: &str, w: &str, st: i32, n: i32| -> String { replace(s, p, w, Flags::default(), st, n) }),
+    );
+    r.scalar(
+        "regexp_replace(text,text,text,int4,int4,text)",
+        k!(|s: &str, p: &str, w: &str, st: i32, n: i32, f: &str| -> String {
+            replace(s, p, w, Flags::parse(f)?, st, n)
+        }),
+    );
     r.scalar("regexp_match(text,text)", k!(|s: &str, p: &str| -> Option<PgArray> { first_match(s, p, "") }));
-    r.scalar("regexp_match(text,text,text)", k!(|s: &str, p: &str, f: &str| -> Option<PgArray> { first_match(s, p, f) }));
+    r.scalar(
+        "regexp_match(text,text,text)",
+        k!(|s: &str, p: &str, f: &str| -> Option<PgArray> { first_match(s, p, f) }),
+    );
     r.scalar("regexp_split_to_array(text,text)", k!(|s: &str, p: &str| -> PgArray { split_array(s, p, "") }));
-    r.scalar("regexp_split_to_array(text,text,text)", k!(|s: &str, p: &str, f: &str| -> PgArray { split_array(s, p, f) }));
+    r.scalar(
+        "regexp_split_to_array(text,text,text)",
+        k!(|s: &str, p: &str, f: &str| -> PgArray { split_array(s, p, f) }),
+    );
     r.scalar("regexp_like(text,text)", k!(|s: &str, p: &str| -> bool { is_match(&*compile(p, Flags::default())?, s) }));
-    r.scalar("regexp_like(text,text,text)", k!(|s: &str, p: &str, f: &str| -> bool { is_match(&*compile(p, no_global(f, "regexp_like()")?)?, s) }));
+    r.scalar(
+        "regexp_like(text,text,text)",
+        k!(|s: &str, p: &str, f: &str| -> bool { is_match(&*compile(p, no_global(f, "regexp_like()")?)?, s) }),
+    );
     r.scalar("regexp_count(text,text)", k!(|s: &str, p: &str| -> i32 { count(s, p, 1, "") }));
     r.scalar("regexp_count(text,text,int4)", k!(|s: &str, p: &str, st: i32| -> i32 { count(s, p, st, "") }));
-    r.scalar("regexp_count(text,text,int4,text)", k!(|s: &str, p: &str, st: i32, f: &str| -> i32 { count(s, p, st, f) }));
+    r.scalar(
+        "regexp_count(text,text,int4,text)",
+        k!(|s: &str, p: &str, st: i32, f: &str| -> i32 { count(s, p, st, f) }),
+    );
     r.scalar("regexp_instr(text,text)", k!(|s: &str, p: &str| -> i32 { instr(s, p, 1, 1, 0, "", 0) }));
     r.scalar("regexp_instr(text,text,int4)", k!(|s: &str, p: &str, st: i32| -> i32 { instr(s, p, st, 1, 0, "", 0) }));
-    r.scalar("regexp_instr(text,text,int4,int4)", k!(|s: &str, p: &str, st: i32, n: i32| -> i32 { instr(s, p, st, n, 0, "", 0) }));
-    r.scalar("regexp_instr(text,text,int4,int4,int4)", k!(|s: &str, p: &str, st: i32, n: i32, e: i32| -> i32 { instr(s, p, st, n, e, "", 0) }));
-    r.scalar("regexp_instr(text,text,int4,int4,int4,text)", k!(|s: &str, p: &str, st: i32, n: i32, e: i32, f: &str| -> i32 { instr(s, p, st, n, e, f, 0) }));
-    r.scalar("regexp_instr(text,text,int4,int4,int4,text,int4)", k!(|s: &str, p: &str, st: i32, n: i32, e: i32, f: &str, g: i32| -> i32 { instr(s, p, st, n, e, f, g) }));
+    r.scalar(
+        "regexp_instr(text,text,int4,int4)",
+        k!(|s: &str, p: &str, st: i32, n: i32| -> i32 { instr(s, p, st, n, 0, "", 0) }),
+    );
+    r.scalar(
+        "regexp_instr(text,text,int4,int4,int4)",
+        k!(|s: &str, p: &str, st: i32, n: i32, e: i32| -> i32 { instr(s, p, st, n, e, "", 0) }),
+    );
+    r.scalar(
+        "regexp_instr(text,text,int4,int4,int4,text)",
+        k!(|s: &str, p: &str, st: i32, n: i32, e: i32, f: &str| -> i32 { instr(s, p, st, n, e, f, 0) }),
+    );
+    r.scalar(
+        "regexp_instr(text,text,int4,int4,int4,text,int4)",
+        k!(|s: &str, p: &str, st: i32, n: i32, e: i32, f: &str, g: i32| -> i32 { instr(s, p, st, n, e, f, g) }),
+    );
     r.scalar("regexp_substr(text,text)", k!(|s: &str, p: &str| -> Option<String> { substr(s, p, 1, 1, "", 0) }));
-    r.scalar("regexp_substr(text,text,int4)", k!(|s: &str, p: &str, st: i32| -> Option<String> { substr(s, p, st, 1, "", 0) }));
-    r.scalar("regexp_substr(text,text,int4,int4)", k!(|s: &str, p: &str, st: i32, n: i32| -> Option<String> { substr(s, p, st, n, "", 0) }));
-    r.scalar("regexp_substr(text,text,int4,int4,text)", k!(|s: &str, p: &str, st: i32, n: i32, f: &str| -> Option<String> { substr(s, p, st, n, f, 0) }));
-    r.scalar("regexp_substr(text,text,int4,int4,text,int4)", k!(|s: &str, p: &str, st: i32, n: i32, f: &str, g: i32| -> Option<String> { substr(s, p, st, n, f, g) }));
+    r.scalar(
+        "regexp_substr(text,text,int4)",
+        k!(|s: &str, p: &str, st: i32| -> Option<String> { substr(s, p, st, 1, "", 0) }),
+    );
+    r.scalar(
+        "regexp_substr(text,text,int4,int4)",
+        k!(|s: &str, p: &str, st: i32, n: i32| -> Option<String> { substr(s, p, st, n, "", 0) }),
+    );
+    r.scalar(
+        "regexp_substr(text,text,int4,int4,text)",
+        k!(|s: &str, p: &str, st: i32, n: i32, f: &str| -> Option<String> { substr(s, p, st, n, f, 0) }),
+    );
+    r.scalar(
+        "regexp_substr(text,text,int4,int4,text,int4)",
+        k!(|s: &str, p: &str, st: i32, n: i32, f: &str, g: i32| -> Option<String> { substr(s, p, st, n, f, g) }),
+    );
     r.set("regexp_matches(text,text)", MATCHES, &[]);
     r.set("regexp_matches(text,text,text)", MATCHES, &[]);
     r.set("regexp_split_to_table(text,text)", SPLIT_TABLE, &[]);

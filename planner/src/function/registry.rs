@@ -75,7 +75,11 @@ impl Registry {
 }
 
 fn find(sig: &str) -> Option<&'static Proc> {
-    PROCS.binary_search_by(|p| p.sig.cmp(sig)).ok().map(|i| &PROCS[i]).or_else(|| own::PROCS.iter().find(|p| p.sig == sig))
+    PROCS
+        .binary_search_by(|p| p.sig.cmp(sig))
+        .ok()
+        .map(|i| &PROCS[i])
+        .or_else(|| own::PROCS.iter().find(|p| p.sig == sig))
 }
 
 /// Everything, indexed.
@@ -123,8 +127,8 @@ fn build_casts(by_id: &HashMap<u32, &'static Function>) -> Vec<Cast> {
     let mut casts = Vec::new();
     for &(source, target, func, context) in CASTS {
         let (source, target) = (Oid(source), Oid(target));
-        let same_class = heddle_types::arrow::data_type(PgType::new(source))
-            == heddle_types::arrow::data_type(PgType::new(target));
+        let same_class =
+            heddle_types::arrow::data_type(PgType::new(source)) == heddle_types::arrow::data_type(PgType::new(target));
         let func = match func {
             0 if target == oid::BPCHAR => Some(FuncId(own::TEXT_TO_BPCHAR)),
             0 if same_class => None,

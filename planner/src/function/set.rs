@@ -124,7 +124,9 @@ fn subscripts(_: &EvalContext, ty: &CallTypes<'_>, args: &[ArrayRef], emit: Emit
     let Datum::Array(a) = datum_at(&args[0], ty.args[0], 0) else { return Ok(()) };
     let dim = get::<i32>(&args[1])?;
     let reverse = args.len() > 2 && get::<bool>(&args[2])?;
-    let Some((len, low)) = usize::try_from(i64::from(dim) - 1).ok().and_then(|d| a.dims.get(d)).copied() else { return Ok(()) };
+    let Some((len, low)) = usize::try_from(i64::from(dim) - 1).ok().and_then(|d| a.dims.get(d)).copied() else {
+        return Ok(());
+    };
     let mut i = 0;
     stream(PgType::new(oid::INT4), emit, || {
         if i >= len {
@@ -137,7 +139,12 @@ fn subscripts(_: &EvalContext, ty: &CallTypes<'_>, args: &[ArrayRef], emit: Emit
 }
 
 pub(super) fn register(r: &mut Registry) {
-    for sig in ["generate_series(int4,int4)", "generate_series(int4,int4,int4)", "generate_series(int8,int8)", "generate_series(int8,int8,int8)"] {
+    for sig in [
+        "generate_series(int4,int4)",
+        "generate_series(int4,int4,int4)",
+        "generate_series(int8,int8)",
+        "generate_series(int8,int8,int8)",
+    ] {
         r.set(sig, ints as SetKernel, &[]);
     }
     for sig in ["generate_series(numeric,numeric)", "generate_series(numeric,numeric,numeric)"] {

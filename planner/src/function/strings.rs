@@ -58,7 +58,11 @@ fn initcap(s: &str) -> String {
     let mut inside = false;
     let mut out = String::with_capacity(s.len());
     for c in s.chars() {
-        if inside { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        if inside {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
         inside = c.is_alphanumeric();
     }
     out
@@ -162,7 +166,9 @@ fn chr(n: i32) -> Result<String> {
     match n {
         0 => Err(limit("null character not permitted".to_owned())),
         n if n < 0 => Err(limit("character number must be positive".to_owned())),
-        n => char::from_u32(n as u32).map(String::from).ok_or_else(|| limit(format!("requested character not valid for encoding: {n}"))),
+        n => char::from_u32(n as u32)
+            .map(String::from)
+            .ok_or_else(|| limit(format!("requested character not valid for encoding: {n}"))),
     }
 }
 
@@ -189,7 +195,17 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn lengths(r: &mut Registry) {
-    r.scalars(&["length(text)", "char_length(text)", "character_length(text)", "length(bpchar)", "char_length(bpchar)", "character_length(bpchar)"], k!(|s: &str| -> i32 = chars(s)));
+    r.scalars(
+        &[
+            "length(text)",
+            "char_length(text)",
+            "character_length(text)",
+            "length(bpchar)",
+            "char_length(bpchar)",
+            "character_length(bpchar)",
+        ],
+        k!(|s: &str| -> i32 = chars(s)),
+    );
     r.scalar("octet_length(text)", k!(|s: &str| -> i32 = s.len() as i32));
     r.scalars(&["octet_length(bytea)", "length(bytea)"], k!(|s: &[u8]| -> i32 = s.len() as i32));
     r.scalar("bit_length(text)", k!(|s: &str| -> i32 = s.len() as i32 * 8));
@@ -200,7 +216,10 @@ fn lengths(r: &mut Registry) {
 
 fn parts(r: &mut Registry) {
     r.scalars(&["substr(text,int4)", "substring(text,int4)"], k!(|s: &str, a: i32| -> String { substr(s, a, None) }));
-    r.scalars(&["substr(text,int4,int4)", "substring(text,int4,int4)"], k!(|s: &str, a: i32, n: i32| -> String { substr(s, a, Some(n)) }));
+    r.scalars(
+        &["substr(text,int4,int4)", "substring(text,int4,int4)"],
+        k!(|s: &str, a: i32, n: i32| -> String { substr(s, a, Some(n)) }),
+    );
     r.scalar("left(text,int4)", k!(|s: &str, n: i32| -> String = left(s, n)));
     r.scalar("right(text,int4)", k!(|s: &str, n: i32| -> String = right(s, n)));
     r.scalar("split_part(text,text,int4)", k!(|s: &str, p: &str, n: i32| -> String { split_part(s, p, n) }));
@@ -222,12 +241,18 @@ fn changes(r: &mut Registry) {
     r.scalar("lpad(text,int4,text)", k!(|s: &str, n: i32, f: &str| -> String { pad(s, n, f, true) }));
     r.scalar("rpad(text,int4)", k!(|s: &str, n: i32| -> String { pad(s, n, " ", false) }));
     r.scalar("rpad(text,int4,text)", k!(|s: &str, n: i32, f: &str| -> String { pad(s, n, f, false) }));
-    r.scalar("repeat(text,int4)", k!(|s: &str, n: i32| -> String {
-        let n = n.max(0) as usize;
-        check_len(s.len().saturating_mul(n))?;
-        Ok(s.repeat(n))
-    }));
-    r.scalar("replace(text,text,text)", k!(|s: &str, a: &str, b: &str| -> String = if a.is_empty() { s.to_owned() } else { s.replace(a, b) }));
+    r.scalar(
+        "repeat(text,int4)",
+        k!(|s: &str, n: i32| -> String {
+            let n = n.max(0) as usize;
+            check_len(s.len().saturating_mul(n))?;
+            Ok(s.repeat(n))
+        }),
+    );
+    r.scalar(
+        "replace(text,text,text)",
+        k!(|s: &str, a: &str, b: &str| -> String = if a.is_empty() { s.to_owned() } else { s.replace(a, b) }),
+    );
     r.scalar("translate(text,text,text)", k!(|s: &str, a: &str, b: &str| -> String = translate(s, a, b)));
     r.scalar("reverse(text)", k!(|s: &str| -> String = s.chars().rev().collect()));
     r.scalar("chr(int4)", k!(|n: i32| -> String { chr(n) }));

@@ -106,67 +106,131 @@ pub(super) fn register(r: &mut Registry) {
 
 fn session(r: &mut Registry) {
     r.scalar("version()", k!(|| -> String = VERSION.to_owned()));
-    r.scalars(&["current_database()", "current_catalog()"], k!(cx, _ty; || -> String { Ok(cx.session.database.clone()) }));
-    r.scalars(&["current_user()", "user()", "current_role()"], k!(cx, _ty; || -> String { Ok(cx.session.user.clone()) }));
+    r.scalars(
+        &["current_database()", "current_catalog()"],
+        k!(cx, _ty; || -> String { Ok(cx.session.database.clone()) }),
+    );
+    r.scalars(
+        &["current_user()", "user()", "current_role()"],
+        k!(cx, _ty; || -> String { Ok(cx.session.user.clone()) }),
+    );
     r.scalar("session_user()", k!(cx, _ty; || -> String { Ok(cx.session.session_user.clone()) }));
     r.scalar("current_schema()", k!(cx, _ty; || -> Option<String> { Ok(reg::schemas(cx, false).into_iter().next()) }));
-    r.scalar("current_schemas(bool)", k!(cx, _ty; |implicit: bool| -> PgArray { Ok(names(reg::schemas(cx, implicit))) }));
+    r.scalar(
+        "current_schemas(bool)",
+        k!(cx, _ty; |implicit: bool| -> PgArray { Ok(names(reg::schemas(cx, implicit))) }),
+    );
     r.scalar("current_setting(text)", k!(cx, _ty; |n: &str| -> Option<String> { setting(cx, n, false) }));
     r.scalar("current_setting(text,bool)", k!(cx, _ty; |n: &str, ok: bool| -> Option<String> { setting(cx, n, ok) }));
-    r.scalar("set_config(text,text,bool)", kn!(cx, _ty; |n: Option<&str>, v: Option<&str>, local: Option<bool>| -> Option<String> {
-        let n = n.ok_or_else(|| Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "SET requires parameter name"))?;
-        (cx.session.set_setting)(n, v.unwrap_or(""), local.unwrap_or(false)).map(Some)
-    }));
+    r.scalar(
+        "set_config(text,text,bool)",
+        kn!(cx, _ty; |n: Option<&str>, v: Option<&str>, local: Option<bool>| -> Option<String> {
+            let n = n.ok_or_else(|| Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "SET requires parameter name"))?;
+            (cx.session.set_setting)(n, v.unwrap_or(""), local.unwrap_or(false)).map(Some)
+        }),
+    );
     r.scalar("pg_backend_pid()", k!(cx, _ty; || -> i32 { Ok(cx.session.pid) }));
     r.scalars(&["txid_current()"], k!(cx, _ty; || -> i64 { Ok(cx.txn.as_ref().map_or(0, |t| t.id().0 as i64)) }));
     r.scalars(&["inet_server_addr()", "inet_client_addr()"], null);
     r.scalars(&["inet_server_port()", "inet_client_port()"], null);
     r.scalar("pg_is_in_recovery()", k!(|| -> bool = false));
-    r.scalar("pg_encoding_to_char(int4)", k!(|e: i32| -> String = match e { 6 => "UTF8", 0 => "SQL_ASCII", _ => "" }.to_owned()));
+    r.scalar(
+        "pg_encoding_to_char(int4)",
+        k!(|e: i32| -> String = match e { 6 => "UTF8", 0 => "SQL_ASCII", _ => "" }.to_owned()),
+    );
     r.scalar("pg_client_encoding()", k!(|| -> String = "UTF8".to_owned()));
 }
 
 fn clocks(r: &mut Registry) {
-    r.scalars(&["now()", "transaction_timestamp()", "current_timestamp()"], k!(cx, _ty; || -> Ts { Ok(Ts(cx.text.datetime.now)) }));
+    r.scalars(
+        &["now()", "transaction_timestamp()", "current_timestamp()"],
+        k!(cx, _ty; || -> Ts { Ok(Ts(cx.text.datetime.now)) }),
+    );
     r.scalar("statement_timestamp()", k!(cx, _ty; || -> Ts { Ok(Ts(cx.statement_us)) }));
     r.scalar("clock_timestamp()", k!(cx, _ty; || -> Ts { Ok(Ts(cx.env.clock.now_us())) }));
     r.scalar("localtimestamp()", k!(cx, _ty; || -> Ts { local_now(cx) }));
     r.scalar("current_date()", k!(cx, _ty; || -> Date { Ok(dt::ts_to_date(local_now(cx)?)) }));
     r.scalar("localtime()", k!(cx, _ty; || -> Time { Ok(Time(local_now(cx)?.0.rem_euclid(DAY_US))) }));
-    r.scalar("current_timestamp(int4)", k!(cx, _ty; |p: i32| -> Ts {
-        heddle_types::datetime::round_timestamp(cx.text.datetime.now, p.clamp(0, 6)).map(Ts)
-    }));
-    r.scalar("localtimestamp(int4)", k!(cx, _ty; |p: i32| -> Ts {
-        heddle_types::datetime::round_timestamp(local_now(cx)?.0, p.clamp(0, 6)).map(Ts)
-    }));
-    r.scalar("localtime(int4)", k!(cx, _ty; |p: i32| -> Time {
-        Ok(Time(heddle_types::datetime::round_time(local_now(cx)?.0.rem_euclid(DAY_US), p.clamp(0, 6))))
-    }));
+    r.scalar(
+        "current_timestamp(int4)",
+        k!(cx, _ty; |p: i32| -> Ts {
+            heddle_types::datetime::round_timestamp(cx.text.datetime.now, p.clamp(0, 6)).map(Ts)
+        }),
+    );
+    r.scalar(
+        "localtimestamp(int4)",
+        k!(cx, _ty; |p: i32| -> Ts {
+            heddle_types::datetime::round_timestamp(local_now(cx)?.0, p.clamp(0, 6)).map(Ts)
+        }),
+    );
+    r.scalar(
+        "localtime(int4)",
+        k!(cx, _ty; |p: i32| -> Time {
+            Ok(Time(heddle_types::datetime::round_time(local_now(cx)?.0.rem_euclid(DAY_US), p.clamp(0, 6))))
+        }),
+    );
 }
 
 /// There is one role, which may do everything.
 fn privileges(r: &mut Registry) {
-    r.scalars(&["has_table_privilege(text,text)", "has_schema_privilege(text,text)", "has_database_privilege(text,text)"], k!(|a: &str, b: &str| -> bool = true));
-    r.scalars(&["has_table_privilege(oid,text)", "has_schema_privilege(oid,text)", "has_database_privilege(oid,text)"], k!(|a: u32, b: &str| -> bool = true));
-    r.scalars(&["has_table_privilege(name,text,text)", "has_schema_privilege(name,text,text)", "has_database_privilege(name,text,text)"], k!(|u: &str, a: &str, b: &str| -> bool = true));
-    r.scalars(&["has_table_privilege(name,oid,text)", "has_schema_privilege(name,oid,text)", "has_database_privilege(name,oid,text)"], k!(|u: &str, a: u32, b: &str| -> bool = true));
+    r.scalars(
+        &["has_table_privilege(text,text)", "has_schema_privilege(text,text)", "has_database_privilege(text,text)"],
+        k!(|a: &str, b: &str| -> bool = true),
+    );
+    r.scalars(
+        &["has_table_privilege(oid,text)", "has_schema_privilege(oid,text)", "has_database_privilege(oid,text)"],
+        k!(|a: u32, b: &str| -> bool = true),
+    );
+    r.scalars(
+        &[
+            "has_table_privilege(name,text,text)",
+            "has_schema_privilege(name,text,text)",
+            "has_database_privilege(name,text,text)",
+        ],
+        k!(|u: &str, a: &str, b: &str| -> bool = true),
+    );
+    r.scalars(
+        &[
+            "has_table_privilege(name,oid,text)",
+            "has_schema_privilege(name,oid,text)",
+            "has_database_privilege(name,oid,text)",
+        ],
+        k!(|u: &str, a: u32, b: &str| -> bool = true),
+    );
 }
 
 fn catalog(r: &mut Registry) {
-    r.scalar("format_type(oid,int4)", kn!(|o: Option<u32>, m: Option<i32>| -> Option<String> { Ok(format_type(o, m)) }));
-    r.scalar("pg_get_userbyid(oid)", k!(cx, _ty; |o: u32| -> String {
-        Ok(if o == 10 { cx.session.user.clone() } else { format!("unknown (OID={o})") })
-    }));
-    r.scalars(&["pg_table_is_visible(oid)"], k!(cx, _ty; |o: u32| -> Option<bool> {
-        Ok(match reg::class_parts(o, cx) {
-            Some((_, name)) => Some(reg::find_relation(&reg::quote_ident(&name), cx)?.is_some_and(|f| f == o)),
-            // System tables are always found.
-            None => Some(o < heddle_types::Oid::FIRST_USER.0),
-        })
-    }));
+    r.scalar(
+        "format_type(oid,int4)",
+        kn!(|o: Option<u32>, m: Option<i32>| -> Option<String> { Ok(format_type(o, m)) }),
+    );
+    r.scalar(
+        "pg_get_userbyid(oid)",
+        k!(cx, _ty; |o: u32| -> String {
+            Ok(if o == 10 { cx.session.user.clone() } else { format!("unknown (OID={o})") })
+        }),
+    );
+    r.scalars(
+        &["pg_table_is_visible(oid)"],
+        k!(cx, _ty; |o: u32| -> Option<bool> {
+            Ok(match reg::class_parts(o, cx) {
+                Some((_, name)) => Some(reg::find_relation(&reg::quote_ident(&name), cx)?.is_some_and(|f| f == o)),
+                // System tables are always found.
+                None => Some(o < heddle_types::Oid::FIRST_USER.0),
+            })
+        }),
+    );
     r.scalars(&["pg_type_is_visible(oid)", "pg_function_is_visible(oid)"], k!(|o: u32| -> bool = true));
     r.scalar("to_regclass(text)", k!(cx, _ty; |n: &str| -> Option<u32> { reg::find_relation(n, cx) }));
     r.scalar("to_regtype(text)", k!(|n: &str| -> Option<u32> { Ok(reg::type_oid(n)) }));
     r.scalar("to_regnamespace(text)", k!(cx, _ty; |n: &str| -> Option<u32> { Ok(reg::schema(n, cx)) }));
-    r.scalars(&["obj_description(oid,name)", "obj_description(oid)", "col_description(oid,int4)", "shobj_description(oid,name)"], null);
+    r.scalars(
+        &[
+            "obj_description(oid,name)",
+            "obj_description(oid)",
+            "col_description(oid,int4)",
+            "shobj_description(oid,name)",
+        ],
+        null,
+    );
 }

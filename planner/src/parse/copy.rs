@@ -81,12 +81,13 @@ fn copy_options(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
     }
     c.take("with");
     if c.take_token(&Token::LParen) {
+        let base = c.base();
         let list = c.bracketed()?;
         for part in commas(list) {
             let mut inner = c.clone();
             inner.piece.tokens = part;
             inner.at = 0;
-            let at = here(&inner);
+            let at = within(&inner, base);
             let read = new_option(&mut inner)?;
             inner.end()?;
             copy.options.push(option(read, at));
@@ -104,9 +105,14 @@ fn copy_options(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
     Ok(())
 }
 
-/// Position of the next token.
+/// Position of the next token in the statement.
 fn here(c: &Cursor<'_>) -> Option<u32> {
-    c.peek().and_then(|t| position(t.start - c.base()))
+    within(c, c.base())
+}
+
+/// Position of the next token in the statement that begins at `base`.
+fn within(c: &Cursor<'_>, base: usize) -> Option<u32> {
+    c.peek().and_then(|t| position(t.start - base))
 }
 
 fn option((name, value): (String, String), position: Option<u32>) -> CopyOption {

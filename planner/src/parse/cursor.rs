@@ -1,8 +1,8 @@
 //! A walk over the tokens of one statement, for the statement forms we parse ourselves; and the way into sqlparser.
 
 use super::Ast;
-use super::{Deep, Places};
 use super::scan::{Piece, Source, Tok, position, positioned};
+use super::{Deep, Places};
 use crate::bind::fold_identifier;
 use heddle_types::{Error, PgType, Result, SqlState};
 use sqlparser::dialect::PostgreSqlDialect;

@@ -1,6 +1,7 @@
 //! SQL text to statements. Guards: tokens, nesting depth and expression width are limited before anything recursive runs (`54001`).
 
 mod copy;
+mod create;
 mod cursor;
 mod places;
 mod rewrite;

@@ -55,7 +55,18 @@ fn quoted(name: &str, place: &Tok) -> Tok {
 /// Does nothing that could be a column stand at `i`, nor the FROM that sqlparser expects after an empty list?
 fn empty_list(tokens: &[Tok], i: usize) -> bool {
     let after = [
-        "where", "group", "having", "window", "union", "intersect", "except", "order", "limit", "offset", "fetch", "for",
+        "where",
+        "group",
+        "having",
+        "window",
+        "union",
+        "intersect",
+        "except",
+        "order",
+        "limit",
+        "offset",
+        "fetch",
+        "for",
         "into",
     ];
     match tokens.get(i).map(|t| &t.token) {
@@ -81,9 +92,12 @@ fn ends_in_list(out: &[Tok]) -> bool {
             Token::LParen => depth -= 1,
             _ if depth > 0 => {}
             _ if is(out, i, "select") => return true,
-            _ if ["from", "where", "group", "having", "window", "order", "limit", "offset", "fetch", "values", "update", "share"]
-                .iter()
-                .any(|w| is(out, i, w)) =>
+            _ if [
+                "from", "where", "group", "having", "window", "order", "limit", "offset", "fetch", "values", "update",
+                "share",
+            ]
+            .iter()
+            .any(|w| is(out, i, w)) =>
             {
                 return false;
             }

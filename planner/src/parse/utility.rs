@@ -2,10 +2,9 @@
 
 use super::cursor::Cursor;
 use super::scan::{Piece, Source};
-use super::{Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, rewrite};
+use super::{Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, create, rewrite};
 use heddle_txn::{Isolation, RelationLock};
 use heddle_types::{Result, SqlState};
-use sqlparser::ast::Statement;
 use sqlparser::tokenizer::Token;
 
 /// Commands PostgreSQL knows and we do not; anything else that is no command is a syntax error.
@@ -61,7 +60,12 @@ pub(super) fn statement(source: &Source<'_>, piece: Piece<'_>) -> Result<Parsed>
     let mut c = Cursor::new(source, piece);
     let kind = kind(&mut c)?;
     let (start, end) = (c.base(), piece.tokens.last().map_or(0, |t| t.end));
-    Ok(Parsed { kind, sql: source.slice(start, end).to_owned(), offset: u32::try_from(start).unwrap_or(u32::MAX), notices: Vec::new() })
+    Ok(Parsed {
+        kind,
+        sql: source.slice(start, end).to_owned(),
+        offset: u32::try_from(start).unwrap_or(u32::MAX),
+        notices: Vec::new(),
+    })
 }
 
 fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
@@ -126,7 +130,7 @@ fn explains_execute(c: &Cursor<'_>) -> bool {
 }
 
 /// Hands the statement to sqlparser.
-fn plan(c: &mut Cursor<'_>) -> Result<Kind> {
+pub(super) fn plan(c: &mut Cursor<'_>) -> Result<Kind> {
     let tokens = rewrite::rewrite(c.piece.tokens);
     let statement = c.run(&tokens, |p| p.parse_statement())?;
     let places = Places::of(&tokens, c.base());
@@ -168,104 +172,19 @@ fn explain(c: &mut Cursor<'_>) -> Result<Kind> {
     plan(c)
 }
 
-/// CREATE TABLE; `AS … WITH NO DATA` travels as `copy_grants`, which PostgreSQL does not have.
-fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
-    let n = c.piece.tokens.len();
-    let ends = |words: &[&str]| n > words.len() && words.iter().enumerate().all(|(i, w)| c.is_nth(n - words.len() + i, w));
-    let (cut, empty) = if ends(&["with", "no", "data"]) {
-        (3, true)
-    } else if ends(&["with", "data"]) {
-        (2, false)
-    } else {
-        return plan(c);
-    };
-    let tokens = rewrite::rewrite(&c.piece.tokens[..n - cut]);
-    let mut statement = c.run(&tokens, |p| p.parse_statement())?;
-    match &mut statement {
-        Statement::CreateTable(t) if t.query.is_some() => t.copy_grants = empty,
-        _ => {
-            c.at = n - cut;
-            return Err(c.unexpected());
-        }
-    }
-    let places = Places::of(&tokens, c.base());
-    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, places)))))
-}
-
 fn create_or_drop(c: &mut Cursor<'_>) -> Result<Kind> {
     let name = command_name(c);
     match name.as_str() {
-        "CREATE TABLE" => create_table(c),
+        "CREATE TABLE" => create::create_table(c),
         "CREATE SCHEMA" | "DROP TABLE" | "DROP SCHEMA" => plan(c),
-        "CREATE DATABASE" => create_database(c),
-        "DROP DATABASE" => drop_database(c),
+        "CREATE DATABASE" => create::create_database(c),
+        "DROP DATABASE" => create::drop_database(c),
         "CREATE" | "DROP" => {
             c.at += 1;
             Err(c.unexpected())
         }
         _ => Ok(Kind::Unsupported(name)),
     }
-}
-
-/// `CREATE DATABASE x [[WITH] option [=] value …]`: options that change nothing here are taken, others are `0A000`.
-fn create_database(c: &mut Cursor<'_>) -> Result<Kind> {
-    let all = c.piece.tokens;
-    c.at = 2;
-    c.identifier()?;
-    let named = c.at;
-    c.take("with");
-    while c.peek().is_some() {
-        let mut option = c.identifier()?;
-        if option == "connection" && c.take("limit") {
-            option = "connection limit".into();
-        }
-        c.take_token(&Token::Eq);
-        let value = match c.string().or_else(|| c.number()) {
-            Some(v) => v,
-            None => c.identifier()?,
-        };
-        let harmless = match option.as_str() {
-            "encoding" => matches!(value.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode" | "default"),
-            "template" => matches!(value.as_str(), "template0" | "template1" | "default"),
-            "owner" => true,
-            "connection limit" => value == "-1",
-            "allow_connections" => value == "true" || value == "default",
-            "is_template" => value == "false" || value == "default",
-            // Text is compared by bytes, whatever the name for it.
-            "locale" | "lc_collate" | "lc_ctype" => {
-                matches!(value.to_ascii_lowercase().as_str(), "c" | "posix" | "c.utf-8" | "c.utf8" | "default")
-            }
-            "tablespace" => matches!(value.as_str(), "pg_default" | "default"),
-            _ => value == "default",
-        };
-        if !harmless {
-            return Ok(Kind::Unsupported(format!("CREATE DATABASE with {} = {value}", option.to_uppercase())));
-        }
-    }
-    let statement = c.run(&all[..named], |p| p.parse_statement())?;
-    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, Places::default())))))
-}
-
-/// `DROP DATABASE [IF EXISTS] x [[WITH] (FORCE)]`; FORCE travels as `purge`.
-fn drop_database(c: &mut Cursor<'_>) -> Result<Kind> {
-    let all = c.piece.tokens;
-    c.at = 2;
-    c.take_all(&["if", "exists"]);
-    c.identifier()?;
-    let named = c.at;
-    c.take("with");
-    let mut force = false;
-    if c.take_token(&Token::LParen) {
-        c.expect("force")?;
-        c.expect_token(&Token::RParen)?;
-        force = true;
-    }
-    c.end()?;
-    let mut statement = c.run(&all[..named], |p| p.parse_statement())?;
-    if let Statement::Drop { purge, .. } = &mut statement {
-        *purge = force;
-    }
-    Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, Places::default())))))
 }
 
 fn begin(c: &mut Cursor<'_>) -> Result<Kind> {

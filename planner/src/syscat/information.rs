@@ -82,7 +82,14 @@ fn datetime_precision(ty: PgType) -> Datum {
     }
 }
 
-fn column(cx: &EvalContext, schema: Datum, table: &str, at: usize, name: &str, ty: PgType) -> Vec<(&'static str, Datum)> {
+fn column(
+    cx: &EvalContext,
+    schema: Datum,
+    table: &str,
+    at: usize,
+    name: &str,
+    ty: PgType,
+) -> Vec<(&'static str, Datum)> {
     let (precision, radix, scale) = numeric(ty);
     let (length, octets) = character_length(ty);
     let plain = PgType::new(ty.oid);

@@ -168,7 +168,8 @@ pub(super) fn pg_index(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         for i in &t.indexes {
             let n = i.columns.len();
             let zeros = |elem, zero: Datum| vector(elem, vec![zero; n]);
-            let options = i.columns.iter().map(|c| Datum::Int2(i16::from(c.order.desc) | i16::from(c.order.nulls_first) << 1));
+            let options =
+                i.columns.iter().map(|c| Datum::Int2(i16::from(c.order.desc) | i16::from(c.order.nulls_first) << 1));
             rows.push(row(
                 "pg_index",
                 &[

@@ -58,12 +58,14 @@ pub(super) fn pg_am(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 }
 
 pub(super) fn pg_language(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
-    let one = |(oid, name)| row("pg_language", &[("oid", Datum::Oid(oid)), ("lanname", text(name)), ("lanowner", OWNER)]);
+    let one =
+        |(oid, name)| row("pg_language", &[("oid", Datum::Oid(oid)), ("lanname", text(name)), ("lanowner", OWNER)]);
     Ok([(12, "internal")].map(one).into())
 }
 
 pub(super) fn pg_tablespace(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
-    let one = |(oid, name)| row("pg_tablespace", &[("oid", Datum::Oid(oid)), ("spcname", text(name)), ("spcowner", OWNER)]);
+    let one =
+        |(oid, name)| row("pg_tablespace", &[("oid", Datum::Oid(oid)), ("spcname", text(name)), ("spcowner", OWNER)]);
     Ok([(1663, "pg_default"), (1664, "pg_global")].map(one).into())
 }
 
@@ -84,7 +86,9 @@ pub(super) fn pg_collation(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
             ],
         )
     };
-    Ok([(100, "default", "d", Datum::Null), (950, "C", "c", text("C")), (951, "POSIX", "c", text("POSIX"))].map(one).into())
+    Ok([(100, "default", "d", Datum::Null), (950, "C", "c", text("C")), (951, "POSIX", "c", text("POSIX"))]
+        .map(one)
+        .into())
 }
 
 pub(super) fn pg_settings(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {

@@ -28,8 +28,7 @@ impl Session {
         }
         let (schema, name) = copy.table.as_ref().ok_or_else(|| Error::internal("COPY FROM without a table"))?;
         let mut ctx = self.context(Arc::from([]))?;
-        let resolve =
-            |ctx: &EvalContext| bind::resolve_table(schema.as_deref(), name, ctx);
+        let resolve = |ctx: &EvalContext| bind::resolve_table(schema.as_deref(), name, ctx);
         let interrupt = self.interrupt();
         let mut locked = None;
         // Until the name means, under the lock, the table that is locked.

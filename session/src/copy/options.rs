@@ -99,7 +99,8 @@ impl Options {
     }
 
     fn apply(&mut self, name: &str, value: &str, position: Option<u32>, from: bool, csv: bool) -> Result<()> {
-        let only_csv = |what: &str| if csv { Ok(()) } else { Err(unsupported(format!("COPY {what} available only in CSV mode"))) };
+        let only_csv =
+            |what: &str| if csv { Ok(()) } else { Err(unsupported(format!("COPY {what} available only in CSV mode"))) };
         match name {
             "format" | "freeze" => {}
             "header" => self.header = header(value, from)?,
@@ -132,7 +133,9 @@ impl Options {
                 }
             }
             other => {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized")).at(position));
+                return Err(
+                    Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized")).at(position)
+                );
             }
         }
         Ok(())
@@ -146,7 +149,9 @@ impl Options {
             return Err(invalid("COPY null representation cannot use newline or carriage return"));
         }
         if self.format == Format::Text
-            && (self.delimiter.is_ascii_lowercase() || self.delimiter.is_ascii_digit() || matches!(self.delimiter, b'\\' | b'.'))
+            && (self.delimiter.is_ascii_lowercase()
+                || self.delimiter.is_ascii_digit()
+                || matches!(self.delimiter, b'\\' | b'.'))
         {
             return Err(invalid(format!("COPY delimiter cannot be \"{}\"", self.delimiter as char)));
         }

@@ -47,11 +47,17 @@ impl<const B: bool> Agg for StringAgg<B> {
     const ORDERED: bool = true;
     fn open<'a>(_: &'a Types, args: &'a [ArrayRef]) -> Result<Strings<'a>> {
         let [v, d, ..] = args else { return Err(Error::internal("string_agg needs two arguments")) };
-        Ok(if B { Strings::Bytes(cast_array(v)?, cast_array(d)?) } else { Strings::Text(cast_array(v)?, cast_array(d)?) })
+        Ok(if B {
+            Strings::Bytes(cast_array(v)?, cast_array(d)?)
+        } else {
+            Strings::Text(cast_array(v)?, cast_array(d)?)
+        })
     }
     fn update(&mut self, args: &Strings<'_>, i: usize) -> Result<()> {
         match args {
-            Strings::Text(v, d) => self.push(v.value(i).as_bytes(), if d.is_null(i) { b"" } else { d.value(i).as_bytes() }),
+            Strings::Text(v, d) => {
+                self.push(v.value(i).as_bytes(), if d.is_null(i) { b"" } else { d.value(i).as_bytes() })
+            }
             Strings::Bytes(v, d) => self.push(v.value(i), if d.is_null(i) { b"" } else { d.value(i) }),
         }
         Ok(())
@@ -137,7 +143,10 @@ impl Agg for ArrayAgg {
         if a.dims.len() > 1 {
             let inner = a.dims[1..].to_vec();
             if self.inner.as_ref().is_some_and(|d| *d != inner) {
-                return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "cannot accumulate arrays of different dimensionality"));
+                return Err(Error::new(
+                    SqlState::ARRAY_SUBSCRIPT_ERROR,
+                    "cannot accumulate arrays of different dimensionality",
+                ));
             }
             self.inner = Some(inner);
         }
@@ -151,7 +160,10 @@ impl Agg for ArrayAgg {
         let mut dims = vec![(self.count, 1)];
         dims.extend(self.inner.iter().flatten().copied());
         if dims.len() > 6 {
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, format!("number of array dimensions ({}) exceeds the maximum allowed (6)", dims.len())));
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("number of array dimensions ({}) exceeds the maximum allowed (6)", dims.len()),
+            ));
         }
         Ok(Datum::Array(Arc::new(PgArray { elem, dims, elements: elements.clone() })))
     }
@@ -191,7 +203,10 @@ impl<const O: bool, const J: bool> Agg for JsonAgg<O, J> {
             return Ok(());
         }
         if cols[0].is_null(i) {
-            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, if J { "field name must not be null" } else { "field name must not be null" }));
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                if J { "field name must not be null" } else { "field name must not be null" },
+            ));
         }
         let key = super::super::json_build::key_text(&datum_at(&cols[0], t.args[0], i), t.args[0], None)?;
         let mut part = String::new();

@@ -74,7 +74,9 @@ impl Collected {
             let columns = rows[..nargs]
                 .iter()
                 .zip(&self.t.args)
-                .map(|(c, t)| Ok(SortColumn { values: sort_key(c, *t)?, options: Some(SortOptions::new(false, false)) }))
+                .map(|(c, t)| {
+                    Ok(SortColumn { values: sort_key(c, *t)?, options: Some(SortOptions::new(false, false)) })
+                })
                 .collect::<heddle_types::Result<Vec<_>>>()
                 .map_err(to_df)?;
             indices = Some(lexsort_to_indices(&columns, None)?);
@@ -85,7 +87,8 @@ impl Collected {
                 None => (0..n as u32).collect(),
             };
             let mut seen = HashSet::new();
-            let keep: Vec<u32> = all.into_iter().filter(|i| seen.insert(self.key(&rows[..nargs], *i as usize))).collect();
+            let keep: Vec<u32> =
+                all.into_iter().filter(|i| seen.insert(self.key(&rows[..nargs], *i as usize))).collect();
             indices = Some(keep.into());
         }
         match indices {
@@ -128,8 +131,7 @@ impl Accumulator for Collected {
         inner.evaluate()
     }
     fn size(&self) -> usize {
-        size_of_val(self)
-            + self.batches.iter().flatten().map(|a| a.get_array_memory_size()).sum::<usize>()
+        size_of_val(self) + self.batches.iter().flatten().map(|a| a.get_array_memory_size()).sum::<usize>()
     }
     fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
         self.batches = VecDeque::from(match self.distinct && self.order.is_empty() {

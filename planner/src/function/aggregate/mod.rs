@@ -200,7 +200,11 @@ impl AggregateUDFImpl for PgAggregate {
         Ok(self.maker.ordered().then_some(self as Arc<dyn AggregateUDFImpl>))
     }
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        if self.maker.ordered() { AggregateOrderSensitivity::SoftRequirement } else { AggregateOrderSensitivity::Insensitive }
+        if self.maker.ordered() {
+            AggregateOrderSensitivity::SoftRequirement
+        } else {
+            AggregateOrderSensitivity::Insensitive
+        }
     }
     fn reverse_expr(&self) -> ReversedUDAF {
         if self.maker.ordered() { ReversedUDAF::NotSupported } else { ReversedUDAF::Identical }
@@ -331,7 +335,6 @@ impl<A: Agg> GroupsAccumulator for Groups<A> {
 pub(super) fn first(args: &[ArrayRef]) -> Result<&ArrayRef> {
     args.first().ok_or_else(|| Error::internal("aggregate without arguments"))
 }
-
 
 pub(super) fn register(r: &mut Registry) {
     count::register(r);

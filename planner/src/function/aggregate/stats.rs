@@ -98,7 +98,9 @@ impl<V, const S: bool, const R: bool> Default for Float<V, S, R> {
     }
 }
 
-impl<V: for<'a> super::sum::FromColAny<'a> + Into<f64> + std::fmt::Debug + 'static, const S: bool, const R: bool> Agg for Float<V, S, R> {
+impl<V: for<'a> super::sum::FromColAny<'a> + Into<f64> + std::fmt::Debug + 'static, const S: bool, const R: bool> Agg
+    for Float<V, S, R>
+{
     type Args<'a> = <V as FromCol<'a>>::Col;
     fn open<'a>(_: &'a Types, args: &'a [ArrayRef]) -> Result<Self::Args<'a>> {
         <V as FromCol<'a>>::open(first(args)?)

@@ -1,9 +1,9 @@
 //! sum and avg. Integers add in i128, numerics exactly, floats in their own width.
 
 use super::super::Registry;
+use super::super::dt;
 use super::super::error::{float_overflow, out_of_range};
 use super::super::kernel::FromCol;
-use super::super::dt;
 use super::{Agg, Types, agg, first};
 use arrow::array::ArrayRef;
 use heddle_types::arrow::datum_at;
@@ -227,9 +227,7 @@ fn average(total: Datum, count: i64) -> Result<Datum> {
 /// sum(int2) and sum(int4) are bigint.
 fn sum_as(total: Datum, ret: PgType) -> Result<Datum> {
     match total {
-        Datum::Numeric(n) if ret.oid == oid::INT8 => {
-            n.to_i64().map(Datum::Int8).ok_or_else(|| out_of_range("bigint"))
-        }
+        Datum::Numeric(n) if ret.oid == oid::INT8 => n.to_i64().map(Datum::Int8).ok_or_else(|| out_of_range("bigint")),
         other => Ok(other),
     }
 }

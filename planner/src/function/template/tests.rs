@@ -241,7 +241,9 @@ const TO_TIMESTAMP: &[(&str, &str, &str)] = &[
 #[test]
 fn timestamps_out() {
     // 2024-02-05 03:04:05.678901
-    compare(TIMES, |_, f| show(date_out::timestamp(1_707_102_245_678_901, Some(&Zone::utc()), f), Option::unwrap_or_default));
+    compare(TIMES, |_, f| {
+        show(date_out::timestamp(1_707_102_245_678_901, Some(&Zone::utc()), f), Option::unwrap_or_default)
+    });
 }
 
 #[test]
@@ -265,5 +267,7 @@ fn numbers_in() {
 #[test]
 fn dates_in() {
     compare(TO_DATE, |a, f| show(date_in::date(a, f), |d| d.to_string()));
-    compare(TO_TIMESTAMP, |a, f| show(date_in::timestamp(a, f), |(t, o)| (t - i64::from(o.unwrap_or(0)) * 1_000_000).to_string()));
+    compare(TO_TIMESTAMP, |a, f| {
+        show(date_in::timestamp(a, f), |(t, o)| (t - i64::from(o.unwrap_or(0)) * 1_000_000).to_string())
+    });
 }
