@@ -7,6 +7,15 @@ use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Notice, Oid, Result};
 use std::sync::Arc;
 
+/// Name to value as SHOW prints it.
+pub type GetSetting = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// (name, value, whether it ends with the transaction) to the value as SHOW prints it.
+pub type SetSetting = Box<dyn Fn(&str, &str, bool) -> Result<String> + Send + Sync>;
+
+/// (name, value as SHOW prints it, description)
+pub type SettingRow = (String, String, String);
+
 /// Facts about the session that functions and name resolution see. Immutable per statement.
 pub struct SessionInfo {
     /// current_database()
@@ -22,11 +31,11 @@ pub struct SessionInfo {
     /// search_path as written, `$user` included, without quotes, in order.
     pub search_path: Vec<String>,
     /// Answers current_setting(): None when unknown.
-    pub setting: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub setting: GetSetting,
     /// Applies set_config(name, value, is_local); returns the value as SHOW prints it.
-    pub set_setting: Box<dyn Fn(&str, &str, bool) -> Result<String> + Send + Sync>,
+    pub set_setting: SetSetting,
     /// Every setting for pg_settings and SHOW ALL: (name, value, description).
-    pub settings: Box<dyn Fn() -> Vec<(String, String, String)> + Send + Sync>,
+    pub settings: Box<dyn Fn() -> Vec<SettingRow> + Send + Sync>,
     /// Takes notices on their way to the client.
     pub notice: Box<dyn Fn(Notice) + Send + Sync>,
     /// The error to raise when the statement was cancelled or timed out; kernels that take long ask now and then.

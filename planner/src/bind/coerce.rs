@@ -46,13 +46,14 @@ fn path(source: Oid, target: Oid, context: CastContext) -> Option<Path> {
     if let Some(cast) = function::cast(source, target) {
         return (cast.context >= context).then_some(cast.func.map_or(Path::Relabel, Path::Function));
     }
-    if let (Some(s), Some(t)) = (element_of(source), element_of(target)) {
-        if source != oid::INT2VECTOR && target != oid::INT2VECTOR {
-            return path(s, t, context).map(|p| match p {
-                Path::Relabel if binary(s, t) => Path::Relabel,
-                _ => Path::Io,
-            });
-        }
+    if let (Some(s), Some(t)) = (element_of(source), element_of(target))
+        && source != oid::INT2VECTOR
+        && target != oid::INT2VECTOR
+    {
+        return path(s, t, context).map(|p| match p {
+            Path::Relabel if binary(s, t) => Path::Relabel,
+            _ => Path::Io,
+        });
     }
     let pseudo = |t: Oid| matches!(category(t), 'P' | 'X');
     if pseudo(source) || pseudo(target) {
@@ -216,10 +217,8 @@ impl Binder<'_> {
         }
         let foldable = matches!(arg, Expr::Literal { .. }) && is_immutable(func);
         let call = Expr::Call(Call { func, args: vec![arg], ty });
-        if foldable {
-            if let Ok(value) = crate::eval::eval_constant(&call, self.ctx) {
-                return Expr::Literal { value, ty };
-            }
+        if foldable && let Ok(value) = crate::eval::eval_constant(&call, self.ctx) {
+            return Expr::Literal { value, ty };
         }
         call
     }

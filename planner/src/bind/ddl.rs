@@ -93,13 +93,13 @@ impl Binder<'_> {
                     let shown = parts(name)?.join(".");
                     let bare = parts(name)?.pop().unwrap_or_default();
                     let (schema, _) = qualified(name, &self.ctx.session.database)?;
-                    if let (Some(s), false) = (&schema, if_exists) {
-                        if self.catalog().schema(self.ctx.session.database_oid, s).is_none() {
-                            return Err(Error::new(
-                                SqlState::INVALID_SCHEMA_NAME,
-                                format!("schema \"{s}\" does not exist"),
-                            ));
-                        }
+                    if let (Some(s), false) = (&schema, if_exists)
+                        && self.catalog().schema(self.ctx.session.database_oid, s).is_none()
+                    {
+                        return Err(Error::new(
+                            SqlState::INVALID_SCHEMA_NAME,
+                            format!("schema \"{s}\" does not exist"),
+                        ));
                     }
                     if !if_exists {
                         return Err(Error::new(SqlState::UNDEFINED_TABLE, format!("table \"{bare}\" does not exist")));

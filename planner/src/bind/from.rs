@@ -218,10 +218,10 @@ impl Binder<'_> {
     fn table(&mut self, name: &ObjectName, alias: Option<&TableAlias>) -> Result<Bound> {
         let pos = start(name.span());
         let (schema, bare) = qualified(name, &self.ctx.session.database)?;
-        if schema.is_none() {
-            if let Some(at) = self.ctes.iter().rposition(|c| c.name == bare) {
-                return self.cte(at, alias);
-            }
+        if schema.is_none()
+            && let Some(at) = self.ctes.iter().rposition(|c| c.name == bare)
+        {
+            return self.cte(at, alias);
         }
         let (rel, item) = match find_relation(self.ctx, schema.as_deref(), &bare) {
             Some(Found::Table(t)) => {

@@ -257,10 +257,10 @@ impl Binder<'_> {
         if self.levels.iter().any(|l| l.names.items.iter().any(|i| i.alias == name)) {
             return Err(Error::unsupported("a whole-row reference").at(pos));
         }
-        if self.levels.last().is_some_and(|l| l.names.items.iter().any(|i| i.table_oid.is_some())) {
-            if let Some(value) = self.system_column(&name, None, pos)? {
-                return Ok(value);
-            }
+        if self.levels.last().is_some_and(|l| l.names.items.iter().any(|i| i.table_oid.is_some()))
+            && let Some(value) = self.system_column(&name, None, pos)?
+        {
+            return Ok(value);
         }
         Err(self.unknown_column(&name, pos))
     }
@@ -284,14 +284,14 @@ impl Binder<'_> {
         let column = parts.pop().expect("a compound name has parts");
         let table = parts.pop().expect("a compound name has two parts");
         let schema = parts.pop();
-        if let Some(db) = parts.pop() {
-            if db != self.ctx.session.database {
-                let message = format!(
-                    "cross-database references are not implemented: {db}.{}.{table}.{column}",
-                    schema.unwrap_or_default()
-                );
-                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(pos));
-            }
+        if let Some(db) = parts.pop()
+            && db != self.ctx.session.database
+        {
+            let message = format!(
+                "cross-database references are not implemented: {db}.{}.{table}.{column}",
+                schema.unwrap_or_default()
+            );
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(pos));
         }
         let Some((item, depth)) = self.item(schema.as_deref(), &table) else {
             return Err(self.missing_from(&table, pos));
@@ -304,10 +304,10 @@ impl Binder<'_> {
             }
             return Ok(self.reference(&c.clone(), depth, pos));
         }
-        if item.table_oid.is_some() {
-            if let Some(value) = self.system_column(&column, item.table_oid, pos)? {
-                return Ok(value);
-            }
+        if item.table_oid.is_some()
+            && let Some(value) = self.system_column(&column, item.table_oid, pos)?
+        {
+            return Ok(value);
         }
         let e = Error::new(SqlState::UNDEFINED_COLUMN, format!("column {table}.{column} does not exist")).at(pos);
         Err(match closest(&column, item.columns.iter().map(|c| (item.alias.as_str(), c.name.as_str()))) {

@@ -387,13 +387,12 @@ impl Binder<'_> {
         let items = self.level().names.items.clone();
         for clause in locks {
             let (mode, of) = lock_parts(clause);
-            if let Some(name) = &of {
-                if !items.iter().any(|i| i.alias == *name) {
-                    let message =
-                        format!("relation \"{name}\" in {} clause not found in FROM clause", lock_phrase(clause));
-                    let pos = clause.of.as_ref().and_then(|n| start(n.span()));
-                    return Err(Error::new(SqlState::UNDEFINED_TABLE, message).at(pos));
-                }
+            if let Some(name) = &of
+                && !items.iter().any(|i| i.alias == *name)
+            {
+                let message = format!("relation \"{name}\" in {} clause not found in FROM clause", lock_phrase(clause));
+                let pos = clause.of.as_ref().and_then(|n| start(n.span()));
+                return Err(Error::new(SqlState::UNDEFINED_TABLE, message).at(pos));
             }
             for item in items.iter().filter(|i| of.as_ref().is_none_or(|n| i.alias == *n)) {
                 let Some(first) = item.columns.first() else { continue };

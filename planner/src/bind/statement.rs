@@ -113,10 +113,10 @@ impl Binder<'_> {
         if let Statement::Explain { .. } = inner {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"explain\""));
         }
-        if let Statement::Ddl(ddl) = &inner {
-            if !matches!(ddl, Ddl::CreateTable(t) if t.query.is_some()) {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, "EXPLAIN takes a query or a data-modifying statement"));
-            }
+        if let Statement::Ddl(ddl) = &inner
+            && !matches!(ddl, Ddl::CreateTable(t) if t.query.is_some())
+        {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "EXPLAIN takes a query or a data-modifying statement"));
         }
         let ty = PgType::new(if json { oid::JSON } else { oid::TEXT });
         let column = OutputColumn { id: self.new_column(), name: "QUERY PLAN".into(), ty, origin: None };

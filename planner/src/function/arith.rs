@@ -7,7 +7,7 @@ use super::error::{division_by_zero, float_overflow, float_underflow, out_of_ran
 use super::kernel::{Date, Time, Ts, cast_array, k, union_nulls};
 use super::{CallTypes, Registry, ScalarKernel, dt};
 use crate::context::EvalContext;
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow::datatypes::*;
 use heddle_types::datetime::DAY_US;
 use heddle_types::{Error, Interval, Numeric, Result, SqlState};

@@ -168,7 +168,7 @@ pub(super) fn numeric_to_int(v: &Numeric, name: &str) -> Result<i64> {
 /// float -> integer: half to even.
 pub(super) fn float_to_int(v: f64, name: &str) -> Result<i64> {
     let r = v.round_ties_even();
-    if r.is_nan() || r < -9_223_372_036_854_775_808.0 || r >= 9_223_372_036_854_775_808.0 {
+    if r.is_nan() || !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&r) {
         return Err(out_of_range(name));
     }
     Ok(r as i64)

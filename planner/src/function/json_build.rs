@@ -1,6 +1,5 @@
 //! Any SQL value as json: to_json and what builds on it.
 
-use super::jsonval::Json;
 use crate::context::EvalContext;
 use heddle_types::datetime::{DateFormat, DateOrder, DateTimeSettings, IntervalStyle, Zone};
 use heddle_types::text::TextSettings;
@@ -103,14 +102,4 @@ fn array(
     }
     out.push(']');
     Ok(out)
-}
-
-/// The same as jsonb text.
-pub(super) fn to_jsonb(v: &Datum, ty: PgType, cx: Option<&EvalContext>) -> Result<String> {
-    json::normalize(&to_json(v, ty, cx)?)
-}
-
-/// The same as a tree.
-pub(super) fn to_tree(v: &Datum, ty: PgType, cx: Option<&EvalContext>) -> Result<Json> {
-    Json::parse(&to_jsonb(v, ty, cx)?)
 }

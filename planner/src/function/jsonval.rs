@@ -108,15 +108,6 @@ impl Json {
         }
     }
 
-    /// What `->>` gives: strings without quotes, NULL for null.
-    pub(crate) fn as_text(&self) -> Option<String> {
-        match self {
-            Json::Null => None,
-            Json::String(s) => Some(s.clone()),
-            other => Some(other.to_jsonb()),
-        }
-    }
-
     /// json_typeof
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -133,17 +124,6 @@ impl Json {
     pub(crate) fn member(&self, key: &str) -> Option<&Json> {
         match self {
             Json::Object(m) => m.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v),
-            _ => None,
-        }
-    }
-
-    /// The element of an array; negative counts from the end.
-    pub(crate) fn element(&self, i: i64) -> Option<&Json> {
-        match self {
-            Json::Array(items) => {
-                let i = if i < 0 { i + items.len() as i64 } else { i };
-                usize::try_from(i).ok().and_then(|i| items.get(i))
-            }
             _ => None,
         }
     }

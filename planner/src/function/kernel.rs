@@ -6,7 +6,6 @@
 
 use arrow::array::*;
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::DataType;
 use heddle_types::{Error, Interval, Numeric, PgArray, PgType, Result};
 use std::sync::Arc;
 
@@ -189,11 +188,6 @@ pub(crate) fn nulls(ty: PgType, n: usize) -> ArrayRef {
     new_null_array(&heddle_types::arrow::data_type(ty), n)
 }
 
-/// Is this the Arrow form of bytes?
-pub(crate) fn is_binary(a: &ArrayRef) -> bool {
-    matches!(a.data_type(), DataType::Binary)
-}
-
 /// A strict kernel from a per-row body. See the module's text.
 macro_rules! k {
     // `||` is one token: without arguments it needs arms of its own.
@@ -213,6 +207,8 @@ macro_rules! k {
         ) -> heddle_types::Result<arrow::array::ArrayRef> {
             #[allow(unused_imports, reason = "a kernel without arguments reads no columns")]
             use $crate::function::kernel::{FromCol, ToCol};
+            // Most bodies need neither.
+            let _ = ($cx, $ty);
             #[allow(unused_mut, unused_variables)]
             let mut it = args.iter();
             $( let $a = <$t as FromCol>::open($crate::function::kernel::next_arg(&mut it)?)?; )*
@@ -246,6 +242,8 @@ macro_rules! kn {
         ) -> heddle_types::Result<arrow::array::ArrayRef> {
             #[allow(unused_imports, reason = "a kernel without arguments reads no columns")]
             use $crate::function::kernel::{FromCol, ToCol};
+            // Most bodies need neither.
+            let _ = ($cx, $ty);
             #[allow(unused_mut, unused_variables)]
             let mut it = args.iter();
             $( let $a = <$t as FromCol>::open($crate::function::kernel::next_arg(&mut it)?)?; )*

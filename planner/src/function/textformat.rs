@@ -4,7 +4,7 @@ use super::cast::to_text;
 use super::error::invalid;
 use super::{CallTypes, Registry, reg, strings};
 use crate::context::EvalContext;
-use arrow::array::{Array, ArrayRef, StringBuilder};
+use arrow::array::{ArrayRef, StringBuilder};
 use heddle_types::arrow::datum_at;
 use heddle_types::{Datum, Error, PgType, Result, SqlState};
 use std::sync::Arc;

@@ -56,7 +56,7 @@ fn proc_row(f: &function::Function) -> Vec<Datum> {
         Volatility::Volatile => "v",
     };
     let args = f.args.iter().map(|o| Datum::Oid(o.0)).collect();
-    let names = f.arg_names.iter().map(|n| text(n)).collect::<Vec<_>>();
+    let names = f.arg_names.iter().map(text).collect::<Vec<_>>();
     let names =
         if names.is_empty() { Datum::Null } else { Datum::Array(Arc::new(PgArray::from_vec(oid::TEXT, names))) };
     let mut values = vec![

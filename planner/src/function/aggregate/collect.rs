@@ -203,10 +203,7 @@ impl<const O: bool, const J: bool> Agg for JsonAgg<O, J> {
             return Ok(());
         }
         if cols[0].is_null(i) {
-            return Err(Error::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                if J { "field name must not be null" } else { "field name must not be null" },
-            ));
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "field name must not be null"));
         }
         let key = super::super::json_build::key_text(&datum_at(&cols[0], t.args[0], i), t.args[0], None)?;
         let mut part = String::new();

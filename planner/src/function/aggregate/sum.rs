@@ -88,18 +88,12 @@ impl AddTo<f64> for f32 {
 }
 
 /// An exact sum: i128 while scales agree and it fits.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct NumericTotal {
     mantissa: i128,
     scale: u16,
     /// What did not fit the fast path.
     slow: Option<Box<Numeric>>,
-}
-
-impl Default for NumericTotal {
-    fn default() -> Self {
-        Self { mantissa: 0, scale: 0, slow: None }
-    }
 }
 
 impl NumericTotal {
