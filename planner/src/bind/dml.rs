@@ -38,6 +38,7 @@ impl Binder<'_> {
                     .detail("This operation is not supported for indexes.")
                     .at(pos))
             }
+            Some(Found::View(v)) => Err(super::view::not_updatable(&v)),
             None => Err(unknown_relation(schema.as_deref(), &bare).at(pos)),
         }
     }

@@ -2,6 +2,7 @@
 
 mod copy;
 mod cursor;
+mod relation;
 mod rewrite;
 mod scan;
 mod utility;
