@@ -41,7 +41,6 @@ impl Binder<'_> {
     /// The table, locked against writers and against other DDL: PostgreSQL takes SHARE, which lets a second CREATE INDEX
     /// run beside it; here both would write the same catalog row.
     fn indexed_table(&mut self, name: &ObjectName) -> Result<Arc<TableDef>> {
-        let pos = start(name.span());
         let (schema, bare) = qualified(name, &self.ctx.session.database)?;
         let wrong = |name: &str, kind: &str| {
             Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot create index on relation \"{name}\""))
@@ -58,7 +57,7 @@ impl Binder<'_> {
             }
             Some(Found::Index(index)) => wrong(&index, "indexes"),
             Some(Found::View(v)) => wrong(&v.name, "views"),
-            None => Err(unknown_relation(schema.as_deref(), &bare).at(pos)),
+            None => Err(unknown_relation(schema.as_deref(), &bare)),
         }
     }
 
@@ -143,10 +142,9 @@ fn key_column(table: &TableDef, c: &ast::IndexColumn) -> Result<(usize, KeyOrder
     let ast::Expr::Identifier(ident) = &c.column.expr else {
         return Err(Error::unsupported("an index on an expression"));
     };
-    let (name, pos) = (fold(ident), start(ident.span));
-    let at = table.column(&name).ok_or_else(|| {
-        Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")).at(pos)
-    })?;
+    let name = fold(ident);
+    let missing = || Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"));
+    let at = table.column(&name).ok_or_else(missing)?;
     let ty = table.columns[at].ty;
     if let Some(class) = &c.operator_class {
         operator_class(class, ty)?;

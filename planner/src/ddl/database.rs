@@ -63,7 +63,7 @@ async fn drop_schema(schema: &SchemaDef, cascade: bool, ctx: &EvalContext) -> Re
         catalog.views(ctx.session.database_oid).into_iter().filter(|v| v.schema == schema.oid).collect();
     let inside: Vec<Oid> = tables.iter().map(|t| t.oid).chain(views.iter().map(|v| v.oid)).collect();
     if !inside.is_empty() && !cascade {
-        return Err(not_empty(schema, &inside, ctx)?);
+        return Err(not_empty(schema, &inside, ctx).await?);
     }
     for oid in &inside {
         txn.lock_relation(*oid, RelationLock::AccessExclusive, Wait::Block).await?;
@@ -80,12 +80,16 @@ async fn drop_schema(schema: &SchemaDef, cascade: bool, ctx: &EvalContext) -> Re
     txn.edit_catalog(vec![CatalogEdit::Delete(schema.oid)])
 }
 
-fn not_empty(schema: &SchemaDef, inside: &[Oid], ctx: &EvalContext) -> Result<Error> {
+async fn not_empty(schema: &SchemaDef, inside: &[Oid], ctx: &EvalContext) -> Result<Error> {
     let catalog = transaction(ctx)?.catalog();
     let depends = |oid: &Oid| format!("{} depends on schema {}", described(*oid, &catalog, ctx), schema.name);
     let text = format!("cannot drop schema {} because other objects depend on it", schema.name);
+    let users = lock_dependents(inside, false, ctx).await?;
+    let uses = |(v, on): &(std::sync::Arc<heddle_catalog::ViewDef>, Oid)| {
+        format!("{} depends on {}", described(v.oid, &catalog, ctx), described(*on, &catalog, ctx))
+    };
     Ok(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
-        .detail(lines(inside.iter().map(depends)))
+        .detail(lines(inside.iter().map(depends).chain(users.iter().map(uses))))
         .hint("Use DROP ... CASCADE to drop the dependent objects too."))
 }
 

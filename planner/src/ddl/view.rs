@@ -162,9 +162,9 @@ fn dependents(roots: &[Oid], catalog: &CatalogSnapshot, database: Oid) -> Vec<(A
     let views = catalog.views(database);
     let mut seen: BTreeSet<Oid> = roots.iter().copied().collect();
     let mut out = Vec::new();
-    // Depth first without recursion: chains of views can be long.
+    // Depth first without recursion: chains of views can be long. The last root comes first, as PostgreSQL reports them.
     let users = |of: Oid| views.iter().filter(move |v| v.depends.contains(&of)).rev().map(move |v| (Arc::clone(v), of));
-    let mut stack: Vec<(Arc<ViewDef>, Oid)> = roots.iter().rev().flat_map(|r| users(*r)).collect();
+    let mut stack: Vec<(Arc<ViewDef>, Oid)> = roots.iter().flat_map(|r| users(*r)).collect();
     while let Some((view, on)) = stack.pop() {
         if seen.insert(view.oid) {
             stack.extend(users(view.oid));
