@@ -9,7 +9,7 @@
 //! | `types`, `coerce`, `candidates` | type names; casts; PostgreSQL's choice among overloaded functions |
 //! | `call`, `expr`, `special`, `subquery`, `window` | expressions |
 //! | `from`, `select`, `grouping`, `setop` | queries |
-//! | `dml`, `ddl`, `index`, `view` | statements |
+//! | `dml`, `updatable`, `ddl`, `index`, `view` | statements |
 //! | `stored` | bound expressions as catalog text |
 
 mod call;
@@ -30,6 +30,7 @@ mod statement;
 mod stored;
 mod subquery;
 mod types;
+mod updatable;
 mod view;
 mod walk;
 mod window;
