@@ -20,7 +20,9 @@ impl Binder<'_> {
         let table = self.indexed_table(&i.table_name)?;
         let name = match &i.name {
             Some(name) => Some(index_name(name)?),
-            None if i.if_not_exists => return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"ON\"")),
+            None if i.if_not_exists => {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"ON\""));
+            }
             None => None,
         };
         if i.columns.len() > KEY_COLUMNS_MAX {
@@ -82,7 +84,13 @@ impl Binder<'_> {
                 Some(Found::View(v)) => return wrong(&v.name, "VIEW"),
                 Some(Found::System(t)) => return wrong(t.name, "TABLE"),
                 None => {
-                    missing.push(self.missing(schema.as_deref(), &bare, "index", SqlState::UNDEFINED_OBJECT, if_exists)?);
+                    missing.push(self.missing(
+                        schema.as_deref(),
+                        &bare,
+                        "index",
+                        SqlState::UNDEFINED_OBJECT,
+                        if_exists,
+                    )?);
                 }
             }
         }

@@ -86,7 +86,10 @@ impl Binder<'_> {
         }
         let same = |(column, c): (&ViewColumn, &crate::bound::OutputColumn)| column.ty == c.ty;
         if query.columns.len() != view.columns.len() || !view.columns.iter().zip(&query.columns).all(same) {
-            return Err(Error::internal(format!("the query of view \"{}\" gives other columns than it had", view.name)));
+            return Err(Error::internal(format!(
+                "the query of view \"{}\" gives other columns than it had",
+                view.name
+            )));
         }
         for table in &inner.tables {
             if !self.tables.iter().any(|t| t.oid == table.oid) {
@@ -155,7 +158,13 @@ impl Binder<'_> {
                 Some(Found::System(t)) => return wrong(t.name, "Use DROP TABLE to remove a table."),
                 Some(Found::Index(i)) => return wrong(&i, "Use DROP INDEX to remove an index."),
                 None => {
-                    missing.push(self.missing(schema.as_deref(), &bare, "view", SqlState::UNDEFINED_TABLE, if_exists)?);
+                    missing.push(self.missing(
+                        schema.as_deref(),
+                        &bare,
+                        "view",
+                        SqlState::UNDEFINED_TABLE,
+                        if_exists,
+                    )?);
                 }
             }
         }

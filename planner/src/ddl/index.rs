@@ -90,7 +90,11 @@ async fn fill(table: Arc<TableDef>, index: &IndexDef, ctx: &Arc<EvalContext>) ->
     }
 }
 
-pub(super) async fn drop_indexes(indexes: &[(Arc<TableDef>, Oid)], missing: &[String], ctx: &EvalContext) -> Result<()> {
+pub(super) async fn drop_indexes(
+    indexes: &[(Arc<TableDef>, Oid)],
+    missing: &[String],
+    ctx: &EvalContext,
+) -> Result<()> {
     for name in missing {
         notice(ctx, SqlState::SUCCESSFUL_COMPLETION, format!("index \"{name}\" does not exist, skipping"));
     }

@@ -68,8 +68,9 @@ fn check_replacement(old: &ViewDef, new: &CreateView, catalog: &CatalogSnapshot)
     for (a, b) in old.columns.iter().zip(&new.columns) {
         if a.name != b.name {
             let text = format!("cannot change name of view column \"{}\" to \"{}\"", a.name, b.name);
-            return Err(refuse(text)
-                .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+            return Err(
+                refuse(text).hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead.")
+            );
         }
         if a.ty != b.ty {
             let (from, to) = (a.ty.sql_name(), b.ty.sql_name());
@@ -137,7 +138,11 @@ pub(super) async fn drop_dependents(dropped: &[Oid], cascade: bool, ctx: &EvalCo
 }
 
 /// The views that use any of `dropped`; with `lock`, held exclusively (looking again until no new one appeared).
-pub(super) async fn lock_dependents(dropped: &[Oid], lock: bool, ctx: &EvalContext) -> Result<Vec<(Arc<ViewDef>, Oid)>> {
+pub(super) async fn lock_dependents(
+    dropped: &[Oid],
+    lock: bool,
+    ctx: &EvalContext,
+) -> Result<Vec<(Arc<ViewDef>, Oid)>> {
     let txn = transaction(ctx)?;
     let mut held = BTreeSet::new();
     loop {
