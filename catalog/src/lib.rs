@@ -1,4 +1,4 @@
-//! What exists: databases, schemas, tables, columns, indexes, constraints. DDL is rows of system storages in the same
+//! What exists: databases, schemas, tables, views, columns, indexes, constraints. DDL is rows of system storages in the same
 //! write set as data; a [`CatalogSnapshot`] is immutable and shared by Arc.
 //!
 //! Called by `txn` (decoding catalog rows at apply, overlays of a transaction's own DDL) and by `planner` (name lookups).
@@ -9,7 +9,10 @@ mod object;
 mod snapshot;
 
 pub use edit::{CatalogEdit, bootstrap, load};
-pub use object::{ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, SchemaDef, StoredExpr, TableDef};
+pub use object::{
+    ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, SchemaDef, StoredExpr, TableDef, ViewColumn,
+    ViewDef,
+};
 pub use snapshot::{CatalogSnapshot, Relation};
 
 use heddle_types::{Oid, StorageId};

@@ -13,6 +13,8 @@ pub enum Object {
     Schema(SchemaDef),
     /// A table with its columns, indexes and constraints
     Table(TableDef),
+    /// A view
+    View(ViewDef),
 }
 
 impl Object {
@@ -22,6 +24,7 @@ impl Object {
             Self::Database(d) => d.oid,
             Self::Schema(s) => s.oid,
             Self::Table(t) => t.oid,
+            Self::View(v) => v.oid,
         }
     }
 }
@@ -64,6 +67,38 @@ pub struct TableDef {
     /// Indexes; the primary key (if any) has `storage: None`: the table itself is ordered by it. Without a primary key
     /// the storage key is a hidden row id (int8).
     pub indexes: Vec<IndexDef>,
+}
+
+/// A view: its query as text, bound again at each use under the search path it was made with.
+///
+/// Invariant: nothing in `depends` is dropped or changes its columns while the view exists, so that the text keeps its meaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewDef {
+    /// OID, stable for life (CREATE OR REPLACE keeps it)
+    pub oid: Oid,
+    /// pg_namespace OID
+    pub schema: Oid,
+    /// The database it is in.
+    pub database: Oid,
+    /// relname
+    pub name: String,
+    /// Columns in order
+    pub columns: Vec<ViewColumn>,
+    /// The query as written.
+    pub query: String,
+    /// Schemas in search order when it was made, `$user` replaced.
+    pub search_path: Vec<String>,
+    /// Tables and views the query reads, ascending.
+    pub depends: Vec<Oid>,
+}
+
+/// A column of a view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewColumn {
+    /// attname
+    pub name: String,
+    /// Type with modifier
+    pub ty: PgType,
 }
 
 /// pg_attribute

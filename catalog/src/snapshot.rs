@@ -4,10 +4,10 @@
 //! and for a transaction's own DDL (its overlay). Objects are shared by Arc, and so is every map that an edit does not
 //! touch: the cost of an edit is one map of Arcs, not the catalog.
 //!
-//! Invariant: `names` has exactly one entry per table and per index, under its schema; both live in one namespace, as in
+//! Invariant: `names` has exactly one entry per table, view and index, under its schema; all live in one namespace, as in
 //! pg_class.
 
-use crate::{CatalogEdit, DatabaseDef, IndexDef, Object, SchemaDef, TableDef};
+use crate::{CatalogEdit, DatabaseDef, IndexDef, Object, SchemaDef, TableDef, ViewDef};
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, LogIndex, Oid};
 use std::collections::BTreeMap;
@@ -20,9 +20,11 @@ pub enum Relation {
     Table(Arc<TableDef>),
     /// An index and its table
     Index(Arc<TableDef>, usize),
+    /// A view
+    View(Arc<ViewDef>),
 }
 
-/// A name's target: the table and, for an index, the index's OID.
+/// A name's target: the table (or view) and, for an index, the index's OID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Named {
     table: Oid,
@@ -38,6 +40,7 @@ pub struct CatalogSnapshot {
     databases: Arc<BTreeMap<Oid, Arc<DatabaseDef>>>,
     schemas: Arc<BTreeMap<Oid, Arc<SchemaDef>>>,
     tables: Arc<BTreeMap<Oid, Arc<TableDef>>>,
+    views: Arc<BTreeMap<Oid, Arc<ViewDef>>>,
     /// Relation names per schema.
     names: Arc<BTreeMap<Oid, Arc<Names>>>,
     /// Which table an index belongs to.
@@ -107,11 +110,11 @@ impl CatalogSnapshot {
         self.resolve(*named)
     }
 
-    /// Relation by OID: a table or an index.
+    /// Relation by OID: a table, a view or an index.
     pub fn relation_by_oid(&self, oid: Oid) -> Option<Relation> {
         match self.indexes.get(&oid) {
             Some(table) => self.resolve(Named { table: *table, index: Some(oid) }),
-            None => self.table(oid).map(Relation::Table),
+            None => self.resolve(Named { table: oid, index: None }),
         }
     }
 
@@ -125,13 +128,25 @@ impl CatalogSnapshot {
         self.tables.values().filter(|t| t.database == database).cloned().collect()
     }
 
+    /// View by OID.
+    pub fn view(&self, oid: Oid) -> Option<Arc<ViewDef>> {
+        self.views.get(&oid).cloned()
+    }
+
+    /// Views of a database, by OID.
+    pub fn views(&self, database: Oid) -> Vec<Arc<ViewDef>> {
+        self.views.values().filter(|v| v.database == database).cloned().collect()
+    }
+
     /// Does the schema hold any relation?
     pub fn schema_is_empty(&self, schema: Oid) -> bool {
         self.names.get(&schema).is_none_or(|names| names.is_empty())
     }
 
     fn resolve(&self, named: Named) -> Option<Relation> {
-        let table = self.table(named.table)?;
+        let Some(table) = self.table(named.table) else {
+            return self.view(named.table).map(Relation::View);
+        };
         match named.index {
             None => Some(Relation::Table(table)),
             Some(index) => {
@@ -151,6 +166,7 @@ impl CatalogSnapshot {
                 Arc::make_mut(&mut self.schemas).insert(s.oid, Arc::new(s.clone()));
             }
             Object::Table(t) => self.remember_table(t),
+            Object::View(v) => self.remember_view(v),
         }
     }
 
@@ -167,6 +183,12 @@ impl CatalogSnapshot {
         Arc::make_mut(&mut self.tables).insert(table.oid, Arc::new(table.clone()));
     }
 
+    fn remember_view(&mut self, view: &ViewDef) {
+        let names = Arc::make_mut(Arc::make_mut(&mut self.names).entry(view.schema).or_default());
+        names.insert(view.name.clone(), Named { table: view.oid, index: None });
+        Arc::make_mut(&mut self.views).insert(view.oid, Arc::new(view.clone()));
+    }
+
     fn forget(&mut self, oid: Oid) {
         if self.databases.contains_key(&oid) {
             Arc::make_mut(&mut self.databases).remove(&oid);
@@ -176,6 +198,22 @@ impl CatalogSnapshot {
         }
         if self.tables.contains_key(&oid) {
             self.forget_table(oid);
+        }
+        if self.views.contains_key(&oid) {
+            self.forget_view(oid);
+        }
+    }
+
+    fn forget_view(&mut self, oid: Oid) {
+        let Some(view) = Arc::make_mut(&mut self.views).remove(&oid) else { return };
+        let all_names = Arc::make_mut(&mut self.names);
+        let Some(shared) = all_names.get_mut(&view.schema) else { return };
+        let names = Arc::make_mut(shared);
+        if names.get(&view.name).is_some_and(|n| n.table == oid) {
+            names.remove(&view.name);
+        }
+        if names.is_empty() {
+            all_names.remove(&view.schema);
         }
     }
 

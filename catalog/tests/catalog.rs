@@ -105,3 +105,26 @@ fn malformed_rows_are_data_corruption() {
         assert_eq!(CatalogEdit::from_change(&change).unwrap_err().code().0, "XX001");
     }
 }
+
+#[test]
+fn views_share_the_namespace_and_come_back_from_rows() {
+    let view = ViewDef {
+        oid: Oid(20010),
+        schema: PUBLIC,
+        database: POSTGRES_DB,
+        name: "v".into(),
+        columns: vec![ViewColumn { name: "a".into(), ty: PgType::new(oid::INT4) }],
+        query: "SELECT a FROM t".into(),
+        search_path: vec!["public".into()],
+        depends: vec![Oid(20000)],
+    };
+    let edit = CatalogEdit::Put(Object::View(view.clone()));
+    assert_eq!(CatalogEdit::from_change(&edit.to_change()).unwrap(), Some(edit.clone()));
+    let c = base().with(&[put(table(20000, "t", &[])), edit], LogIndex(4));
+    assert!(matches!(c.relation(PUBLIC, "v"), Some(Relation::View(v)) if *v == view));
+    assert!(matches!(c.relation_by_oid(Oid(20010)), Some(Relation::View(_))));
+    assert_eq!((c.views(POSTGRES_DB).len(), c.tables(POSTGRES_DB).len()), (1, 1));
+    let gone = c.with(&[CatalogEdit::Delete(Oid(20010))], LogIndex(5));
+    assert!(gone.relation(PUBLIC, "v").is_none() && gone.view(Oid(20010)).is_none());
+    assert!(gone.relation(PUBLIC, "t").is_some());
+}

@@ -4,8 +4,10 @@
 //! (READ COMMITTED's view; the transaction's own DDL included): two sessions cannot both decide that a name is free.
 
 mod database;
+mod index;
 mod names;
 mod table;
+mod view;
 
 use crate::bound::Ddl;
 use crate::context::EvalContext;
@@ -13,17 +15,23 @@ use heddle_txn::Transaction;
 use heddle_types::{Error, Result, Severity, SqlState};
 use std::sync::Arc;
 
+pub(crate) use index::create_index;
 pub(crate) use table::create_table;
 
 /// Carries out `ddl` inside `ctx.txn`. Names are locked, existence is checked against the newest catalog under the lock.
-/// The rows of CREATE TABLE AS are the executor's business.
+/// The rows of CREATE TABLE AS and all of CREATE INDEX are the executor's business.
 ///
 /// # Errors
 /// `42P07`, `42P06`, `42P04`, `3F000`, `3D000`, `42P01` with notices for IF [NOT] EXISTS; `2BP01` without CASCADE; `55006` for a database in use.
 pub async fn execute(ddl: &Ddl, ctx: &EvalContext) -> Result<()> {
     match ddl {
         Ddl::CreateTable(create) => create_table(create, ctx).await.map(|_| ()),
-        Ddl::DropTable { tables, missing, cascade: _ } => table::drop_tables(tables, missing, ctx).await,
+        Ddl::DropTable { tables, missing, cascade } => table::drop_tables(tables, missing, *cascade, ctx).await,
+        // Needs the context as an Arc: the executor calls `create_index`.
+        Ddl::CreateIndex(_) => Err(Error::internal("CREATE INDEX is the executor's")),
+        Ddl::DropIndex { indexes, missing } => index::drop_indexes(indexes, missing, ctx).await,
+        Ddl::CreateView(create) => view::create_view(create, ctx).await,
+        Ddl::DropView { views, missing, cascade } => view::drop_views(views, missing, *cascade, ctx).await,
         Ddl::Truncate { tables, .. } => table::truncate(tables, ctx).await,
         Ddl::CreateSchema { name, if_not_exists } => database::create_schema(name, *if_not_exists, ctx).await,
         Ddl::DropSchema { names, if_exists, cascade } => database::drop_schemas(names, *if_exists, *cascade, ctx).await,

@@ -177,7 +177,9 @@ impl Session {
             let current = |t: &Arc<heddle_catalog::TableDef>| {
                 view.catalog().table(t.oid).is_some_and(|now| Arc::ptr_eq(&now, t) || *now == **t)
             };
-            if planned.bound().tables.iter().all(current) {
+            let current_view =
+                |v: &Arc<heddle_catalog::ViewDef>| view.catalog().view(v.oid).is_some_and(|now| *now == **v);
+            if planned.bound().tables.iter().all(current) && planned.bound().views.iter().all(current_view) {
                 for (oid, mode) in &planned.bound().locks {
                     refuse_overtaken(&txn, *oid, *mode)?;
                 }
@@ -192,6 +194,7 @@ impl Session {
     fn check_database_ddl(&self, statement: &Statement) -> Result<()> {
         match statement {
             Statement::Ddl(Ddl::CreateDatabase { .. }) => self.refuse_in_block("CREATE DATABASE"),
+            Statement::Ddl(Ddl::CreateIndex(i)) if i.concurrently => self.refuse_in_block("CREATE INDEX CONCURRENTLY"),
             Statement::Ddl(Ddl::DropDatabase { name, .. }) => {
                 self.refuse_in_block("DROP DATABASE")?;
                 let in_use = |text: String| Err(Error::new(SqlState::OBJECT_IN_USE, text));
@@ -330,6 +333,10 @@ fn ddl_tag(statement: &Statement) -> &'static str {
         Statement::Ddl(Ddl::CreateTable(c)) if c.query.is_some() => "CREATE TABLE AS",
         Statement::Ddl(Ddl::CreateTable(_)) => "CREATE TABLE",
         Statement::Ddl(Ddl::DropTable { .. }) => "DROP TABLE",
+        Statement::Ddl(Ddl::CreateIndex(_)) => "CREATE INDEX",
+        Statement::Ddl(Ddl::DropIndex { .. }) => "DROP INDEX",
+        Statement::Ddl(Ddl::CreateView(_)) => "CREATE VIEW",
+        Statement::Ddl(Ddl::DropView { .. }) => "DROP VIEW",
         Statement::Ddl(Ddl::Truncate { .. }) => "TRUNCATE TABLE",
         Statement::Ddl(Ddl::CreateSchema { .. }) => "CREATE SCHEMA",
         Statement::Ddl(Ddl::DropSchema { .. }) => "DROP SCHEMA",

@@ -198,6 +198,7 @@ impl Binder<'_> {
         Some(match find_relation(self.ctx, schema, name)? {
             Found::Table(t) => t.oid,
             Found::System(t) => t.oid,
+            Found::View(v) => v.oid,
             Found::Index(index) => {
                 let tables = self.catalog().tables(self.ctx.session.database_oid);
                 tables.iter().flat_map(|t| &t.indexes).find(|i| i.name == index)?.oid

@@ -21,6 +21,8 @@ impl Binder<'_> {
             Statement::CreateTable(t) => self.create_table(t),
             Statement::Drop { object_type, if_exists, names, cascade, purge, .. } => match object_type {
                 ObjectType::Table => self.drop_table(names, *if_exists, *cascade),
+                ObjectType::Index => self.drop_index(names, *if_exists),
+                ObjectType::View => self.drop_view(names, *if_exists, *cascade),
                 ObjectType::Schema => drop_schema(names, *if_exists, *cascade),
                 ObjectType::Database => match names.as_slice() {
                     [name] => Ok(Ddl::DropDatabase { name: single(name)?, if_exists: *if_exists, force: *purge }),
@@ -28,6 +30,8 @@ impl Binder<'_> {
                 },
                 other => Err(Error::unsupported(format!("DROP {other}"))),
             },
+            Statement::CreateIndex(i) => self.create_index(i),
+            Statement::CreateView(v) => self.create_view(v),
             Statement::Truncate(t) => self.truncate(t),
             Statement::CreateSchema { schema_name: ast::SchemaName::Simple(name), if_not_exists, .. } => {
                 create_schema(name, *if_not_exists)
@@ -80,6 +84,7 @@ impl Binder<'_> {
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{index}\" is not a table"))
                     .hint("Use DROP INDEX to remove an index."))
             }
+            Some(Found::View(v)) => Err(super::view::not_a_table(&v).hint("Use DROP VIEW to remove a view.")),
             None => Ok(None),
         }
     }
@@ -327,15 +332,7 @@ fn check_keys(create: &mut CreateTable) -> Result<()> {
     for (_, columns, _) in &kept {
         for at in columns {
             let ty = create.columns[*at].ty;
-            let comparable = crate::function::comparison(ty.oid, crate::function::Comparison::Eq).is_some()
-                || super::coerce::is_string(ty.oid)
-                || super::coerce::element_of(ty.oid).is_some();
-            if !comparable {
-                let message =
-                    format!("data type {} has no default operator class for access method \"btree\"", ty.sql_name());
-                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
-                    .hint("You must specify an operator class for the index or define a default operator class for the data type."));
-            }
+            super::index::refuse_incomparable(ty)?;
         }
     }
     create.keys = kept;

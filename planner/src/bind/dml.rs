@@ -4,6 +4,7 @@ use super::from::From;
 use super::names::{fold, qualified, start};
 use super::scope::{Clause, Found, Item, Level, Namespace, find_relation, unknown_relation};
 use super::select::Output;
+use super::updatable::{self, Target, Through};
 use super::{Binder, Typed, walk};
 use crate::bound::{
     Col, ColId, ConflictUpdate, Delete, Expr, Insert, OnConflict, OutputColumn, Query, Rel, Returning, Statement,
@@ -38,6 +39,7 @@ impl Binder<'_> {
                     .detail("This operation is not supported for indexes.")
                     .at(pos))
             }
+            Some(Found::View(v)) => Err(super::view::not_updatable(&v)),
             None => Err(unknown_relation(schema.as_deref(), &bare).at(pos)),
         }
     }
@@ -55,13 +57,22 @@ impl Binder<'_> {
         {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error in INSERT").at(start(i.insert_token.0.span)));
         }
-        let table = self.target(name)?;
-        let listed = self.insert_columns(&table, &i.columns)?;
+        let (schema, bare) = qualified(name, &self.ctx.session.database)?;
+        let target = match self.named_view(schema.as_deref(), &bare) {
+            Some(view) => self.through(&view).map_err(|e| super::view::placed(e, None))?.target,
+            None => Target::table(self.target(name)?),
+        };
+        updatable::refuse_clauses(&target, i)?;
+        let listed = match &target.view {
+            Some(places) if i.columns.is_empty() => places.clone(),
+            _ => self.insert_columns(&target.named, &i.columns)?,
+        };
         let (source, columns) = match &i.source {
             None => (Query { rel: Rel::Unit, columns: Vec::new() }, Vec::new()),
-            Some(q) => self.insert_source(q, &table, listed, &i.columns)?,
+            Some(q) => self.insert_source(q, &target.named, listed, &i.columns)?,
         };
-        let defaults = self.defaults(&table, &columns)?;
+        let defaults = self.defaults(&target.named, &columns)?;
+        let table = target.table;
         let alias = i.table_alias.as_ref().map_or_else(|| table.name.clone(), |a| fold(&a.alias));
         let on_conflict = match &i.on {
             None => None,
@@ -303,17 +314,24 @@ impl Binder<'_> {
     }
 
     /// Scan of a DML target and the item that shows it.
-    fn target_scan(&mut self, t: &TableWithJoins) -> Result<(Arc<TableDef>, TableScan, Item)> {
+    fn target_scan(&mut self, t: &TableWithJoins) -> Result<Through> {
         let TableFactor::Table { name, alias, args: None, .. } = &t.relation else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "the target must be a table"));
         };
         if !t.joins.is_empty() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "the target must be one table").at(start(name.span())));
         }
-        let table = self.target(name)?;
-        let (scan, item) = self.scan(&table, true);
-        let item = super::from::aliased(item, alias.as_ref())?;
-        Ok((table, scan, item))
+        let (schema, bare) = qualified(name, &self.ctx.session.database)?;
+        let mut through = match self.named_view(schema.as_deref(), &bare) {
+            Some(view) => self.through(&view).map_err(|e| super::view::placed(e, None))?,
+            None => {
+                let table = self.target(name)?;
+                let (scan, item) = self.scan(&table, true);
+                Through { target: Target::table(table), scan, item, filter: None }
+            }
+        };
+        through.item = super::from::aliased(through.item, alias.as_ref())?;
+        Ok(through)
     }
 
     pub(super) fn update(&mut self, u: &ast::Update) -> Result<Bound> {
@@ -327,13 +345,14 @@ impl Binder<'_> {
                 return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"from\""));
             }
         };
-        let (table, target, item) = self.target_scan(&u.table)?;
+        let Through { target: Target { named, .. }, scan: target, item, filter: given } = self.target_scan(&u.table)?;
         self.levels.push(Level::new(Clause::Update));
-        let bound = self.changed_rows(&target, item, from, u.selection.as_ref()).and_then(|(input, filter)| {
-            let set = self.assignments(&u.assignments, &table)?;
-            let returning = self.dml_returning(u.returning.as_deref(), &target)?;
-            Ok((input, filter, set, returning))
-        });
+        let bound =
+            self.changed_rows(&target, item, from, (given, u.selection.as_ref())).and_then(|(input, filter)| {
+                let set = self.assignments(&u.assignments, &named)?;
+                let returning = self.dml_returning(u.returning.as_deref(), &target)?;
+                Ok((input, filter, set, returning))
+            });
         self.levels.pop();
         let (input, filter, set, returning) = bound?;
         let shown = returning.as_ref().map(|r| r.columns.clone());
@@ -346,26 +365,27 @@ impl Binder<'_> {
         else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error in DELETE").at(start(d.delete_token.0.span)));
         };
-        let (_, target, item) = self.target_scan(only)?;
+        let Through { scan: target, item, filter: given, .. } = self.target_scan(only)?;
         self.levels.push(Level::new(Clause::Update));
         let using = d.using.as_deref().unwrap_or_default();
-        let bound = self.changed_rows(&target, item, using, d.selection.as_ref()).and_then(|(input, filter)| {
-            let returning = self.dml_returning(d.returning.as_deref(), &target)?;
-            Ok((input, filter, returning))
-        });
+        let bound =
+            self.changed_rows(&target, item, using, (given, d.selection.as_ref())).and_then(|(input, filter)| {
+                let returning = self.dml_returning(d.returning.as_deref(), &target)?;
+                Ok((input, filter, returning))
+            });
         self.levels.pop();
         let (input, filter, returning) = bound?;
         let shown = returning.as_ref().map(|r| r.columns.clone());
         Ok((Statement::Delete(Delete { target, input, filter, returning }), shown))
     }
 
-    /// Target joined with FROM or USING and filtered; the level then shows all of them.
+    /// Target joined with FROM or USING and filtered (by a view's condition and the statement's); the level then shows all of them.
     fn changed_rows(
         &mut self,
         target: &TableScan,
         item: Item,
         from: &[TableWithJoins],
-        condition: Option<&ast::Expr>,
+        (given, condition): (Option<Expr>, Option<&ast::Expr>),
     ) -> Result<(Rel, Option<Expr>)> {
         let alone = From { rel: Rel::Table(target.clone()), names: Namespace::of(item) };
         let all = if from.is_empty() { alone } else { self.joined_target(from, alone)? };
@@ -374,6 +394,7 @@ impl Binder<'_> {
             Some(e) => Some(self.within(Clause::Where, |b| b.condition(e, "WHERE"))?),
             None => None,
         };
+        let filter = super::walk::all_of(given.into_iter().chain(filter).collect());
         let input = match &filter {
             Some(predicate) => Rel::Filter { input: Box::new(all.rel), predicate: predicate.clone() },
             None => all.rel,

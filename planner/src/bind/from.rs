@@ -252,6 +252,10 @@ impl Binder<'_> {
                     .detail("This operation is not supported for indexes.")
                     .at(pos));
             }
+            Some(Found::View(v)) => {
+                let locked = self.is_locked(alias.map_or_else(|| bare.clone(), |a| fold(&a.name)));
+                self.view_scan(&v, locked).map_err(|e| super::view::placed(e, pos))?
+            }
             None => return Err(unknown_relation(schema.as_deref(), &bare).at(pos)),
         };
         Ok(Bound { source: Source::Rel(rel), names: Namespace::of(aliased(item, alias)?), lateral: false })
@@ -437,7 +441,7 @@ pub(super) fn scope_column(name: &str, id: ColId, ty: PgType) -> ScopeColumn {
     ScopeColumn { name: name.to_owned(), id, ty, origin: None, table: String::new() }
 }
 
-fn plain_item(alias: String, columns: Vec<ScopeColumn>) -> Item {
+pub(super) fn plain_item(alias: String, columns: Vec<ScopeColumn>) -> Item {
     let mut item = Item { alias, schema: None, table: None, table_oid: None, hidden_name: None, columns };
     for c in &mut item.columns {
         c.table = item.alias.clone();

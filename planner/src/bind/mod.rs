@@ -9,7 +9,7 @@
 //! | `types`, `coerce`, `candidates` | type names; casts; PostgreSQL's choice among overloaded functions |
 //! | `call`, `expr`, `special`, `subquery`, `window` | expressions |
 //! | `from`, `select`, `grouping`, `setop` | queries |
-//! | `dml`, `ddl`, `explain` | statements |
+//! | `dml`, `updatable`, `ddl`, `index`, `view` | statements |
 //! | `stored` | bound expressions as catalog text |
 
 mod call;
@@ -20,6 +20,7 @@ mod dml;
 mod expr;
 mod from;
 mod grouping;
+mod index;
 mod names;
 mod scope;
 mod select;
@@ -29,6 +30,8 @@ mod statement;
 mod stored;
 mod subquery;
 mod types;
+mod updatable;
+mod view;
 mod walk;
 mod window;
 
@@ -39,7 +42,7 @@ use crate::bound::{Bound, ColId, CteId, Expr};
 use crate::context::EvalContext;
 use crate::function::CastContext;
 use crate::parse::{Ast, Places, on_large_stack};
-use heddle_catalog::{CatalogSnapshot, StoredExpr, TableDef};
+use heddle_catalog::{CatalogSnapshot, StoredExpr, TableDef, ViewDef};
 use heddle_txn::RelationLock;
 use heddle_types::{Error, Oid, PgType, Result, SqlState, oid};
 use scope::{CteEntry, Level};
@@ -65,6 +68,7 @@ pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> 
             locks: binder.locks,
             catalog: ctx.catalog.from_index(),
             tables: binder.tables,
+            views: binder.views,
         })
     })
 }
@@ -114,6 +118,7 @@ pub fn resolve_table(schema: Option<&str>, name: &str, ctx: &EvalContext) -> Res
             Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot open relation \"{index}\""))
                 .detail("This operation is not supported for indexes."))
         }
+        Some(scope::Found::View(v)) => Err(view::not_a_table(&v)),
         None => Err(scope::unknown_relation(schema, name)),
     }
 }
@@ -179,6 +184,11 @@ pub(crate) struct Binder<'a> {
     places: Arc<Places>,
     /// What the SELECT bound last shows, for LIMIT's message about columns.
     shown: scope::Namespace,
+    views: Vec<Arc<ViewDef>>,
+    /// Relations the text itself names; those inside views are not among them.
+    direct: Vec<Oid>,
+    /// How many views this one is inside of.
+    view_depth: u32,
 }
 
 impl<'a> Binder<'a> {
@@ -197,6 +207,9 @@ impl<'a> Binder<'a> {
             tables: Vec::new(),
             places: Arc::default(),
             shown: scope::Namespace::default(),
+            views: Vec::new(),
+            direct: Vec::new(),
+            view_depth: 0,
         }
     }
 
@@ -216,6 +229,7 @@ impl<'a> Binder<'a> {
 
     /// Remembers the lock on a table; the stronger mode wins.
     fn lock(&mut self, table: &Arc<TableDef>, mode: RelationLock) {
+        self.direct.push(table.oid);
         match self.locks.iter_mut().find(|(t, _)| *t == table.oid) {
             Some((_, held)) => *held = (*held).max(mode),
             None => self.locks.push((table.oid, mode)),

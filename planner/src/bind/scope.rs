@@ -8,7 +8,7 @@ use super::{Binder, Typed};
 use crate::bound::{AggregateCall, ColId, CteId, Expr, SetCall, WindowCall};
 use crate::context::EvalContext;
 use crate::syscat::{self, SystemTable};
-use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG, Relation, TableDef};
+use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG, Relation, TableDef, ViewDef};
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use sqlparser::ast::Ident;
 use std::sync::Arc;
@@ -166,6 +166,7 @@ pub(super) enum Found {
     Table(Arc<TableDef>),
     System(&'static SystemTable),
     Index(String),
+    View(Arc<ViewDef>),
 }
 
 /// Looks a relation up, along the search path when it is not qualified.
@@ -184,6 +185,7 @@ fn find_in(ctx: &EvalContext, schema: &str, name: &str) -> Option<Found> {
     match ctx.catalog.relation(schema.oid, name)? {
         Relation::Table(t) => Some(Found::Table(t)),
         Relation::Index(t, i) => Some(Found::Index(t.indexes[i].name.clone())),
+        Relation::View(v) => Some(Found::View(v)),
     }
 }
 

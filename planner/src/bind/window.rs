@@ -5,7 +5,7 @@ use super::scope::Clause;
 use super::{Binder, Typed};
 use crate::bound::{AggregateCall, Call, Col, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall};
 use crate::function::{CastContext, Kind};
-use heddle_types::{Datum, Error, PgType, Result, SqlState, oid};
+use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use sqlparser::ast::{
     self, DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
     ObjectName, Spanned, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
@@ -114,8 +114,8 @@ impl Binder<'_> {
         };
         let test = self.operator("=", a.clone(), b, pos)?;
         let first = match &test.expr {
-            // The converted operand, so that an unknown literal has the type of the comparison.
-            Expr::Call(c) if a.is_unknown() => c.args[0].clone(),
+            // The converted operand: NULLIF has the type of the comparison's left side.
+            Expr::Call(c) if a.is_unknown() || nullif_promotes(a.oid(), c.args[0].ty().oid) => c.args[0].clone(),
             _ => a.expr,
         };
         let ty = first.ty();
@@ -598,4 +598,12 @@ fn same_aggregate(a: &AggregateCall, b: &AggregateCall) -> bool {
         && all(&a.args, &b.args)
         && a.order.is_empty()
         && b.order.is_empty()
+}
+
+/// Does PostgreSQL's `=` convert the left operand? There are operators across integers, across floats and from name to text, so
+/// those stay as they are whatever ours do.
+fn nullif_promotes(from: Oid, to: Oid) -> bool {
+    from != to
+        && from != oid::NAME
+        && (matches!(to, oid::NUMERIC | oid::TEXT) || (to == oid::FLOAT8 && from != oid::FLOAT4))
 }

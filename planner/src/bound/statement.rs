@@ -1,8 +1,9 @@
 //! Bound statements.
 
 use super::{ColId, Expr, OutputColumn, Query, Rel, TableScan};
-use heddle_catalog::{ColumnDef, TableDef};
+use heddle_catalog::{ColumnDef, TableDef, ViewColumn, ViewDef};
 use heddle_txn::RelationLock;
+use heddle_types::key::KeyOrder;
 use heddle_types::{LogIndex, Oid, PgType};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct Bound {
     pub catalog: LogIndex,
     /// Tables as they were at bind time, for that comparison.
     pub tables: Vec<Arc<TableDef>>,
+    /// Views that were expanded or are dropped, for the same comparison.
+    pub views: Vec<Arc<ViewDef>>,
 }
 
 /// What to do.
@@ -122,12 +125,19 @@ pub struct Returning {
 /// Statements that change the catalog.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the sentence of each variant names its fields")]
-#[expect(clippy::large_enum_variant, reason = "one per DDL statement, moved once")]
 pub enum Ddl {
     /// CREATE TABLE
     CreateTable(CreateTable),
-    /// DROP TABLE
+    /// DROP TABLE; `missing` are notices of IF EXISTS
     DropTable { tables: Vec<Arc<TableDef>>, missing: Vec<String>, cascade: bool },
+    /// CREATE INDEX
+    CreateIndex(CreateIndex),
+    /// DROP INDEX: each index with its table; `missing` as above
+    DropIndex { indexes: Vec<(Arc<TableDef>, Oid)>, missing: Vec<String> },
+    /// CREATE VIEW
+    CreateView(CreateView),
+    /// DROP VIEW; `missing` as above
+    DropView { views: Vec<Arc<ViewDef>>, missing: Vec<String>, cascade: bool },
     /// TRUNCATE
     Truncate { tables: Vec<Arc<TableDef>>, restart_identity: bool, cascade: bool },
     /// CREATE SCHEMA
@@ -157,4 +167,42 @@ pub struct CreateTable {
     pub keys: Vec<(Option<String>, Vec<usize>, bool)>,
     /// CREATE TABLE AS: the query (columns follow from it); `with_data` false for WITH NO DATA.
     pub query: Option<(Query, bool)>,
+}
+
+/// CREATE INDEX.
+#[derive(Clone, Debug)]
+pub struct CreateIndex {
+    /// The table, locked
+    pub table: Arc<TableDef>,
+    /// Name, if given
+    pub name: Option<String>,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// UNIQUE
+    pub unique: bool,
+    /// CONCURRENTLY: not inside a transaction block
+    pub concurrently: bool,
+    /// Index into `table.columns` and order, per key column
+    pub columns: Vec<(usize, KeyOrder)>,
+}
+
+/// CREATE VIEW.
+#[derive(Clone, Debug)]
+pub struct CreateView {
+    /// Schema
+    pub schema: Oid,
+    /// Its name, for messages
+    pub schema_name: String,
+    /// Name
+    pub name: String,
+    /// OR REPLACE
+    pub or_replace: bool,
+    /// Columns
+    pub columns: Vec<ViewColumn>,
+    /// The query as written
+    pub query: String,
+    /// Schemas in search order
+    pub search_path: Vec<String>,
+    /// Tables and views the query reads, ascending
+    pub depends: Vec<Oid>,
 }

@@ -1,15 +1,12 @@
 //! Schemas and databases.
 
 use super::table::{drop_contained, tables_of};
+use super::view::{delete_views, described, lines, lock_dependents, tell_cascade};
 use super::{notice, transaction};
 use crate::context::EvalContext;
 use heddle_catalog::{CatalogEdit, DatabaseDef, Object, SchemaDef};
 use heddle_txn::{RelationLock, Wait};
-use heddle_types::{Error, Oid, Result, Severity, SqlState};
-use std::sync::Arc;
-
-/// DETAIL lists at most this many dependent objects, as PostgreSQL's does for the client.
-const DETAIL_OBJECTS_MAX: usize = 100;
+use heddle_types::{Error, Oid, Result, SqlState};
 
 async fn lock_schema_name(ctx: &EvalContext, name: &str) -> Result<()> {
     let mut key = ctx.session.database_oid.0.to_be_bytes().to_vec();
@@ -61,55 +58,40 @@ async fn drop_schema(schema: &SchemaDef, cascade: bool, ctx: &EvalContext) -> Re
     }
     let txn = transaction(ctx)?;
     txn.lock_relation(schema.oid, RelationLock::AccessExclusive, Wait::Block).await?;
-    let tables = tables_of(&txn.catalog(), ctx.session.database_oid, schema.oid);
-    if !tables.is_empty() && !cascade {
-        return Err(not_empty(schema, &tables, ctx));
+    let catalog = txn.catalog();
+    let tables = tables_of(&catalog, ctx.session.database_oid, schema.oid);
+    let views: Vec<_> =
+        catalog.views(ctx.session.database_oid).into_iter().filter(|v| v.schema == schema.oid).collect();
+    let inside: Vec<Oid> = tables.iter().map(|t| t.oid).chain(views.iter().map(|v| v.oid)).collect();
+    if !inside.is_empty() && !cascade {
+        return Err(not_empty(schema, &inside, ctx).await?);
     }
+    for oid in &inside {
+        txn.lock_relation(*oid, RelationLock::AccessExclusive, Wait::Block).await?;
+    }
+    // Views of other schemas may use what is here.
+    let users = lock_dependents(&inside, true, ctx).await?;
+    let now = txn.catalog();
+    let gone: Vec<Oid> = inside.iter().copied().chain(users.iter().map(|(v, _)| v.oid)).collect();
+    tell_cascade(gone.iter().map(|oid| described(*oid, &now, ctx)).collect(), ctx);
+    delete_views(gone.iter().copied().filter(|oid| now.view(*oid).is_some()), ctx)?;
     for table in &tables {
         drop_contained(table, ctx).await?;
-    }
-    if !tables.is_empty() {
-        (ctx.session.notice)(cascade_notice(schema, &tables, ctx));
     }
     txn.edit_catalog(vec![CatalogEdit::Delete(schema.oid)])
 }
 
-/// A table as dependency messages name it: qualified unless the search path finds it.
-fn described(schema: &SchemaDef, table: &heddle_catalog::TableDef, ctx: &EvalContext) -> String {
-    if ctx.session.search_path.contains(&schema.name) {
-        format!("table {}", table.name)
-    } else {
-        format!("table {}.{}", schema.name, table.name)
-    }
-}
-
-fn not_empty(schema: &SchemaDef, tables: &[Arc<heddle_catalog::TableDef>], ctx: &EvalContext) -> Error {
-    let depends =
-        |t: &Arc<heddle_catalog::TableDef>| format!("{} depends on schema {}", described(schema, t, ctx), schema.name);
-    let mut lines: Vec<String> = tables.iter().take(DETAIL_OBJECTS_MAX).map(depends).collect();
-    if tables.len() > DETAIL_OBJECTS_MAX {
-        lines.push(format!("and {} other objects (see server log for list)", tables.len() - DETAIL_OBJECTS_MAX));
-    }
+async fn not_empty(schema: &SchemaDef, inside: &[Oid], ctx: &EvalContext) -> Result<Error> {
+    let catalog = transaction(ctx)?.catalog();
+    let depends = |oid: &Oid| format!("{} depends on schema {}", described(*oid, &catalog, ctx), schema.name);
     let text = format!("cannot drop schema {} because other objects depend on it", schema.name);
-    Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
-        .detail(lines.join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too.")
-}
-
-fn cascade_notice(
-    schema: &SchemaDef,
-    tables: &[Arc<heddle_catalog::TableDef>],
-    ctx: &EvalContext,
-) -> heddle_types::Notice {
-    let note = |text: String| Error::notice(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, text);
-    let line = |t: &Arc<heddle_catalog::TableDef>| format!("drop cascades to {}", described(schema, t, ctx));
-    match tables {
-        [one] => note(line(one)),
-        many => {
-            let lines: Vec<String> = many.iter().take(DETAIL_OBJECTS_MAX).map(line).collect();
-            note(format!("drop cascades to {} other objects", many.len())).detail(lines.join("\n"))
-        }
-    }
+    let users = lock_dependents(inside, false, ctx).await?;
+    let uses = |(v, on): &(std::sync::Arc<heddle_catalog::ViewDef>, Oid)| {
+        format!("{} depends on {}", described(v.oid, &catalog, ctx), described(*on, &catalog, ctx))
+    };
+    Ok(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
+        .detail(lines(inside.iter().map(depends).chain(users.iter().map(uses))))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too."))
 }
 
 pub(super) async fn create_database(name: &str, ctx: &EvalContext) -> Result<()> {
@@ -138,6 +120,7 @@ pub(super) async fn drop_database(name: &str, if_exists: bool, ctx: &EvalContext
     if database.oid == ctx.session.database_oid {
         return Err(Error::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database"));
     }
+    delete_views(catalog.views(database.oid).iter().map(|v| v.oid), ctx)?;
     for table in catalog.tables(database.oid) {
         drop_contained(&table, ctx).await?;
     }

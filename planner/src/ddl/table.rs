@@ -35,7 +35,7 @@ pub(crate) async fn create_table(create: &CreateTable, ctx: &EvalContext) -> Res
     Ok(Some(Arc::new(table)))
 }
 
-async fn lock_relation_name(ctx: &EvalContext, schema: Oid, name: &str) -> Result<()> {
+pub(super) async fn lock_relation_name(ctx: &EvalContext, schema: Oid, name: &str) -> Result<()> {
     let mut key = schema.0.to_be_bytes().to_vec();
     key.extend_from_slice(name.as_bytes());
     transaction(ctx)?.lock_name("relation", &key).await?;
@@ -107,7 +107,7 @@ fn index_name(
 }
 
 /// Locks a table against everybody and reads it again; None when it is gone.
-async fn lock_table(table: &TableDef, ctx: &EvalContext) -> Result<Option<Arc<TableDef>>> {
+pub(super) async fn lock_table(table: &TableDef, ctx: &EvalContext) -> Result<Option<Arc<TableDef>>> {
     let txn = transaction(ctx)?;
     txn.lock_relation(table.oid, RelationLock::AccessExclusive, Wait::Block).await?;
     Ok(txn.catalog().table(table.oid))
@@ -117,13 +117,24 @@ fn missing_table(name: &str) -> Error {
     Error::new(SqlState::UNDEFINED_TABLE, format!("table \"{name}\" does not exist"))
 }
 
-pub(super) async fn drop_tables(tables: &[Arc<TableDef>], missing: &[String], ctx: &EvalContext) -> Result<()> {
+pub(super) async fn drop_tables(
+    tables: &[Arc<TableDef>],
+    missing: &[String],
+    cascade: bool,
+    ctx: &EvalContext,
+) -> Result<()> {
     for name in missing {
         notice(ctx, SqlState::SUCCESSFUL_COMPLETION, format!("table \"{name}\" does not exist, skipping"));
     }
     for table in tables {
-        let now = lock_table(table, ctx).await?.ok_or_else(|| missing_table(&table.name))?;
-        drop_table(&now, ctx)?;
+        lock_table(table, ctx).await?.ok_or_else(|| missing_table(&table.name))?;
+    }
+    super::view::drop_dependents(&tables.iter().map(|t| t.oid).collect::<Vec<_>>(), cascade, ctx).await?;
+    for table in tables {
+        // The same table may be named twice.
+        if let Some(now) = lock_table(table, ctx).await? {
+            drop_table(&now, ctx)?;
+        }
     }
     Ok(())
 }

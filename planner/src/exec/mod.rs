@@ -18,6 +18,7 @@ mod write;
 pub(crate) use direct::limits;
 pub use insert::BulkInsert;
 pub use runtime::ExecutorConfig;
+pub(crate) use write::TableWriter;
 
 use crate::bound::{Bound, ColId, Ddl, OutputColumn, Query, Returning, Statement};
 use crate::context::EvalContext;
@@ -195,6 +196,10 @@ impl Executor {
         if ctx.txn.as_ref().is_some_and(|t| t.read_only()) {
             return Err(read_only(ddl_word(ddl)));
         }
+        if let Ddl::CreateIndex(create) = ddl {
+            crate::ddl::create_index(create, ctx).await?;
+            return Ok(Outcome::Done { rows: None });
+        }
         let Ddl::CreateTable(create) = ddl else {
             crate::ddl::execute(ddl, ctx).await?;
             return Ok(Outcome::Done { rows: None });
@@ -331,6 +336,10 @@ fn ddl_word(ddl: &Ddl) -> &'static str {
         Ddl::CreateTable(c) if c.query.is_some() => "CREATE TABLE AS",
         Ddl::CreateTable(_) => "CREATE TABLE",
         Ddl::DropTable { .. } => "DROP TABLE",
+        Ddl::CreateIndex(_) => "CREATE INDEX",
+        Ddl::DropIndex { .. } => "DROP INDEX",
+        Ddl::CreateView(_) => "CREATE VIEW",
+        Ddl::DropView { .. } => "DROP VIEW",
         Ddl::Truncate { .. } => "TRUNCATE TABLE",
         Ddl::CreateSchema { .. } => "CREATE SCHEMA",
         Ddl::DropSchema { .. } => "DROP SCHEMA",

@@ -8,7 +8,7 @@
 use crate::context::EvalContext;
 use bytes::Bytes;
 use heddle_catalog::{IndexDef, TableDef};
-use heddle_engines::RowReader;
+use heddle_engines::{Row, RowReader};
 use heddle_txn::{Counter, Locked, RowLock, Transaction, Wait};
 use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
@@ -121,6 +121,23 @@ impl TableWriter {
             }
         }
         self.txn.delete(self.table.storage, old.key.clone())
+    }
+
+    /// Puts the entry of an existing row into an index that is being built. `newest` shows the entries put so far.
+    ///
+    /// # Errors
+    /// `23505` when another row has its key.
+    pub fn add_entry(&self, index: &IndexDef, row: &Row, newest: &dyn RowReader) -> Result<()> {
+        let Some(storage) = index.storage else { return Err(Error::internal("an index without storage is not built")) };
+        let values = self.layout.decode(&row.row)?;
+        if index.unique
+            && let Some(key) = self.unique_key(index, &values)?
+            && newest.get(storage, &key)?.is_some()
+        {
+            let text = format!("could not create unique index \"{}\"", index.name);
+            return Err(self.key_error(text, index, &values, "is duplicated"));
+        }
+        self.txn.put(storage, self.entry_key(index, &values, &row.key)?, row.key.clone())
     }
 
     /// The newest version of the row under `key`.
@@ -270,15 +287,20 @@ impl TableWriter {
     }
 
     fn duplicate(&self, index: &IndexDef, values: &[Datum]) -> Error {
+        let text = format!("duplicate key value violates unique constraint \"{}\"", index.name);
+        self.key_error(text, index, values, "already exists")
+    }
+
+    /// `23505` about a key: `Key (a)=(1) already exists.`
+    fn key_error(&self, text: String, index: &IndexDef, values: &[Datum], what: &str) -> Error {
         let columns: Vec<_> = index.columns.iter().map(|c| &self.table.columns[c.attnum as usize - 1]).collect();
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         let texts: Vec<String> = columns
             .iter()
             .map(|c| heddle_types::text::to_string(&values[c.attnum as usize - 1], c.ty, &self.ctx.text))
             .collect();
-        let text = format!("duplicate key value violates unique constraint \"{}\"", index.name);
         Error::new(SqlState::UNIQUE_VIOLATION, text)
-            .detail(format!("Key ({})=({}) already exists.", names.join(", "), texts.join(", ")))
+            .detail(format!("Key ({})=({}) {what}.", names.join(", "), texts.join(", ")))
             .relation(&self.schema, &self.table.name)
             .constraint(&index.name)
     }

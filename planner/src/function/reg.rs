@@ -163,6 +163,7 @@ fn relation_oid(r: &Relation) -> u32 {
     match r {
         Relation::Table(t) => t.oid.0,
         Relation::Index(t, i) => t.indexes[*i].oid.0,
+        Relation::View(v) => v.oid.0,
     }
 }
 
@@ -231,6 +232,9 @@ pub(super) fn class_name(value: u32, cx: &EvalContext) -> Option<String> {
 pub(super) fn class_parts(value: u32, cx: &EvalContext) -> Option<(String, String)> {
     if let Some(t) = crate::syscat::by_oid(Oid(value)) {
         return Some((t.schema.to_owned(), t.name.to_owned()));
+    }
+    if let Some(view) = cx.catalog.view(Oid(value)) {
+        return cx.catalog.schema_by_oid(view.schema).map(|s| (s.name.clone(), view.name.clone()));
     }
     for schema in cx.catalog.schemas(cx.session.database_oid) {
         for table in cx.catalog.tables(cx.session.database_oid).iter().filter(|t| t.schema == schema.oid) {

@@ -4,6 +4,7 @@ mod copy;
 mod create;
 mod cursor;
 mod places;
+mod relation;
 mod rewrite;
 mod scan;
 mod utility;

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::scan::{Piece, Source};
-use super::{Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, create, rewrite};
+use super::{Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, create, relation, rewrite};
 use heddle_txn::{Isolation, RelationLock};
 use heddle_types::{Result, SqlState};
 use sqlparser::tokenizer::Token;
@@ -10,7 +10,7 @@ use sqlparser::tokenizer::Token;
 /// Commands PostgreSQL knows and we do not; anything else that is no command is a syntax error.
 const KNOWN: &[&str] = &[
     "alter", "call", "cluster", "comment", "do", "grant", "import", "listen", "load", "merge", "notify", "reassign",
-    "refresh", "reindex", "revoke", "security", "unlisten", "create", "drop", "explain",
+    "refresh", "revoke", "security", "unlisten", "create", "drop", "explain",
 ];
 /// Second words that belong to a command's name.
 const OBJECTS: &[&str] = &[
@@ -102,6 +102,7 @@ fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
             Ok(Kind::Checkpoint)
         }
         "lock" => lock(c),
+        "reindex" => relation::reindex(c),
         "vacuum" | "analyze" | "analyse" => maintenance(c),
         word if KNOWN.contains(&word) => Ok(Kind::Unsupported(command_name(c))),
         _ => Err(c.unexpected()),
@@ -114,8 +115,19 @@ fn command_name(c: &Cursor<'_>) -> String {
         Some(Token::Word(w)) => w.value.to_ascii_uppercase(),
         _ => String::new(),
     };
-    let skipped =
-        ["OR", "REPLACE", "TEMP", "TEMPORARY", "UNIQUE", "UNLOGGED", "GLOBAL", "LOCAL", "RECURSIVE", "TRUSTED"];
+    let skipped = [
+        "OR",
+        "REPLACE",
+        "TEMP",
+        "TEMPORARY",
+        "UNIQUE",
+        "UNLOGGED",
+        "GLOBAL",
+        "LOCAL",
+        "RECURSIVE",
+        "TRUSTED",
+        "CONSTRAINT",
+    ];
     let mut n = 1;
     while skipped.contains(&word(n).as_str()) {
         n += 1;
@@ -177,6 +189,11 @@ fn create_or_drop(c: &mut Cursor<'_>) -> Result<Kind> {
     match name.as_str() {
         "CREATE TABLE" => create::create_table(c),
         "CREATE SCHEMA" | "DROP TABLE" | "DROP SCHEMA" => plan(c),
+        "CREATE INDEX" | "DROP VIEW" => plan(c),
+        "DROP INDEX" => relation::drop_index(c),
+        "CREATE VIEW" => relation::create_view(c),
+        "CREATE TRIGGER" => relation::create_trigger(c),
+        "DROP TRIGGER" => relation::drop_trigger(c),
         "CREATE DATABASE" => create::create_database(c),
         "DROP DATABASE" => create::drop_database(c),
         "CREATE" | "DROP" => {

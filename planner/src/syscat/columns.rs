@@ -1,7 +1,7 @@
 //! The columns of every computed table, as PostgreSQL 15 has them (names, order, types and OIDs read from its catalogs).
 //! What has no rows function here is empty because nothing of its kind can exist in this server yet.
 
-use super::{SystemTable, information, objects, routines, server};
+use super::{SystemTable, information, objects, routines, server, views};
 use heddle_types::{Datum, Oid, PgType, Result, oid};
 
 fn none(_: &crate::context::EvalContext) -> Result<Vec<Vec<Datum>>> {
@@ -127,7 +127,7 @@ pub(super) static TABLES: &[SystemTable] = &[
     table! { 12043 "pg_catalog" "pg_indexes" objects::pg_indexes,
         "schemaname" NAME, "tablename" NAME, "indexname" NAME, "tablespace" NAME, "indexdef" TEXT,
     },
-    table! { 12028 "pg_catalog" "pg_views" none,
+    table! { 12028 "pg_catalog" "pg_views" views::pg_views,
         "schemaname" NAME, "viewname" NAME, "viewowner" NAME, "definition" TEXT,
     },
     table! { 12104 "pg_catalog" "pg_settings" server::pg_settings,
@@ -388,7 +388,7 @@ pub(super) static TABLES: &[SystemTable] = &[
     table! { 13260 "information_schema" "check_constraints" none,
         "constraint_catalog" NAME, "constraint_schema" NAME, "constraint_name" NAME, "check_clause" VARCHAR,
     },
-    table! { 13483 "information_schema" "views" none,
+    table! { 13483 "information_schema" "views" views::views,
         "table_catalog" NAME, "table_schema" NAME, "table_name" NAME, "view_definition" VARCHAR,
         "check_option" VARCHAR, "is_updatable" YES_OR_NO, "is_insertable_into" YES_OR_NO,
         "is_trigger_updatable" YES_OR_NO, "is_trigger_deletable" YES_OR_NO, "is_trigger_insertable_into" YES_OR_NO,

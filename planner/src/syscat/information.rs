@@ -5,11 +5,11 @@ use crate::context::EvalContext;
 use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG};
 use heddle_types::{Datum, Oid, PgType, Result, oid};
 
-fn database(cx: &EvalContext) -> Datum {
+pub(super) fn database(cx: &EvalContext) -> Datum {
     text(&cx.session.database)
 }
 
-fn schema(cx: &EvalContext, oid: Oid) -> Datum {
+pub(super) fn schema(cx: &EvalContext, oid: Oid) -> Datum {
     cx.catalog.schema_by_oid(oid).map_or(Datum::Null, |s| text(&s.name))
 }
 
@@ -45,7 +45,9 @@ pub(super) fn tables(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let system = all().iter().map(|t| one(text(t.schema), t.name, kind(t.schema), "NO"));
     let users = cx.catalog.tables(cx.session.database_oid);
     let users = users.iter().map(|t| one(schema(cx, t.schema), &t.name, "BASE TABLE", "YES"));
-    Ok(system.chain(users).collect())
+    let views = cx.catalog.views(cx.session.database_oid);
+    let views = views.iter().map(|v| one(schema(cx, v.schema), &v.name, "VIEW", "NO"));
+    Ok(system.chain(users).chain(views).collect())
 }
 
 /// (precision, radix, scale) of number types.
@@ -135,6 +137,13 @@ pub(super) fn columns(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
             if c.not_null {
                 values.push(("is_nullable", text("NO")));
             }
+            rows.push(row("columns", &values));
+        }
+    }
+    for v in cx.catalog.views(cx.session.database_oid) {
+        for (i, c) in v.columns.iter().enumerate() {
+            let mut values = column(cx, schema(cx, v.schema), &v.name, i + 1, &c.name, c.ty);
+            values.push(("is_updatable", text("NO")));
             rows.push(row("columns", &values));
         }
     }

@@ -8,6 +8,7 @@ mod information;
 mod objects;
 mod routines;
 mod server;
+mod views;
 
 use crate::context::EvalContext;
 use heddle_types::{Datum, Oid, PgArray, PgType, Result, TypeInfo, oid};

@@ -80,6 +80,11 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
             rows.push(row("pg_class", &values));
         }
     }
+    for v in cx.catalog.views(cx.session.database_oid) {
+        let mut values = class(v.oid, &v.name, v.schema, "v", v.columns.len());
+        values.push(("relhasrules", Datum::Bool(true)));
+        rows.push(row("pg_class", &values));
+    }
     Ok(rows)
 }
 
@@ -128,6 +133,11 @@ pub(super) fn pg_attribute(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
                 let c = &t.columns[key.attnum as usize - 1];
                 rows.push(row("pg_attribute", &attribute(i.oid, n + 1, &c.name, c.ty)));
             }
+        }
+    }
+    for v in cx.catalog.views(cx.session.database_oid) {
+        for (i, c) in v.columns.iter().enumerate() {
+            rows.push(row("pg_attribute", &attribute(v.oid, i + 1, &c.name, c.ty)));
         }
     }
     Ok(rows)
