@@ -298,7 +298,7 @@ impl Session {
     fn start_timeout(&mut self) {
         let ms = self.settings.lock().int("statement_timeout").unsigned_abs();
         self.deadline = (ms > 0).then(|| tokio::time::Instant::now() + std::time::Duration::from_millis(ms));
-        self.canceller.set_deadline(self.deadline.map(tokio::time::Instant::into_std));
+        self.canceller.set_deadline(self.deadline);
     }
 
     /// Runs a query string of the simple protocol and sends everything but the error and ReadyForQuery.
