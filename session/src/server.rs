@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 /// Bounds and settings of the server.
 #[derive(Clone, Debug)]
@@ -49,7 +48,7 @@ pub struct Canceller {
     terminate: AtomicBool,
     wake: Notify,
     /// When statement_timeout strikes.
-    deadline: Mutex<Option<Instant>>,
+    deadline: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Canceller {
@@ -71,7 +70,7 @@ impl Canceller {
     }
 
     /// When statement_timeout strikes; None never.
-    pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
+    pub(crate) fn set_deadline(&self, deadline: Option<tokio::time::Instant>) {
         *self.deadline.lock() = deadline;
     }
 
@@ -85,7 +84,7 @@ impl Canceller {
         if self.cancel.load(Ordering::Acquire) {
             return Some(canceled());
         }
-        let late = self.deadline.lock().is_some_and(|d| Instant::now() >= d);
+        let late = self.deadline.lock().is_some_and(|d| tokio::time::Instant::now() >= d);
         late.then(|| Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout"))
     }
 
