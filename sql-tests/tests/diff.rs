@@ -152,7 +152,7 @@ fn queries() {
         SELECT 'x' UNION SELECT NULL ORDER BY 1
         SELECT id FROM p EXCEPT SELECT pid FROM s ORDER BY 1
         SELECT cat FROM p INTERSECT SELECT 'fru'
-        (SELECT id FROM p ORDER BY id LIMIT 1) UNION ALL (SELECT id FROM p ORDER BY id DESC LIMIT 1)
+        (SELECT id FROM p ORDER BY id LIMIT 1) UNION ALL (SELECT id FROM p ORDER BY id DESC LIMIT 1) ORDER BY id
         VALUES (1, 'a'), (2, 'b')
         SELECT * FROM (VALUES (1, 'a'), (2, NULL)) v
         SELECT column2 FROM (VALUES (1, 'a')) v

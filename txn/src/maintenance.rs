@@ -5,8 +5,10 @@
 //! not flushed); a set whose first Part is not applied yet lies above visible_index and so above both.
 
 use crate::apply::{Applied, guarded};
-use crate::payload::{encode_abort, encode_checkpoint};
-use heddle_engines::RowEngine;
+use crate::payload::{PartBuilder, encode_abort, encode_checkpoint, propose_run};
+use bytes::Bytes;
+use heddle_catalog::COUNTER_STORAGE;
+use heddle_engines::{RowChange, RowEngine};
 use heddle_log::{Kind, Log, Proposer};
 use heddle_types::{Error, LogIndex, Result, SqlState};
 use parking_lot::{Condvar, Mutex};
@@ -23,6 +25,9 @@ const HOLD_BACK_MAX: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A log above this is merged and purged even if no memtable is full: it bounds the time of a recovery.
 const LOG_BYTES_MAX: u64 = 1 << 30;
+
+/// The key of no counter: deleting it changes nothing.
+const NO_COUNTER: &[u8] = &[0];
 
 type Answer = oneshot::Sender<Result<()>>;
 
@@ -152,6 +157,11 @@ fn run(applied: &Applied) {
             (std::mem::take(&mut requests.checkpoints), std::mem::take(&mut requests.aborts))
         };
         aborts.into_iter().for_each(|set| retry_abort(me, set));
+        if let Some(log) = me.log.get().filter(|_| log_is_large(me))
+            && let Err(error) = step_past_aborted(applied, log)
+        {
+            tracing::warn!(%error, "the log is large and could not be shortened; it is tried again");
+        }
         if applied.engine.unmerged_bytes() > me.unmerged_bytes_max || log_is_large(me) {
             // The memtable that is still being filled may be all there is.
             applied.seal();
@@ -173,17 +183,23 @@ fn log_is_large(me: &Maintenance) -> bool {
 fn merge(applied: &Applied) {
     let visible = applied.visible.get();
     match applied.engine.merge(visible) {
-        Ok(flushed) => purge(applied, settled(applied, visible, flushed)),
+        Ok(flushed) => purge(applied, flushed),
         Err(error) => heddle_env::fail_stop(&format!("a merge failed: {error}")),
     }
     applied.maintenance.merged.notify_all();
     applied.maintenance.merged_tasks.notify_waiters();
 }
 
-/// The index up to which the log is not needed for replay. With nothing left in memtables that is all that was visible before we
-/// looked: what lies above the flushed index has left no rows (aborted sets, Membership, Checkpoint).
-fn settled(applied: &Applied, visible: LogIndex, flushed: LogIndex) -> LogIndex {
-    if applied.engine.unmerged_bytes() == 0 { flushed.max(visible) } else { flushed }
+/// Only commits move the flushed index. Where nothing but aborted sets lies above it, commits a change without effect, so that the
+/// log can let go of them. A full disk says so here; the log stays as it is then.
+fn step_past_aborted(applied: &Applied, log: &Log) -> Result<()> {
+    if applied.engine.unmerged_bytes() > 0 || applied.engine.flushed_index() >= applied.visible.get() {
+        return Ok(());
+    }
+    let mut builder = PartBuilder::new(0);
+    builder.push(&RowChange::Delete { storage: COUNTER_STORAGE, key: Bytes::from_static(NO_COUNTER) });
+    let index = propose_run(log, builder.finish(), Vec::new())?;
+    if applied.visible.wait_blocking(index) { Ok(()) } else { Err(stopping()) }
 }
 
 fn purge(applied: &Applied, flushed: LogIndex) {
@@ -199,10 +215,10 @@ fn purge(applied: &Applied, flushed: LogIndex) {
 /// Everything visible now goes into the bases, a Checkpoint record says so, and the log lets go of it.
 fn checkpoint(applied: &Applied) -> Result<()> {
     let log = applied.maintenance.log.get().ok_or_else(stopping)?;
+    step_past_aborted(applied, log)?;
     applied.seal();
     merge(applied);
-    let visible = applied.visible.get();
-    let flushed = settled(applied, visible, applied.engine.flushed_index());
+    let flushed = applied.engine.flushed_index();
     let index = log.append(Kind::Checkpoint, encode_checkpoint(flushed))?;
     if !applied.visible.wait_blocking(index) {
         return Err(stopping());

@@ -10,14 +10,13 @@ use crate::counter::Counters;
 use crate::lock_table::{LockOwner, LockTable};
 use crate::maintenance::{self, Maintenance, stopping};
 use crate::moved::MovedKeys;
-use crate::payload::{Commit, PartBody, PartBuilder, SetRef, damaged};
+use crate::payload::{PartBody, PartBuilder, damaged, propose_run};
 use crate::snapshot::{self, Snapshot};
 use crate::{Isolation, Transaction};
-use bytes::Bytes;
 use heddle_catalog::{CatalogEdit, CatalogSnapshot};
 use heddle_engines::RowChange;
 use heddle_env::Env;
-use heddle_log::{Kind, Log, LogConfig, Proposer};
+use heddle_log::{Log, LogConfig};
 use heddle_relational::RelationalConfig;
 use heddle_types::{LogIndex, Oid, Result, StorageId, TxnId};
 use parking_lot::Mutex;
@@ -213,16 +212,7 @@ impl TxnManager {
 
     /// Proposes a whole write set as one run of records; the index of its Commit.
     pub(crate) fn propose_run(&self, bodies: Vec<PartBody>, dead: Vec<std::ops::Range<u64>>) -> Result<LogIndex> {
-        let mut chain = 0;
-        let mut records: Vec<(Kind, Bytes)> = (0u32..)
-            .zip(bodies)
-            .map(|(n, body)| (Kind::Part, body.finish(SetRef::Back(n.into()), n, &mut chain)))
-            .collect();
-        let parts = records.len();
-        let commit = Commit { parts: u32::try_from(parts).expect("parts are in memory"), chain, dead };
-        records.push((Kind::Commit, commit.encode(SetRef::Back(parts as u64))));
-        let first = self.log.append_all(records)?;
-        Ok(LogIndex(first.0 + parts as u64))
+        propose_run(&*self.log, bodies, dead)
     }
 
     /// Waits for the replay to be applied, checks that log and base fit, loads the catalog.

@@ -6,6 +6,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 use heddle_engines::{RowChange, change};
+use heddle_log::{Kind, Proposer};
 use heddle_types::{Error, LogIndex, Result, SqlState};
 use std::ops::Range;
 
@@ -246,6 +247,20 @@ fn take_head(payload: &mut Bytes, what: &str) -> Result<u8> {
 
 pub(crate) fn damaged(message: &str) -> Error {
     Error::new(SqlState::DATA_CORRUPTED, message)
+}
+
+/// Proposes a whole write set as one run of records; the index of its Commit.
+pub(crate) fn propose_run(log: &dyn Proposer, bodies: Vec<PartBody>, dead: Vec<Range<u64>>) -> Result<LogIndex> {
+    let mut chain = 0;
+    let mut records: Vec<(Kind, Bytes)> = (0u32..)
+        .zip(bodies)
+        .map(|(n, body)| (Kind::Part, body.finish(SetRef::Back(n.into()), n, &mut chain)))
+        .collect();
+    let parts = records.len();
+    let commit = Commit { parts: u32::try_from(parts).expect("parts are in memory"), chain, dead };
+    records.push((Kind::Commit, commit.encode(SetRef::Back(parts as u64))));
+    let first = log.append_all(records)?;
+    Ok(LogIndex(first.0 + parts as u64))
 }
 
 #[cfg(test)]
