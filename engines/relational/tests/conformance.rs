@@ -19,7 +19,7 @@ fn relational_passes_scenarios() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn relational_passes_random_operations(operations in conformance::operations(60)) {
         let dir = tempfile::tempdir().unwrap();
