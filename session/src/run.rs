@@ -20,6 +20,10 @@ use tokio::time::Instant;
 /// How often a statement may be bound again because DDL overtook it before it gives up.
 const REBIND_MAX: usize = 16;
 
+/// DROP DATABASE looks this often, with this pause, whether others have left.
+const DROP_DATABASE_LOOKS: usize = 50;
+const DROP_DATABASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// What may stop a statement from outside.
 #[derive(Clone)]
 pub(crate) struct Interrupt {
@@ -169,7 +173,7 @@ impl Session {
         for _ in 0..REBIND_MAX {
             let ctx = self.context(Arc::clone(&params))?;
             let planned = prepared.plan(self, &ctx)?;
-            self.check_database_ddl(&planned.bound().statement)?;
+            interrupt.guard(client, self.check_database_ddl(&planned.bound().statement)).await?;
             for (oid, mode) in &planned.bound().locks {
                 interrupt.guard(client, txn.lock_relation(*oid, *mode, Wait::Block)).await?;
             }
@@ -191,7 +195,7 @@ impl Session {
         Err(Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent DDL"))
     }
 
-    fn check_database_ddl(&self, statement: &Statement) -> Result<()> {
+    async fn check_database_ddl(&self, statement: &Statement) -> Result<()> {
         match statement {
             Statement::Ddl(Ddl::CreateDatabase { .. }) => self.refuse_in_block("CREATE DATABASE"),
             Statement::Ddl(Ddl::CreateIndex(i)) if i.concurrently => self.refuse_in_block("CREATE INDEX CONCURRENTLY"),
@@ -201,12 +205,15 @@ impl Session {
                 if *name == self.database.name {
                     return in_use("cannot drop the currently open database".to_owned());
                 }
-                match self.server.txns.catalog().database(name) {
-                    Some(db) if self.server.database_in_use(db.oid, self.pid) => {
-                        in_use(format!("database \"{name}\" is being accessed by other users"))
+                let Some(db) = self.server.txns.catalog().database(name) else { return Ok(()) };
+                // Sessions that are just ending get the time PostgreSQL gives them.
+                for _ in 0..DROP_DATABASE_LOOKS {
+                    if !self.server.database_in_use(db.oid, self.pid) {
+                        return Ok(());
                     }
-                    _ => Ok(()),
+                    tokio::time::sleep(DROP_DATABASE_PAUSE).await;
                 }
+                in_use(format!("database \"{name}\" is being accessed by other users"))
             }
             _ => Ok(()),
         }
