@@ -250,6 +250,14 @@ impl Session {
         };
         let mut portal = self.portals.remove(name).ok_or_else(|| no_cursor(name))?;
         let columns = portal.columns().unwrap_or_else(|| Arc::from([]));
+        if max == u64::MAX && !is_move && matches!(portal.state, State::Rows(_)) {
+            // All that is left: the rows flow as those of a query do, and the cursor stands at its end.
+            let state = std::mem::replace(&mut portal.state, State::Finished { query: true });
+            self.portals.insert(name.to_owned(), portal);
+            let State::Rows(mut rows) = state else { return Err(Error::internal("a cursor changed its state")) };
+            rows.tag = Tag::Counted("FETCH");
+            return Ok((Some(rows), String::new()));
+        }
         let batches = match &mut portal.state {
             State::Rows(rows) if max == 0 => rows.row.iter().cloned().collect(),
             State::Rows(rows) => {
