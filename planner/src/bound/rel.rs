@@ -119,7 +119,7 @@ pub struct Cte {
 
 /// Join kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum JoinKind {
     Inner,
     Left,
@@ -131,7 +131,7 @@ pub enum JoinKind {
 
 /// Set operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum SetOpKind {
     Union,
     Intersect,
@@ -201,7 +201,7 @@ pub struct Frame {
 
 /// Frame units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum FrameUnits {
     Rows,
     Range,
@@ -210,7 +210,7 @@ pub enum FrameUnits {
 
 /// Frame bound.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum FrameBound {
     UnboundedPreceding,
     Preceding(Expr),

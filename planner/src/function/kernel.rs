@@ -209,12 +209,12 @@ macro_rules! k {
             use $crate::function::kernel::{FromCol, ToCol};
             // Most bodies need neither.
             let _ = ($cx, $ty);
-            #[allow(unused_mut, unused_variables)]
+            #[allow(unused_mut, unused_variables, reason = "a kernel without arguments takes none")]
             let mut it = args.iter();
             $( let $a = <$t as FromCol>::open($crate::function::kernel::next_arg(&mut it)?)?; )*
             let nulls = $crate::function::kernel::union_nulls(args);
             let mut out = <$r as ToCol>::builder(n, $ty.ret);
-            #[allow(unused_variables, clippy::redundant_closure_call)]
+            #[allow(unused_variables, clippy::redundant_closure_call, reason = "the closure gives the body its own `?`")]
             for i in 0..n {
                 if nulls.as_ref().is_some_and(|b| b.is_null(i)) {
                     <$r as ToCol>::null(&mut out);
@@ -244,11 +244,11 @@ macro_rules! kn {
             use $crate::function::kernel::{FromCol, ToCol};
             // Most bodies need neither.
             let _ = ($cx, $ty);
-            #[allow(unused_mut, unused_variables)]
+            #[allow(unused_mut, unused_variables, reason = "a kernel without arguments takes none")]
             let mut it = args.iter();
             $( let $a = <$t as FromCol>::open($crate::function::kernel::next_arg(&mut it)?)?; )*
             let mut out = <$r as ToCol>::builder(n, $ty.ret);
-            #[allow(unused_variables, clippy::redundant_closure_call)]
+            #[allow(unused_variables, clippy::redundant_closure_call, reason = "the closure gives the body its own `?`")]
             for i in 0..n {
                 $( let $a = <$t as FromCol>::get(&$a, i)?; )*
                 let v: $r = (|| -> heddle_types::Result<$r> { $body })()?;

@@ -150,7 +150,7 @@ pub enum Kind {
 
 /// Comparison operators that follow the type's default order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum Comparison {
     Eq,
     Ne,

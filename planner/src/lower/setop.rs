@@ -42,7 +42,7 @@ impl Lowerer<'_> {
     }
 
     /// ALL: the n-th copy of a row on one side meets the n-th copy on the other.
-    #[allow(clippy::type_complexity)]
+    #[expect(clippy::type_complexity, reason = "a pair used by one caller")]
     fn with_copies(
         &mut self,
         left: LogicalPlan,

@@ -48,7 +48,7 @@ impl Parsed {
 
 /// Statements as the session sees them. Whatever needs binding stays opaque in [`Ast`].
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum Kind {
     /// SELECT, INSERT, UPDATE, DELETE, VALUES, EXPLAIN, DDL: bind it
     Plan(Box<Ast>),
@@ -188,7 +188,7 @@ pub struct TransactionMode {
 
 /// FETCH directions.
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum FetchDirection {
     Forward(Option<u64>),
     Backward(Option<u64>),

@@ -107,7 +107,7 @@ fn run(op: &Op, batch: &RecordBatch, out: &mut Output) -> Result<()> {
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the state of one row's expansion, used here alone")]
 fn single(
     call: &SetCall,
     args: &[ArrayRef],
@@ -139,7 +139,7 @@ fn null_row(call: &SetCall) -> Vec<ArrayRef> {
     call.columns.iter().map(|(_, ty)| new_null_array(&heddle_types::arrow::data_type(*ty), 1)).collect()
 }
 
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the state of one row's expansion, used here alone")]
 fn lock_step(
     calls: &[SetCall],
     args: &[Vec<ArrayRef>],
