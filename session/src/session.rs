@@ -263,7 +263,7 @@ impl Session {
     /// Text forms for these columns: reg* types show names, which takes a look into the catalog.
     pub(crate) fn text_for(&mut self, columns: &[OutputColumn]) -> Result<TextSettings> {
         let mut text = self.text();
-        if columns.iter().any(|c| is_reg(c.ty.element().unwrap_or(c.ty).oid)) {
+        if columns.iter().any(|c| c.ty.element().unwrap_or(c.ty).is_reg()) {
             text.reg_names = Some(heddle_planner::reg_names(Arc::new(self.context(Arc::from([]))?)));
         }
         Ok(text)
@@ -538,10 +538,6 @@ impl Drop for Session {
         }
         self.server.unregister(self.pid);
     }
-}
-
-fn is_reg(ty: heddle_types::Oid) -> bool {
-    matches!(ty, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE | oid::REGROLE)
 }
 
 pub(crate) fn no_portal(name: &str) -> Error {

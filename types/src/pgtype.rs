@@ -202,6 +202,11 @@ impl PgType {
         }
     }
 
+    /// Is it one of the reg* types, which print as the name of what they stand for?
+    pub fn is_reg(self) -> bool {
+        matches!(self.oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE | oid::REGROLE)
+    }
+
     /// Its facts; unknown OIDs answer as `unknown`.
     pub fn info(self) -> &'static TypeInfo {
         TypeInfo::by_oid(self.oid).unwrap_or_else(|| TypeInfo::by_oid(oid::UNKNOWN).expect("unknown is in the table"))

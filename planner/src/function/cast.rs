@@ -15,14 +15,10 @@ pub(super) fn is_string(ty: PgType) -> bool {
     matches!(ty.oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN | oid::CHAR)
 }
 
-fn is_reg(ty: PgType) -> bool {
-    matches!(ty.oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE | oid::REGROLE)
-}
-
 /// The text form of a value, names of reg* types included.
 pub(super) fn to_text(v: &Datum, ty: PgType, cx: &EvalContext) -> Result<String> {
     match v {
-        Datum::Oid(o) if is_reg(ty) => reg::name_of(*o, ty, cx),
+        Datum::Oid(o) if ty.is_reg() => reg::name_of(*o, ty, cx),
         Datum::Bool(b) => Ok(if *b { "true" } else { "false" }.to_owned()),
         _ => Ok(text::to_string(v, ty, &cx.text)),
     }
@@ -30,7 +26,7 @@ pub(super) fn to_text(v: &Datum, ty: PgType, cx: &EvalContext) -> Result<String>
 
 /// Parses the text form of any type.
 pub(super) fn from_text(s: &str, ty: PgType, cx: &EvalContext) -> Result<Datum> {
-    if is_reg(ty) { reg::parse(s, ty, cx) } else { text::parse(s, ty, &cx.text) }
+    if ty.is_reg() { reg::parse(s, ty, cx) } else { text::parse(s, ty, &cx.text) }
 }
 
 fn io_cast(cx: &EvalContext, types: &CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
@@ -65,7 +61,7 @@ fn column_to_text(cx: &EvalContext, col: &ArrayRef, from: PgType, n: usize) -> R
     for i in 0..n {
         if col.is_null(i) {
             out.append_null();
-        } else if is_reg(from) || from.oid == oid::BOOL {
+        } else if from.is_reg() || from.oid == oid::BOOL {
             out.append_value(to_text(&datum_at(col, from, i), from, cx)?);
         } else {
             buf.clear();
