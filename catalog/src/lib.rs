@@ -6,13 +6,15 @@
 
 mod edit;
 mod object;
+mod series;
 mod snapshot;
 
 pub use edit::{CatalogEdit, bootstrap, load};
 pub use object::{
-    ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, SchemaDef, StoredExpr, TableDef, ViewColumn,
+    ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, Retention, SchemaDef, SeriesDef, StoredExpr, TableDef, ViewColumn,
     ViewDef,
 };
+pub use series::SeriesColumn;
 pub use snapshot::{CatalogSnapshot, Relation};
 
 use heddle_types::{Oid, StorageId};

@@ -1,5 +1,6 @@
 //! The objects of the catalog, as they are stored: one row each, written by DDL, read by everybody.
 
+use heddle_engines::point::PartitionInterval;
 use heddle_types::key::KeyOrder;
 use heddle_types::{Oid, PgType, StorageId};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,40 @@ pub struct TableDef {
     /// Indexes; the primary key (if any) has `storage: None`: the table itself is ordered by it. Without a primary key
     /// the storage key is a hidden row id (int8).
     pub indexes: Vec<IndexDef>,
+    /// What makes it a time-series table; None = relational.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesDef>,
+}
+
+/// A time-series table's own side. Its primary key is (primary tags, time), its storage is the time-series engine's.
+///
+/// Invariant: every column is the time, a primary tag, a tag, or else a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesDef {
+    /// attnum of the time column
+    pub time: i16,
+    /// attnums of the primary tags, in key order
+    pub primary_tags: Vec<i16>,
+    /// attnums of the other tags
+    pub tags: Vec<i16>,
+    /// Relational storage of the other tags: key = series key, row = tuple of `tags`, in that order. A series whose other
+    /// tags were never given has no row.
+    pub tags_storage: StorageId,
+    /// Points older than this are not shown, and dropped in time; None = kept for ever.
+    pub retention: Option<Retention>,
+    /// Span of time whose points lie together
+    pub partition: PartitionInterval,
+}
+
+/// How long points are kept: an interval in PostgreSQL's parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Calendar months
+    pub months: i32,
+    /// Days
+    pub days: i32,
+    /// Microseconds
+    pub us: i64,
 }
 
 /// A view: its query as text, bound again at each use under the search path it was made with.

@@ -32,6 +32,7 @@ fn table(oid_: u32, name: &str, indexes: &[(u32, &str)]) -> TableDef {
         storage: StorageId(u64::from(oid_)),
         columns: vec![column],
         indexes: indexes.iter().map(index).collect(),
+        series: None,
     }
 }
 

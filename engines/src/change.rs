@@ -30,11 +30,40 @@ pub enum RowChange {
         /// Which
         storage: StorageId,
     },
+    /// Says what the points of a time-series storage look like; comes before the first of them.
+    DefineSeries {
+        /// Which
+        storage: StorageId,
+        /// [`crate::point::SeriesLayout::encode`]
+        layout: Bytes,
+    },
+    /// Points of a time-series storage before a time are gone for good (retention). Nobody asks for them any more.
+    Expire {
+        /// Which
+        storage: StorageId,
+        /// First time that stays, in microseconds.
+        before_us: i64,
+    },
+}
+
+impl RowChange {
+    /// The storage it changes.
+    pub fn storage(&self) -> StorageId {
+        match self {
+            Self::Put { storage, .. }
+            | Self::Delete { storage, .. }
+            | Self::DropStorage { storage }
+            | Self::DefineSeries { storage, .. }
+            | Self::Expire { storage, .. } => *storage,
+        }
+    }
 }
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const DROP_STORAGE: u8 = 3;
+const DEFINE_SERIES: u8 = 4;
+const EXPIRE: u8 = 5;
 
 /// Appends the encoding of `change`. Layout in docs/formats/change.md.
 pub fn encode(out: &mut Vec<u8>, change: &RowChange) {
@@ -53,6 +82,16 @@ pub fn encode(out: &mut Vec<u8>, change: &RowChange) {
         RowChange::DropStorage { storage } => {
             out.push(DROP_STORAGE);
             put_varint(out, storage.0);
+        }
+        RowChange::DefineSeries { storage, layout } => {
+            out.push(DEFINE_SERIES);
+            put_varint(out, storage.0);
+            put_bytes(out, layout);
+        }
+        RowChange::Expire { storage, before_us } => {
+            out.push(EXPIRE);
+            put_varint(out, storage.0);
+            out.extend_from_slice(&before_us.to_le_bytes());
         }
     }
 }
@@ -74,6 +113,8 @@ pub fn decode_all(payload: &Bytes) -> Result<Vec<RowChange>> {
             }
             DELETE => RowChange::Delete { storage, key: take_bytes(payload, &mut at)? },
             DROP_STORAGE => RowChange::DropStorage { storage },
+            DEFINE_SERIES => RowChange::DefineSeries { storage, layout: take_bytes(payload, &mut at)? },
+            EXPIRE => RowChange::Expire { storage, before_us: take_i64(payload, &mut at)? },
             other => return Err(malformed(format!("unknown kind {other}"), at - 1)),
         });
     }
@@ -120,6 +161,13 @@ fn take_bytes(payload: &Bytes, at: &mut usize) -> Result<Bytes> {
     Ok(payload.slice(start..*at))
 }
 
+fn take_i64(payload: &[u8], at: &mut usize) -> Result<i64> {
+    let bytes = payload.get(*at..).and_then(|rest| rest.first_chunk::<8>());
+    let bytes = bytes.ok_or_else(|| malformed("it ends inside a number", *at))?;
+    *at += 8;
+    Ok(i64::from_le_bytes(*bytes))
+}
+
 fn malformed(what: impl std::fmt::Display, at: usize) -> Error {
     Error::new(SqlState::DATA_CORRUPTED, "malformed row changes in the log").detail(format!("At byte {at}: {what}."))
 }
@@ -139,6 +187,10 @@ mod tests {
             }),
             (any::<u64>(), bytes()).prop_map(|(s, key)| RowChange::Delete { storage: StorageId(s), key }),
             any::<u64>().prop_map(|s| RowChange::DropStorage { storage: StorageId(s) }),
+            (any::<u64>(), bytes())
+                .prop_map(|(s, layout)| RowChange::DefineSeries { storage: StorageId(s), layout }),
+            (any::<u64>(), any::<i64>())
+                .prop_map(|(s, before_us)| RowChange::Expire { storage: StorageId(s), before_us }),
         ]
     }
 

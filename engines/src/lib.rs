@@ -14,6 +14,7 @@ pub mod change;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod model;
+pub mod point;
 
 pub use change::RowChange;
 

@@ -3,6 +3,9 @@
 //! Tests of upper crates use it where the disk does not matter; the conformance suite runs against it too, so that the
 //! suite itself is tested. A restart loses it: replay the whole log.
 
+mod points;
+
+use crate::point::SeriesLayout;
 use crate::{KeyRange, Row, RowChange, RowCursor, RowEngine, RowReader, RowVersions};
 use bytes::Bytes;
 use heddle_types::{LogIndex, Result, StorageId};
@@ -20,6 +23,8 @@ struct State {
     rows: BTreeMap<(StorageId, Bytes), BTreeMap<LogIndex, Version>>,
     /// Indexes at which a storage was dropped.
     drops: BTreeMap<StorageId, Vec<LogIndex>>,
+    /// What the points of time-series storages look like.
+    layouts: BTreeMap<StorageId, Arc<SeriesLayout>>,
     bytes: usize,
 }
 
@@ -46,6 +51,12 @@ impl RowEngine for ModelEngine {
                 RowChange::Put { storage, key, row } => state.insert(index, storage, key, Some(row)),
                 RowChange::Delete { storage, key } => state.insert(index, storage, key, None),
                 RowChange::DropStorage { storage } => state.drops.entry(storage).or_default().push(index),
+                RowChange::DefineSeries { storage, layout } => {
+                    let layout = SeriesLayout::decode(&layout).expect("the log checked its bytes");
+                    state.layouts.insert(storage, Arc::new(layout));
+                }
+                // What nobody asks for any more may stay.
+                RowChange::Expire { .. } => {}
             }
         }
     }

@@ -35,6 +35,7 @@ fn table(oid_: u32, name: &str, columns: Vec<ColumnDef>) -> Object {
         storage: StorageId(u64::from(oid_)),
         columns,
         indexes: vec![key],
+        series: None,
     })
 }
 

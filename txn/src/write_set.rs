@@ -153,7 +153,7 @@ impl WriteSet {
                     return Ok(());
                 }
             }
-            RowChange::DropStorage { .. } => {}
+            RowChange::DropStorage { .. } | RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
         }
         self.pending_bytes += bytes;
         self.ops.push_back(Op { number: self.next, change });
@@ -283,11 +283,18 @@ impl WriteSet {
         self.trim_ops();
     }
 
-    /// The whole set in its shortest form, when nothing has been streamed: final values in key order, then dropped storages.
+    /// The whole set in its shortest form, when nothing has been streamed: layouts, final values in key order, then the
+    /// rest.
     pub(crate) fn compact_parts(&self) -> Vec<PartBody> {
         debug_assert_eq!(self.streamed.parts, 0, "what is streamed cannot be said again");
         let dropped: Vec<StorageId> = self.dropped();
         let mut builder = PartBuilder::new(0);
+        let others = || {
+            let ops = self.ops.iter().map(|op| &op.change);
+            ops.filter(|c| !matches!(c, RowChange::Put { .. } | RowChange::Delete { .. }))
+        };
+        let is_definition = |c: &&RowChange| matches!(c, RowChange::DefineSeries { .. });
+        others().filter(is_definition).for_each(|change| builder.push(change));
         // System storages come first by number, so the catalog rows lead.
         debug_assert!(!dropped.contains(&CATALOG_STORAGE), "the catalog is never dropped");
         for (&storage, rows) in self.rows.iter().filter(|(s, _)| !dropped.contains(s)) {
@@ -299,7 +306,7 @@ impl WriteSet {
                 });
             }
         }
-        dropped.iter().for_each(|&storage| builder.push(&RowChange::DropStorage { storage }));
+        others().filter(|c| !is_definition(c)).for_each(|change| builder.push(change));
         builder.finish()
     }
 
@@ -422,6 +429,7 @@ fn change_bytes(change: &RowChange) -> usize {
     match change {
         RowChange::Put { key, row, .. } => 16 + key.len() + row.len(),
         RowChange::Delete { key, .. } => 16 + key.len(),
-        RowChange::DropStorage { .. } => 16,
+        RowChange::DefineSeries { layout, .. } => 16 + layout.len(),
+        RowChange::DropStorage { .. } | RowChange::Expire { .. } => 16,
     }
 }

@@ -46,6 +46,25 @@ impl LogIndex {
     }
 }
 
+impl StorageId {
+    /// Storages of the time-series engine have this bit: which engine a change belongs to is seen from its storage.
+    const SERIES: u64 = 1 << 31;
+
+    /// The time-series storage with this drawn number.
+    ///
+    /// # Panics
+    /// When two thousand million storages have been drawn.
+    pub fn series(drawn: StorageId) -> Self {
+        assert!(drawn.0 < Self::SERIES, "storage ids are used up");
+        Self(drawn.0 | Self::SERIES)
+    }
+
+    /// Does it belong to the time-series engine?
+    pub fn is_series(self) -> bool {
+        self.0 & Self::SERIES != 0
+    }
+}
+
 impl Oid {
     /// Objects below this belong to the system.
     pub const FIRST_USER: Oid = Oid(16384);

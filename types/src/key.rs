@@ -16,8 +16,10 @@
 //! These bytes are on disk: changing them needs a new storage format. Text is in byte order (collation "C"), json and
 //! jsonb by their text.
 
+mod decode;
 mod jsonb;
 
+pub use decode::decode;
 pub(crate) use jsonb::jsonb;
 
 use crate::{Datum, Interval, Numeric, PgArray};

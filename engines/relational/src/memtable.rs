@@ -72,6 +72,8 @@ impl Memtable {
                 RowChange::DropStorage { storage } => {
                     self.drops.insert((storage, Reverse(index)), ());
                 }
+                // The time-series engine's, whose storages are not here.
+                RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
             }
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

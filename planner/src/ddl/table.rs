@@ -57,6 +57,7 @@ async fn build(create: &CreateTable, ctx: &EvalContext, catalog: &CatalogSnapsho
         storage: manager.draw_storage().await?,
         columns,
         indexes: vec![],
+        series: None,
     };
     let mut used = BTreeSet::from([create.name.clone()]);
     // The primary key comes first, as in PostgreSQL.
@@ -143,14 +144,10 @@ pub(super) async fn drop_tables(
 pub(super) fn drop_table(table: &TableDef, ctx: &EvalContext) -> Result<()> {
     let txn = transaction(ctx)?;
     txn.edit_catalog(vec![CatalogEdit::Delete(table.oid)])?;
-    for storage in storages(table) {
+    for storage in table.storages() {
         txn.drop_storage(storage)?;
     }
     Ok(())
-}
-
-fn storages(table: &TableDef) -> impl Iterator<Item = heddle_types::StorageId> + '_ {
-    std::iter::once(table.storage).chain(table.indexes.iter().filter_map(|i| i.storage))
 }
 
 pub(super) async fn truncate(tables: &[Arc<TableDef>], ctx: &EvalContext) -> Result<()> {
@@ -164,7 +161,7 @@ pub(super) async fn truncate(tables: &[Arc<TableDef>], ctx: &EvalContext) -> Res
             index.storage = Some(txn.manager().draw_storage().await?);
         }
         txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(fresh))])?;
-        for storage in storages(&now) {
+        for storage in now.storages() {
             txn.drop_storage(storage)?;
         }
     }

@@ -1,0 +1,1 @@
+//! Time series: columnar memtables over Parquet segments.
