@@ -187,8 +187,7 @@ mod tests {
             }),
             (any::<u64>(), bytes()).prop_map(|(s, key)| RowChange::Delete { storage: StorageId(s), key }),
             any::<u64>().prop_map(|s| RowChange::DropStorage { storage: StorageId(s) }),
-            (any::<u64>(), bytes())
-                .prop_map(|(s, layout)| RowChange::DefineSeries { storage: StorageId(s), layout }),
+            (any::<u64>(), bytes()).prop_map(|(s, layout)| RowChange::DefineSeries { storage: StorageId(s), layout }),
             (any::<u64>(), any::<i64>())
                 .prop_map(|(s, before_us)| RowChange::Expire { storage: StorageId(s), before_us }),
         ]

@@ -382,6 +382,8 @@ impl<'a, 'b> Bench<'a, 'b> {
                     self.truth.remove(&(storage, key));
                 }
                 RowChange::DropStorage { storage } => self.truth.retain(|key, _| key.0 != storage),
+                // They change no row.
+                RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
             }
         }
         self.recent.insert(index, self.truth.clone());
