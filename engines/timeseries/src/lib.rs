@@ -1,1 +1,4 @@
 //! Time series: columnar memtables over Parquet segments.
+
+pub mod points;
+pub mod segment;
