@@ -6,22 +6,35 @@
 //!
 //!   Points -> SegmentWriter -> NNNN.parquet + NNNN.idx -> Segment -> SegmentCursor -> SegmentBatch
 
+mod checked;
+mod columns;
 mod cursor;
+mod error;
+mod sidecar;
+mod statistics;
 mod tombstones;
+mod varint;
 mod writer;
 
 pub use cursor::{SegmentBatch, SegmentCursor};
+pub use statistics::{BLOCK_ROWS, BlockStatistics, Summary};
 pub use tombstones::Tombstones;
 pub use writer::SegmentWriter;
 
 use bytes::Bytes;
+use checked::CheckedFile;
 use heddle_engines::point::SeriesLayout;
 use heddle_env::Env;
+use heddle_types::arrow::datum_at;
 use heddle_types::{Datum, LogIndex, Result, StorageId};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::{PageIndexPolicy, ParquetStatisticsPolicy};
 use serde::{Deserialize, Serialize};
+use sidecar::Sidecar;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Number of a segment's files, unique within the engine's folder, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,7 +101,12 @@ impl SegmentMeta {
 /// # Errors
 /// `58030` when the disk refuses.
 pub fn remove(env: &Env, dir: &Path, id: SegmentId) -> Result<()> {
-    let _ = (env, dir, id);
+    for path in [id.sidecar_path(dir), id.parquet_path(dir)] {
+        match env.disk.remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(error::disk_error("remove", &path, &e)),
+            _ => {}
+        }
+    }
     Ok(())
 }
 
@@ -109,19 +127,27 @@ pub struct SeriesEntry {
 
 /// An open segment.
 pub struct Segment {
+    env: Env,
     meta: SegmentMeta,
-    series: Vec<SeriesEntry>,
-    deletes: Tombstones,
+    layout: Arc<SeriesLayout>,
+    sidecar: Sidecar,
+    sidecar_path: PathBuf,
+    file: CheckedFile,
+    /// The Parquet file's footer, once it was needed.
+    metadata: OnceLock<ArrowReaderMetadata>,
 }
 
 impl Segment {
     /// Opens a segment: reads and verifies its sidecar. `layout` is the storage's newest one.
     ///
     /// # Errors
-    /// `XX001` when a file is missing, cut or damaged (names it), `58030` on read errors.
+    /// `XX001` when a file is missing, cut or damaged (names it), `0A000` when a newer version wrote it, `58030` on read errors.
     pub fn open(env: &Env, dir: &Path, meta: SegmentMeta, layout: Arc<SeriesLayout>) -> Result<Arc<Self>> {
-        let _ = (env, dir, layout);
-        Ok(Arc::new(Self { meta, series: Vec::new(), deletes: Tombstones::default() }))
+        let sidecar_path = meta.id.sidecar_path(dir);
+        let mut sidecar = Sidecar::read(&*env.disk, &sidecar_path, &meta, &layout)?;
+        let checksums = std::mem::take(&mut sidecar.parquet);
+        let file = CheckedFile::open(&*env.disk, meta.id.parquet_path(dir), checksums)?;
+        Ok(Arc::new(Self { env: env.clone(), meta, layout, sidecar, sidecar_path, file, metadata: OnceLock::new() }))
     }
 
     /// What the manifest says about it.
@@ -131,28 +157,45 @@ impl Segment {
 
     /// Its series in key order.
     pub fn series(&self) -> &[SeriesEntry] {
-        &self.series
+        &self.sidecar.series
     }
 
     /// Its tombstones: points that are gone from segments with a lower sequence.
     pub fn deletes(&self) -> &Tombstones {
-        &self.deletes
+        &self.sidecar.deletes
     }
 
     /// Place of a series in [`Self::series`].
     pub fn find(&self, series: &[u8]) -> Option<usize> {
-        self.series.binary_search_by(|entry| entry.key[..].cmp(series)).ok()
+        self.series().binary_search_by(|entry| entry.key[..].cmp(series)).ok()
     }
 
-    /// Rows of the series at place `entry` that may lie in `[from_us, to_us]`: all that do, and a block more at either end.
+    /// Rows of the series at place `entry` that may lie in `[from_us, to_us]`: all that do, and less than a block more at
+    /// either end. Empty when none can.
     pub fn rows_between(&self, entry: usize, from_us: i64, to_us: i64) -> Range<u64> {
-        let _ = (from_us, to_us);
-        let entry = &self.series[entry];
-        entry.first_row..entry.first_row + entry.rows
+        self.sidecar.rows_between(entry, from_us, to_us)
     }
 
-    /// Reads `ranges` of rows (ascending, disjoint, not empty) in batches of at most `batch_rows` contiguous rows, with the
-    /// layout's `fields` in that order. A field that is younger than the segment is all NULL.
+    /// First times of the blocks of the series at place `entry`: block `n` has its rows from `n` * [`BLOCK_ROWS`] on.
+    pub fn block_starts(&self, entry: usize) -> &[i64] {
+        self.sidecar.block_starts(entry)
+    }
+
+    /// What is known about `field` in each block of the series at place `entry`: `None` for short blocks, and for all blocks
+    /// of fields without statistics (other types than integers and floats, younger ones than the segment).
+    ///
+    /// # Errors
+    /// `XX001` when they cannot be read.
+    pub fn statistics(&self, entry: usize, field: usize) -> Result<Vec<Option<BlockStatistics>>> {
+        if field >= self.meta.fields || !statistics::counted(self.layout.fields[field].ty) {
+            return Ok(vec![None; self.block_starts(entry).len()]);
+        }
+        let malformed = || error::damaged(&self.sidecar_path, "Its block statistics are malformed.");
+        self.sidecar.statistics(entry, field).ok_or_else(malformed)
+    }
+
+    /// Reads `ranges` of rows (ascending, disjoint) in batches of at most `batch_rows` contiguous rows, with the layout's
+    /// `fields` in that order. A field that is younger than the segment is all NULL.
     ///
     /// # Errors
     /// As [`SegmentCursor::next_batch`].
@@ -162,8 +205,8 @@ impl Segment {
         ranges: Vec<Range<u64>>,
         batch_rows: usize,
     ) -> Result<SegmentCursor> {
-        let _ = (fields, ranges, batch_rows);
-        Ok(SegmentCursor {})
+        cursor::check_ranges(self.meta.rows, &ranges)?;
+        SegmentCursor::open(Arc::clone(self), fields, ranges, batch_rows)
     }
 
     /// All fields of the point of `series` at `time_us`.
@@ -171,7 +214,30 @@ impl Segment {
     /// # Errors
     /// As [`SegmentCursor::next_batch`].
     pub fn get(self: &Arc<Self>, series: &[u8], time_us: i64) -> Result<Option<Vec<Datum>>> {
-        let _ = (series, time_us);
+        let Some(entry) = self.find(series) else { return Ok(None) };
+        let rows = self.rows_between(entry, time_us, time_us);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let Some(row) = self.find_time(rows, time_us)? else { return Ok(None) };
+        let row = row..row + 1;
+        let fields: Vec<usize> = (0..self.layout.fields.len()).collect();
+        let batch = self.scan(&fields, vec![row], 1)?.next_batch()?;
+        let values = |batch: SegmentBatch| {
+            let columns = batch.fields.iter().zip(&self.layout.fields);
+            columns.map(|(column, field)| datum_at(column, field.ty, 0)).collect()
+        };
+        Ok(batch.map(values))
+    }
+
+    /// The row among `rows` (of one series) that has this time.
+    fn find_time(self: &Arc<Self>, rows: Range<u64>, time_us: i64) -> Result<Option<u64>> {
+        let mut cursor = self.scan(&[], vec![rows], BLOCK_ROWS as usize)?;
+        while let Some(batch) = cursor.next_batch()? {
+            if let Ok(place) = batch.time.values().binary_search(&time_us) {
+                return Ok(Some(batch.first_row + place as u64));
+            }
+        }
         Ok(None)
     }
 
@@ -180,7 +246,27 @@ impl Segment {
     /// # Errors
     /// `XX001` on a mismatch (names the file), `58030` on read errors.
     pub fn verify(&self) -> Result<()> {
-        Ok(())
+        Sidecar::verify(&*self.env.disk, &self.sidecar_path, &self.meta)?;
+        self.file.verify()
+    }
+
+    /// The Parquet file's footer and offset index.
+    fn metadata(&self) -> Result<&ArrowReaderMetadata> {
+        if let Some(metadata) = self.metadata.get() {
+            return Ok(metadata);
+        }
+        // Statistics and column index are for other tools.
+        let options = ArrowReaderOptions::new()
+            .with_offset_index_policy(PageIndexPolicy::Required)
+            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let path = self.file.path();
+        let metadata = ArrowReaderMetadata::load(&self.file, options).map_err(|e| error::decode_error(path, e))?;
+        if !columns::fits(metadata.schema(), &self.layout, self.meta.fields) {
+            return Err(error::damaged(path, "Its columns are not those of its table."));
+        }
+        Ok(self.metadata.get_or_init(|| metadata))
     }
 }
 

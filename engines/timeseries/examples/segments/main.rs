@@ -1,0 +1,145 @@
+//! Measures segment files: `cargo run --release -p heddle-timeseries --example segments [scan | codecs] [HOSTS]`.
+//!
+//! `scan` writes the TSBS-like set (HOSTS hosts, 10 s apart, one day: 8,640 rows each) and prints sizes, then times of a full
+//! scan, of one series' hour, of single points and of block statistics. `codecs` prints bytes and decoding time per value
+//! of plausible columns in every encoding.
+
+mod codecs;
+mod data;
+
+use bytes::Bytes;
+use data::Walk;
+use heddle_engines::point::{NamedType, PartitionInterval, SeriesLayout};
+use heddle_env::Env;
+use heddle_timeseries::points::Points;
+use heddle_timeseries::segment::{Segment, SegmentId, SegmentMeta, SegmentWriter};
+use heddle_types::{Datum, LogIndex, PgType, Result, StorageId, key, oid};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+const METRICS: usize = 10;
+const ROWS: usize = 8640;
+const STEP_US: i64 = 10_000_000;
+const START_US: i64 = 1_704_067_200_000_000;
+const BATCH_ROWS: usize = 8192;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let what = args.next().unwrap_or_else(|| "scan".to_owned());
+    let hosts = args.next().and_then(|n| n.parse().ok()).unwrap_or(500);
+    if what == "codecs" {
+        codecs::print();
+        return Ok(());
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let layout = Arc::new(layout());
+    let meta = write(dir.path(), &layout, hosts)?;
+    print_sizes(&meta);
+    let open = Instant::now();
+    let segment = Segment::open(&Env::real(), dir.path(), meta, layout)?;
+    println!("open: {:.2} ms", ms(open));
+    measure(&segment)
+}
+
+fn layout() -> SeriesLayout {
+    let named = |name: &str, oid| NamedType { name: name.to_owned(), ty: PgType::new(oid) };
+    let metrics = (0..METRICS).map(|n| named(&format!("usage_{n}"), oid::INT8));
+    SeriesLayout {
+        tags: vec![named("host", oid::TEXT)],
+        time: named("ts", oid::TIMESTAMPTZ),
+        fields: metrics.collect(),
+        partition: PartitionInterval::DEFAULT,
+    }
+}
+
+fn series(host: usize) -> Bytes {
+    key::encode_row(&[Datum::text(format!("host_{host:06}"))]).into()
+}
+
+fn points(host: usize) -> Points {
+    let time = (0..ROWS as i64).map(|n| START_US + n * STEP_US).collect();
+    let metric = |n| Arc::new(data::ints(Walk::new((host * METRICS + n) as u64), ROWS)) as _;
+    Points { series: vec![(series(host), ROWS)], time, fields: (0..METRICS).map(metric).collect() }
+}
+
+fn write(dir: &Path, layout: &SeriesLayout, hosts: usize) -> Result<SegmentMeta> {
+    let (env, storage) = (Env::real(), StorageId::series(StorageId(1)));
+    let mut writer = SegmentWriter::create(&env, dir, SegmentId(1), storage, 0, LogIndex(1), layout)?;
+    let mut spent = 0.0;
+    for host in 0..hosts {
+        let points = points(host);
+        let push = Instant::now();
+        writer.push(&points)?;
+        spent += ms(push);
+    }
+    let finish = Instant::now();
+    let meta = writer.finish()?;
+    spent += ms(finish);
+    println!("write: {:.0} ms, {:.2} M rows/s", spent, meta.rows as f64 / spent / 1e3);
+    Ok(meta)
+}
+
+fn print_sizes(meta: &SegmentMeta) {
+    let bytes = (meta.file_bytes + meta.sidecar_bytes) as f64;
+    println!("rows {}, file {} bytes, sidecar {} bytes", meta.rows, meta.file_bytes, meta.sidecar_bytes);
+    println!(
+        "{:.3} bytes a row, {:.3} a data point",
+        bytes / meta.rows as f64,
+        bytes / (meta.rows as f64 * METRICS as f64)
+    );
+}
+
+fn measure(segment: &Arc<Segment>) -> Result<()> {
+    let all: Vec<usize> = (0..METRICS).collect();
+    let rows = 0..segment.meta().rows;
+    for fields in [&all[..], &all[..1], &[]] {
+        let best = best(5, || scan(segment, fields, vec![rows.clone()]))?;
+        println!("scan of {} fields: {best:.0} ms, {:.1} M rows/s", fields.len(), rows.end as f64 / best / 1e3);
+    }
+    let hour = |entry: usize| {
+        let from = START_US + (entry as i64 % 20) * 3_600_000_000;
+        segment.rows_between(entry, from, from + 3_600_000_000 - 1)
+    };
+    let n = segment.series().len();
+    let one = best(5, || (0..n.min(100)).try_for_each(|entry| scan(segment, &all, vec![hour(entry)])))?;
+    println!("one series' hour, all fields: {:.0} us", one * 1e3 / n.min(100) as f64);
+    let one = best(5, || (0..n.min(100)).try_for_each(|entry| scan(segment, &all[..1], vec![hour(entry)])))?;
+    println!("one series' hour, one field: {:.0} us", one * 1e3 / n.min(100) as f64);
+    let hours: Vec<Range<u64>> = (0..n).map(hour).collect();
+    println!("an hour of every series, one field: {:.1} ms", best(5, || scan(segment, &all[..1], hours.clone()))?);
+    let get = |host: usize| segment.get(&series(host), START_US + (host as i64 * 17 % ROWS as i64) * STEP_US);
+    let points = best(5, || (0..n.min(200)).try_for_each(|host| get(host).map(|row| assert!(row.is_some()))))?;
+    println!("one point: {:.0} us", points * 1e3 / n.min(200) as f64);
+    let statistics = best(5, || (0..n).try_for_each(|entry| segment.statistics(entry, 0).map(drop)))?;
+    println!("statistics of one field, all series: {statistics:.2} ms");
+    println!("verify: {:.1} ms", best(5, || segment.verify())?);
+    Ok(())
+}
+
+fn scan(segment: &Arc<Segment>, fields: &[usize], ranges: Vec<Range<u64>>) -> Result<()> {
+    let expected: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+    let mut cursor = segment.scan(fields, ranges, BATCH_ROWS)?;
+    let mut rows = 0;
+    while let Some(batch) = cursor.next_batch()? {
+        rows += batch.rows() as u64;
+    }
+    assert_eq!(rows, expected);
+    Ok(())
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+/// The quickest of some runs, in milliseconds.
+fn best(runs: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..runs {
+        let start = Instant::now();
+        run()?;
+        best = best.min(ms(start));
+    }
+    Ok(best)
+}
