@@ -9,6 +9,7 @@
 mod checked;
 mod columns;
 mod cursor;
+mod encodings;
 mod error;
 mod sidecar;
 mod statistics;

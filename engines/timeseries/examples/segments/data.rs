@@ -1,6 +1,6 @@
 //! Plausible columns, from seeds.
 
-use arrow::array::Int64Array;
+use arrow::array::{Float64Array, Int64Array};
 use heddle_env::Random;
 use heddle_env::random::SeededRandom;
 
@@ -41,4 +41,10 @@ pub fn normal(random: &SeededRandom) -> f64 {
 /// Truncated to integers.
 pub fn ints(values: impl Iterator<Item = f64>, rows: usize) -> Int64Array {
     Int64Array::from_iter_values(values.take(rows).map(|v| v as i64))
+}
+
+/// Rounded to decimal digits, as sensors do.
+pub fn decimals(values: impl Iterator<Item = f64>, digits: i32, rows: usize) -> Float64Array {
+    let scale = 10f64.powi(digits);
+    Float64Array::from_iter_values(values.take(rows).map(|v| (v * scale).round() / scale))
 }

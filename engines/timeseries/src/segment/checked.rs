@@ -11,6 +11,7 @@ use heddle_env::{Disk, File, OpenMode};
 use heddle_types::Result;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,13 @@ use std::sync::Arc;
 
 /// Bytes under one checksum.
 pub const BLOCK: usize = 64 << 10;
-/// Blocks written, or read by a verification, at a time.
+/// Blocks written at a time, and most that are read into memory that is kept.
 const RUN_BLOCKS: usize = 16;
+
+thread_local! {
+    /// A run of blocks that are checked before what was asked for is copied out.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Writes a new file from front to end.
 pub struct CheckedWriter {
@@ -108,51 +114,58 @@ impl CheckedFile {
 
     /// The bytes of `range`.
     pub fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        let blocks = self.blocks_of(&range)?;
-        let offset = (range.start - blocks.start * BLOCK as u64) as usize;
-        let bytes = self.read_blocks(blocks)?;
-        Ok(bytes.slice(offset..offset + (range.end - range.start) as usize))
+        if range.start > range.end || range.end > self.checksums.len {
+            return Err(damaged(&self.path, "It refers to bytes past its end."));
+        }
+        let blocks = range.start / BLOCK as u64..range.end.div_ceil(BLOCK as u64);
+        let start = blocks.start * BLOCK as u64;
+        let wanted = (range.start - start) as usize..(range.end - start) as usize;
+        if blocks.end - blocks.start > RUN_BLOCKS as u64 {
+            let mut bytes = vec![0; self.bytes_of(&blocks)];
+            self.read_blocks(blocks, &mut bytes)?;
+            return Ok(Bytes::from(bytes).slice(wanted));
+        }
+        // Little of the blocks is wanted: fresh memory for them would cost more than to copy that.
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(RUN_BLOCKS * BLOCK, 0);
+            let bytes = &mut scratch[..self.bytes_of(&blocks)];
+            self.read_blocks(blocks, bytes)?;
+            Ok(Bytes::copy_from_slice(&bytes[wanted]))
+        })
     }
 
-    /// Reads what covers `ranges` (any order), each block once: ascending runs of whole blocks.
+    /// Reads what covers `ranges` (any order), each block once: ascending runs.
     pub fn read_runs(&self, ranges: &[Range<u64>]) -> Result<Vec<(Range<u64>, Bytes)>> {
-        let mut blocks = ranges.iter().map(|range| self.blocks_of(range)).collect::<Result<Vec<_>>>()?;
-        blocks.sort_unstable_by_key(|run| run.start);
+        let mut ranges = ranges.to_vec();
+        ranges.sort_unstable_by_key(|range| range.start);
         let mut runs: Vec<Range<u64>> = Vec::new();
-        for next in blocks {
+        for next in ranges {
             match runs.last_mut() {
-                Some(run) if next.start <= run.end => run.end = run.end.max(next.end),
+                Some(run) if next.start / BLOCK as u64 <= run.end.div_ceil(BLOCK as u64) => {
+                    run.end = run.end.max(next.end);
+                }
                 _ => runs.push(next),
             }
         }
-        let read = |run: Range<u64>| {
-            let start = run.start * BLOCK as u64;
-            let bytes = self.read_blocks(run)?;
-            Ok((start..start + bytes.len() as u64, bytes))
-        };
-        runs.into_iter().map(read).collect()
+        runs.into_iter().map(|run| Ok((run.clone(), self.read(run)?))).collect()
     }
 
     /// Reads and checks everything.
     pub fn verify(&self) -> Result<()> {
         self.check_len()?;
-        let end = self.checksums.blocks.len() as u64;
-        let mut runs = (0..end).step_by(RUN_BLOCKS);
-        runs.try_for_each(|start| self.read_blocks(start..end.min(start + RUN_BLOCKS as u64)).map(drop))
+        let step = (RUN_BLOCKS * BLOCK) as u64;
+        let mut starts = (0..self.checksums.len).step_by(step as usize);
+        starts.try_for_each(|start| self.read(start..self.checksums.len.min(start + step)).map(drop))
     }
 
-    fn blocks_of(&self, range: &Range<u64>) -> Result<Range<u64>> {
-        if range.start > range.end || range.end > self.checksums.len {
-            return Err(damaged(&self.path, "It refers to bytes past its end."));
-        }
-        Ok(range.start / BLOCK as u64..range.end.div_ceil(BLOCK as u64))
+    fn bytes_of(&self, blocks: &Range<u64>) -> usize {
+        let end = (blocks.end * BLOCK as u64).min(self.checksums.len);
+        (end - blocks.start * BLOCK as u64) as usize
     }
 
-    fn read_blocks(&self, blocks: Range<u64>) -> Result<Bytes> {
+    fn read_blocks(&self, blocks: Range<u64>, bytes: &mut [u8]) -> Result<()> {
         let start = blocks.start * BLOCK as u64;
-        let end = (blocks.end * BLOCK as u64).min(self.checksums.len).max(start);
-        let mut bytes = vec![0; (end - start) as usize];
-        self.file.read_exact_at(&mut bytes, start).map_err(|e| read_error(&self.path, &e))?;
+        self.file.read_exact_at(bytes, start).map_err(|e| read_error(&self.path, &e))?;
         let expected = self.checksums.blocks.iter().skip(blocks.start as usize);
         for (n, (block, expected)) in bytes.chunks(BLOCK).zip(expected).enumerate() {
             if crc32c::crc32c(block) != *expected {
@@ -160,7 +173,7 @@ impl CheckedFile {
                 return Err(damaged(&self.path, format!("The checksum of the block at offset {offset} is wrong.")));
             }
         }
-        Ok(bytes.into())
+        Ok(())
     }
 }
 
@@ -222,9 +235,10 @@ mod tests {
         let (disk, checksums) = written(&vec![7; 10 * BLOCK]);
         let file = CheckedFile::open(&disk, "/f".into(), checksums).expect("as written");
         let block = BLOCK as u64;
-        let ranges = [9 * block..9 * block + 1, 0..10, 5..block + 1, 3 * block..3 * block + 5];
+        let ranges =
+            [9 * block..9 * block + 1, 7..10, 5..block + 1, 3 * block..3 * block + 5, 2 * block - 1..2 * block];
         let runs: Vec<_> = file.read_runs(&ranges).expect("in it").into_iter().map(|run| run.0).collect();
-        assert_eq!(runs, [0..2 * block, 3 * block..4 * block, 9 * block..10 * block]);
+        assert_eq!(runs, [5..2 * block, 3 * block..3 * block + 5, 9 * block..9 * block + 1]);
     }
 
     #[test]

@@ -1,15 +1,13 @@
-//! The columns of a segment's Parquet file: primary tags, time, fields; their names, types and encodings.
-//!
-//! The encodings were chosen by measurement: docs/decisions/2026-11-28-segment-codecs.md.
+//! The columns of a segment's Parquet file: primary tags, time, fields; their names, types and how they are written.
 
 use super::SegmentMeta;
+use super::encodings::{Choice, compressed};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use heddle_engines::point::{NamedType, SeriesLayout};
 use heddle_types::arrow::data_type;
-use heddle_types::{Class, PgType};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,9 +18,6 @@ pub const PAGE_ROWS: usize = 8192;
 pub const GROUP_ROWS: usize = 128 * PAGE_ROWS;
 /// A row group ends early above this many bytes.
 const GROUP_BYTES_MAX: usize = 128 << 20;
-/// Dictionaries larger than this give way to the column's other encoding; every reader of a page reads the dictionary too.
-const DICTIONARY_BYTES_MAX: usize = 64 << 10;
-const ZSTD_LEVEL: i32 = 3;
 /// The format's version, in the file's metadata.
 const VERSION: &str = "1";
 
@@ -62,54 +57,31 @@ fn unique_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.map(unique).collect()
 }
 
-/// How the file is written.
-pub fn properties(layout: &SeriesLayout, schema: &Schema, meta: &SegmentMeta) -> WriterProperties {
-    let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
+/// How the file is written, which begins with `sample`.
+pub fn properties(
+    layout: &SeriesLayout,
+    schema: &Schema,
+    meta: &SegmentMeta,
+    sample: Option<&RecordBatch>,
+) -> WriterProperties {
     let sorting = |place| SortingColumn { column_idx: place as i32, descending: false, nulls_first: false };
-    let builder = WriterProperties::builder()
+    let builder = compressed(WriterProperties::builder())
         .set_created_by(format!("heddledb {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_max_row_group_bytes(Some(GROUP_BYTES_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some((0..=time_column(layout)).map(sorting).collect()))
         .set_key_value_metadata(Some(key_values(meta)));
     let columns = columns(layout).zip(schema.fields()).enumerate();
     let with_encoding = |builder, (place, (column, field)): (usize, (&NamedType, &Arc<Field>))| {
-        let path = ColumnPath::new(vec![field.name().clone()]);
-        // Tags repeat from row to row, whatever their type.
-        let (dictionary, encoding) = if place < layout.tags.len() { (true, None) } else { encoding(column.ty) };
-        encoded(builder, path, dictionary, encoding)
+        let choice = match place < layout.tags.len() {
+            true => Choice::TAG,
+            false => Choice::of(column.ty, sample.map(|sample| sample.column(place))),
+        };
+        choice.set(builder, ColumnPath::new(vec![field.name().clone()]))
     };
     columns.fold(builder, with_encoding).build()
-}
-
-fn encoded(
-    builder: WriterPropertiesBuilder,
-    path: ColumnPath,
-    dictionary: bool,
-    encoding: Option<Encoding>,
-) -> WriterPropertiesBuilder {
-    let builder = builder.set_column_dictionary_enabled(path.clone(), dictionary);
-    match encoding {
-        Some(encoding) => builder.set_column_encoding(path, encoding),
-        None => builder,
-    }
-}
-
-/// Is a dictionary tried first, and which encoding is used without one (or after it grew too large)? `None` = plain.
-fn encoding(ty: PgType) -> (bool, Option<Encoding>) {
-    match ty.class() {
-        Class::Bool => (false, Some(Encoding::RLE)),
-        Class::Int2 | Class::Int4 | Class::Int8 | Class::Date | Class::Time | Class::Timestamp | Class::Oid => {
-            (false, Some(Encoding::DELTA_BINARY_PACKED))
-        }
-        Class::Float4 | Class::Float8 => (true, Some(Encoding::BYTE_STREAM_SPLIT)),
-        Class::Numeric | Class::Text | Class::Bytea | Class::Array => (true, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)),
-        Class::Interval | Class::Uuid => (true, None),
-    }
 }
 
 fn key_values(meta: &SegmentMeta) -> Vec<KeyValue> {

@@ -5,6 +5,7 @@
 
 use super::checked::{CheckedWriter, Checksums};
 use super::columns::{self, PAGE_ROWS};
+use super::encodings::SAMPLE_ROWS;
 use super::error::{disk_error, encode_error};
 use super::sidecar::SidecarBuilder;
 use super::{SegmentId, SegmentMeta};
@@ -32,10 +33,18 @@ pub struct SegmentWriter {
     layout: SeriesLayout,
     schema: SchemaRef,
     sidecar: SidecarBuilder,
-    encoder: ArrowWriter<CheckedWriter>,
+    encoder: Encoder,
     /// Rows that do not fill a chunk yet.
     waiting: Vec<RecordBatch>,
     unfinished: Unfinished,
+}
+
+/// The Parquet file: encodings are chosen when its first rows are there.
+enum Encoder {
+    Waiting(CheckedWriter),
+    Open(Box<ArrowWriter<CheckedWriter>>),
+    /// Only after an error.
+    Broken,
 }
 
 /// Removes the files of a segment that was not finished.
@@ -71,20 +80,14 @@ impl SegmentWriter {
         let file = env.disk.open(&path, OpenMode::CreateNew).map_err(|e| disk_error("create", &path, &e))?;
         let unfinished = Unfinished { env: env.clone(), paths: vec![path.clone()] };
         let meta = SegmentMeta::new(id, storage, partition, sequence, layout.fields.len());
-        let schema = columns::schema(layout);
-        let properties = columns::properties(layout, &schema, &meta);
-        // Parquet's own types say all that Arrow's schema would.
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let encoder = ArrowWriter::try_new_with_options(CheckedWriter::new(file), schema.clone(), options)
-            .map_err(|e| encode_error(&path, e))?;
         Ok(Self {
             env: env.clone(),
             dir: dir.to_owned(),
             meta,
             layout: layout.clone(),
-            schema,
+            schema: columns::schema(layout),
             sidecar: SidecarBuilder::new(layout),
-            encoder,
+            encoder: Encoder::Waiting(CheckedWriter::new(file)),
             waiting: Vec::new(),
             unfinished,
         })
@@ -158,7 +161,8 @@ impl SegmentWriter {
         let mut at = 0;
         while waiting - at >= rows {
             let n = CHUNK_ROWS.min(waiting - at);
-            self.encoder.write(&all.slice(at, n)).map_err(|e| encode_error(&path, e))?;
+            let chunk = all.slice(at, n);
+            self.encoder(Some(&chunk))?.write(&chunk).map_err(|e| encode_error(&path, e))?;
             at += n;
             if at == waiting {
                 break;
@@ -171,6 +175,27 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// The encoder; the first call decides how it encodes.
+    fn encoder(&mut self, first: Option<&RecordBatch>) -> Result<&mut ArrowWriter<CheckedWriter>> {
+        self.encoder = match std::mem::replace(&mut self.encoder, Encoder::Broken) {
+            Encoder::Waiting(file) => Encoder::Open(Box::new(self.open_encoder(file, first)?)),
+            other => other,
+        };
+        match &mut self.encoder {
+            Encoder::Open(encoder) => Ok(encoder),
+            _ => Err(Error::internal("the writer of a segment failed before")),
+        }
+    }
+
+    fn open_encoder(&self, file: CheckedWriter, first: Option<&RecordBatch>) -> Result<ArrowWriter<CheckedWriter>> {
+        let sample = first.map(|rows| rows.slice(0, rows.num_rows().min(SAMPLE_ROWS)));
+        let properties = columns::properties(&self.layout, &self.schema, &self.meta, sample.as_ref());
+        // Parquet's own types say all that Arrow's schema would.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        ArrowWriter::try_new_with_options(file, self.schema.clone(), options)
+            .map_err(|e| encode_error(&self.meta.id.parquet_path(&self.dir), e))
+    }
+
     /// Completes both files and syncs them. Their names are durable only after [`heddle_env::Disk::sync_dir`] of the folder.
     ///
     /// # Errors
@@ -180,6 +205,7 @@ impl SegmentWriter {
         if !self.waiting.is_empty() {
             self.encode(0)?;
         }
+        self.encoder(None)?;
         let checksums = complete(self.encoder, &parquet)?;
         self.unfinished.paths.push(sidecar.clone());
         let mut meta = self.meta;
@@ -190,7 +216,8 @@ impl SegmentWriter {
 }
 
 /// Writes the footer, syncs the file.
-fn complete(encoder: ArrowWriter<CheckedWriter>, path: &Path) -> Result<Checksums> {
+fn complete(encoder: Encoder, path: &Path) -> Result<Checksums> {
+    let Encoder::Open(encoder) = encoder else { return Err(Error::internal("a segment's file is not open")) };
     let file = encoder.into_inner().map_err(|e| encode_error(path, e))?;
     file.finish().map_err(|e| disk_error("write", path, &e))
 }
