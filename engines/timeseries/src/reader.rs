@@ -1,0 +1,146 @@
+//! [`Reader`]: point reads, and the doors to scans by columns ([`crate::scan`]) and by rows ([`crate::rows`]).
+
+use crate::base::StorageBase;
+use crate::bounds::Bounds;
+use crate::chunk::Chunk;
+use crate::memtable::Table;
+use crate::merge::MergeOptions;
+use crate::rows::RowScan;
+use crate::scan;
+use crate::shape::Shape;
+use crate::versions::Versions;
+use crate::view::{View, Wanted};
+use bytes::Bytes;
+use heddle_engines::point::{OwnPoint, PointCursor, PointReader, PointScan, split_point_key};
+use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
+use heddle_types::{LogIndex, Result, StorageId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// See the module.
+pub struct Reader {
+    versions: Arc<Versions>,
+    index: LogIndex,
+}
+
+impl Reader {
+    /// A reader that sees changes at or below `index`.
+    pub fn new(versions: Arc<Versions>, index: LogIndex) -> Self {
+        Self { versions, index }
+    }
+
+    fn stored_visible(&self, storage: StorageId) -> Option<&Arc<StorageBase>> {
+        let parts = self.versions.parts();
+        parts.stored(storage).filter(|_| parts.dropped_at(storage, self.index) == LogIndex(0))
+    }
+}
+
+/// A version of a point: its index and row; no row = deleted.
+type Version = (LogIndex, Option<Bytes>);
+
+/// The newest version of a point in a table at or below `at`.
+fn find_in_table(
+    table: &Table,
+    shape: &Shape,
+    (partition, series, time_us): (i64, &[u8], i64),
+    at: LogIndex,
+) -> Option<Version> {
+    let chunks: Vec<Arc<Chunk>> = {
+        let rows = table.rows();
+        if let Some(version) = rows.open.find(series, time_us, at) {
+            return Some(version);
+        }
+        rows.chunks.clone()
+    };
+    chunks.iter().rev().find_map(|chunk| {
+        let row = chunk.find(partition, series, time_us, at)?;
+        let columns = &chunk.columns;
+        let tuple = (!columns.is_deleted(row)).then(|| shape.row(&columns.fields, row).into());
+        Some((columns.written.index(row), tuple))
+    })
+}
+
+fn find_in_segments(
+    stored: &StorageBase,
+    shape: &Shape,
+    (partition, series, time_us): (i64, &[u8], i64),
+) -> Result<Option<Version>> {
+    let files = stored.partitions.get(&partition);
+    for file in files.into_iter().flatten().rev() {
+        if file.meta.deletes == 0 && !(file.meta.min_us..=file.meta.max_us).contains(&time_us) {
+            continue;
+        }
+        let segment = file.open()?;
+        if segment.deletes().contains(series, time_us) {
+            return Ok(None);
+        }
+        if let Some(values) = segment.get(series, time_us)? {
+            return Ok(Some((file.meta.sequence, Some(shape.encode(values).into()))));
+        }
+    }
+    Ok(None)
+}
+
+impl RowReader for Reader {
+    fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
+        let parts = self.versions.parts();
+        let Some(shape) = parts.shape(storage) else { return Ok(None) };
+        let (series, time_us) = split_point_key(key)?;
+        let point = (shape.layout.partition.number(time_us), series, time_us);
+        let tables = parts.memtables().filter_map(|memtable| memtable.table(storage));
+        let newest = tables.into_iter().find_map(|table| find_in_table(&table, &shape, point, self.index));
+        let dropped = parts.dropped_at(storage, self.index);
+        let version = match (newest, parts.stored(storage)) {
+            (Some(version), _) => Some(version).filter(|(index, _)| *index > dropped),
+            (None, Some(stored)) if dropped == LogIndex(0) => find_in_segments(stored, &shape, point)?,
+            _ => None,
+        };
+        Ok(version.and_then(|(index, row)| Some(Row { key: Bytes::copy_from_slice(key), index, row: row? })))
+    }
+
+    fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>> {
+        Ok(Box::new(RowScan::open(&self.versions, self.index, storage, range, reverse)?))
+    }
+}
+
+impl PointReader for Reader {
+    fn scan_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<Box<dyn PointCursor>>> {
+        let wanted = Wanted {
+            bounds: Bounds { series: scan.series.clone(), from_us: scan.from_us, to_us: scan.to_us },
+            fields: scan.fields.as_slice().into(),
+            options: MergeOptions { batch_rows: scan.batch_rows, written: scan.versions, deletes: false },
+        };
+        let view = View::open(&self.versions, self.index, scan.storage, &wanted, own)?;
+        scan::open(view, wanted, scan.cursors)
+    }
+
+    fn series(&self, storage: StorageId) -> Result<Vec<Bytes>> {
+        let mut keys = BTreeSet::new();
+        for table in self.versions.parts().memtables().filter_map(|memtable| memtable.table(storage)) {
+            let rows = table.rows();
+            keys.extend(rows.open.series().iter().cloned());
+            let chunks = rows.chunks.clone();
+            drop(rows);
+            keys.extend(chunks.iter().flat_map(|chunk| &chunk.runs).map(|run| run.series.clone()));
+        }
+        for file in self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments()) {
+            keys.extend(file.open()?.series().iter().map(|entry| entry.key.clone()));
+        }
+        Ok(keys.into_iter().collect())
+    }
+
+    fn estimate_rows(&self, storage: StorageId) -> u64 {
+        let tables = self.versions.parts().memtables().filter_map(|memtable| memtable.table(storage));
+        let in_memory = tables.map(|table| {
+            let rows = table.rows();
+            rows.open.len() + rows.chunks.iter().map(|chunk| chunk.columns.rows()).sum::<usize>()
+        });
+        let stored = self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments());
+        in_memory.sum::<usize>() as u64 + stored.map(|file| file.meta.rows).sum::<u64>()
+    }
+
+    fn disk_bytes(&self, storage: StorageId) -> u64 {
+        let stored = self.versions.parts().stored(storage).into_iter().flat_map(|stored| stored.segments());
+        stored.map(|file| file.disk_bytes()).sum()
+    }
+}

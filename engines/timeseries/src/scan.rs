@@ -1,0 +1,124 @@
+//! Columnar scans: partition by partition, each a merge of its sources. Several cursors share one view and have series of
+//! their own.
+
+use crate::bounds::Bounds;
+use crate::columns::Gathered;
+use crate::merge::Merger;
+use crate::view::{View, Wanted};
+use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray, UInt64Array};
+use arrow::datatypes::DataType;
+use bytes::Bytes;
+use heddle_engines::point::{PointBatch, PointCursor};
+use heddle_types::Result;
+use heddle_types::arrow::data_type;
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+/// Opens up to `cursors` cursors over what `wanted` asks for, each with series of its own.
+pub fn open(view: View, wanted: Wanted, cursors: usize) -> Result<Vec<Box<dyn PointCursor>>> {
+    let view = Arc::new(view);
+    let batches = view.estimate_rows(&wanted.bounds) / wanted.options.batch_rows.max(1) as u64;
+    let cursors = cursors.min(batches as usize + 1);
+    let bounds = match cursors {
+        0 | 1 => vec![wanted.bounds.clone()],
+        _ => split(&wanted.bounds, &view.largest_source(&wanted.bounds)?, cursors),
+    };
+    let open = |bounds| Cursor::new(Arc::clone(&view), Wanted { bounds, ..wanted.clone() });
+    Ok(bounds.into_iter().map(|bounds| Box::new(open(bounds)) as Box<dyn PointCursor>).collect())
+}
+
+/// Bounds of up to `n` cursors with about equally many points.
+fn split(bounds: &Bounds, series: &[(Bytes, u64)], n: usize) -> Vec<Bounds> {
+    let total: u64 = series.iter().map(|(_, rows)| rows).sum();
+    let mut borders: Vec<Bytes> = Vec::new();
+    let mut sum = 0;
+    for (key, rows) in series {
+        if sum * n as u64 > total * (borders.len() as u64 + 1) - 1 && borders.len() + 1 < n {
+            borders.push(key.clone());
+        }
+        sum += rows;
+    }
+    let lower = std::iter::once(None).chain(borders.iter().map(Some));
+    let upper = borders.iter().map(Some).chain(std::iter::once(None));
+    let mut parts: Vec<Bounds> = lower.zip(upper).map(|(lower, upper)| bounds.between(lower, upper)).collect();
+    parts.retain(|part| !part.series.is_empty());
+    if parts.is_empty() { vec![bounds.clone()] } else { parts }
+}
+
+/// Walks the points of one view.
+pub struct Cursor {
+    view: Arc<View>,
+    wanted: Wanted,
+    partitions: IntoIter<i64>,
+    merger: Option<Merger>,
+}
+
+impl Cursor {
+    /// A cursor over what `wanted` asks for, which the view was opened for.
+    pub fn new(view: Arc<View>, wanted: Wanted) -> Self {
+        let partitions = view.partitions(&wanted.bounds).into_iter();
+        Self { view, wanted, partitions, merger: None }
+    }
+
+    /// The same, last partition first; within a partition the order is the same.
+    pub fn last_partition_first(view: Arc<View>, wanted: Wanted) -> Self {
+        let mut partitions = view.partitions(&wanted.bounds);
+        partitions.reverse();
+        Self { view, wanted, partitions: partitions.into_iter(), merger: None }
+    }
+
+    /// The next batch of the partition; `None` at its end, `Some` of the next call is of the next partition.
+    fn next_of_partition(&mut self) -> Result<Option<Gathered>> {
+        let Some(merger) = &mut self.merger else { return Ok(None) };
+        let batch = merger.next_batch()?;
+        if batch.is_none() {
+            self.merger = None;
+        }
+        Ok(batch)
+    }
+
+    /// Opens the next partition; false at the end.
+    fn open_partition(&mut self) -> Result<bool> {
+        let Some(partition) = self.partitions.next() else { return Ok(false) };
+        self.merger = Some(self.view.merge(partition, &self.wanted.bounds, &self.wanted.options)?);
+        Ok(true)
+    }
+
+    /// All batches of the next partition that has any; `None` at the end.
+    pub fn next_partition(&mut self) -> Result<Option<Vec<PointBatch>>> {
+        while self.open_partition()? {
+            let mut batches = Vec::new();
+            while let Some(batch) = self.next_of_partition()? {
+                batches.push(self.batch(batch));
+            }
+            if !batches.is_empty() {
+                return Ok(Some(batches));
+            }
+        }
+        Ok(None)
+    }
+
+    fn batch(&self, rows: Gathered) -> PointBatch {
+        let versions = rows.written.map(|written| UInt64Array::new(written, None));
+        let zone = match data_type(self.view.shape.layout.time.ty) {
+            DataType::Timestamp(_, zone) => zone,
+            _ => None,
+        };
+        let time: ArrayRef = Arc::new(TimestampMicrosecondArray::new(rows.time, None).with_timezone_opt(zone));
+        debug_assert_eq!(time.len(), rows.series.iter().map(|(_, n)| n).sum::<usize>());
+        PointBatch { series: rows.series, time, versions, fields: rows.fields }
+    }
+}
+
+impl PointCursor for Cursor {
+    fn next_batch(&mut self) -> Result<Option<PointBatch>> {
+        loop {
+            if let Some(batch) = self.next_of_partition()? {
+                return Ok(Some(self.batch(batch)));
+            }
+            if !self.open_partition()? {
+                return Ok(None);
+            }
+        }
+    }
+}

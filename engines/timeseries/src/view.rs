@@ -1,0 +1,209 @@
+//! [`View`]: one storage as one reader sees it, and the sources that a merge of one of its partitions has.
+
+use crate::base::StorageBase;
+use crate::bounds::Bounds;
+use crate::chunk::Chunk;
+use crate::columns::Columns;
+use crate::merge::{MergeOptions, Merger};
+use crate::shape::Shape;
+use crate::source::{Source, Visibility};
+use crate::versions::Versions;
+use bytes::Bytes;
+use heddle_engines::point::{OwnPoint, TIME_KEY_BYTES, split_point_key};
+use heddle_types::{Error, LogIndex, Result, StorageId};
+use crate::chunk::OpenRows;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What to read of a storage.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Series and times.
+    pub bounds: Bounds,
+    /// Places in the layout.
+    pub fields: Arc<[usize]>,
+    /// How it is handed out.
+    pub options: MergeOptions,
+}
+
+/// A chunk with the columns that are wanted.
+struct Memory {
+    chunk: Arc<Chunk>,
+    columns: Arc<Columns>,
+}
+
+/// See the module.
+pub struct View {
+    /// The newest layout.
+    pub shape: Arc<Shape>,
+    fields: Arc<[usize]>,
+    own: Option<Memory>,
+    /// Newest first.
+    memory: Vec<Memory>,
+    /// None when a memtable dropped what was flushed.
+    stored: Option<Arc<StorageBase>>,
+    visibility: Visibility,
+    _versions: Arc<Versions>,
+}
+
+impl View {
+    /// The points of `storage` at `at` that `wanted` asks for.
+    ///
+    /// # Errors
+    /// `XX001` when the storage has no layout, or `own` is malformed.
+    pub fn open(
+        versions: &Arc<Versions>,
+        at: LogIndex,
+        storage: StorageId,
+        wanted: &Wanted,
+        own: Vec<OwnPoint>,
+    ) -> Result<Self> {
+        let parts = versions.parts();
+        let undefined = || Error::internal(format!("time-series storage {storage} has no layout"));
+        let shape = parts.shape(storage).ok_or_else(undefined)?;
+        let dropped = parts.dropped_at(storage, at);
+        let mut view = Self {
+            fields: Arc::clone(&wanted.fields),
+            own: own_chunk(own, &shape, wanted)?,
+            memory: Vec::new(),
+            stored: parts.stored(storage).filter(|_| dropped == LogIndex(0)).cloned(),
+            visibility: Visibility { at, dropped },
+            shape,
+            _versions: Arc::clone(versions),
+        };
+        for table in parts.memtables().filter_map(|memtable| memtable.table(storage)) {
+            let (chunks, open) = {
+                let rows = table.rows();
+                (rows.chunks.clone(), rows.open.within(&wanted.bounds, at))
+            };
+            if !open.is_empty() {
+                let chunk = open.freeze(&view.shape, &view.fields)?;
+                view.memory.push(Memory::projected(chunk));
+            }
+            for chunk in chunks.into_iter().rev().filter(|chunk| chunk.lowest() <= at) {
+                if chunk.sections.iter().any(|s| wanted.bounds.meets(s.min_us, s.max_us)) {
+                    view.memory.push(Memory::project(chunk, &view.shape, &view.fields)?);
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    /// Partitions that may have points within `bounds`, ascending.
+    pub fn partitions(&self, bounds: &Bounds) -> Vec<i64> {
+        let chunks = self.own.iter().chain(&self.memory).flat_map(|memory| &memory.chunk.sections);
+        let sections = chunks.filter(|s| bounds.meets(s.min_us, s.max_us)).map(|section| section.partition);
+        let mut partitions: BTreeSet<i64> = sections.collect();
+        if bounds.from_us <= bounds.to_us {
+            let number = |time| self.shape.layout.partition.number(time);
+            let stored = self.stored.iter().flat_map(|s| s.partitions.range(number(bounds.from_us)..=number(bounds.to_us)));
+            partitions.extend(stored.map(|(partition, _)| *partition));
+        }
+        partitions.into_iter().collect()
+    }
+
+    /// The merge of one partition.
+    pub fn merge(&self, partition: i64, bounds: &Bounds, options: &MergeOptions) -> Result<Merger> {
+        let mut sources = Vec::new();
+        if let Some(own) = &self.own {
+            let section = own.chunk.section(partition);
+            sources.extend(section.and_then(|s| Source::whole(&own.chunk, &own.columns, s, bounds)));
+        }
+        for memory in &self.memory {
+            if let Some(section) = memory.chunk.section(partition) {
+                sources.extend(Source::chunk(&memory.chunk, &memory.columns, section, bounds, self.visibility)?);
+            }
+        }
+        let files = self.stored.as_ref().and_then(|stored| stored.partitions.get(&partition));
+        for file in files.into_iter().flatten().rev() {
+            let segment = file.open()?;
+            sources.extend(Source::tombstones(segment.deletes(), segment.meta().sequence, bounds));
+            sources.extend(Source::segment(&segment, &self.shape, &self.fields, bounds, options.batch_rows)?);
+        }
+        Ok(Merger::new(sources, bounds, options))
+    }
+
+    /// Series keys with points within `bounds`, of the source that has most of them, and how many points each has.
+    pub fn largest_source(&self, bounds: &Bounds) -> Result<Vec<(Bytes, u64)>> {
+        let mut largest: (u64, Vec<(Bytes, u64)>) = (0, Vec::new());
+        let files = self.stored.iter().flat_map(|stored| stored.segments());
+        if let Some(file) = files.filter(|f| bounds.meets(f.meta.min_us, f.meta.max_us)).max_by_key(|f| f.meta.rows) {
+            let segment = file.open()?;
+            let entries = segment.series();
+            let places = bounds.places(entries, |entry| &entry.key).into_iter().flatten();
+            let found: Vec<(Bytes, u64)> = places.map(|at| (entries[at].key.clone(), entries[at].rows)).collect();
+            largest = (found.iter().map(|(_, rows)| rows).sum(), found);
+        }
+        for memory in self.own.iter().chain(&self.memory) {
+            for section in &memory.chunk.sections {
+                let runs = memory.chunk.runs_within(section, bounds);
+                let rows = runs.iter().map(|run| run.rows.len() as u64).sum();
+                if rows > largest.0 {
+                    largest = (rows, runs.into_iter().map(|run| (run.series, run.rows.len() as u64)).collect());
+                }
+            }
+        }
+        Ok(largest.1)
+    }
+
+    /// About how many points lie within the times of `bounds`.
+    pub fn estimate_rows(&self, bounds: &Bounds) -> u64 {
+        let files = self.stored.iter().flat_map(|stored| stored.segments());
+        let files = files.filter(|f| bounds.meets(f.meta.min_us, f.meta.max_us)).map(|f| f.meta.rows);
+        let chunks = self.own.iter().chain(&self.memory).map(|memory| memory.columns.rows() as u64);
+        files.sum::<u64>() + chunks.sum::<u64>()
+    }
+
+    /// Series that may have points within `bounds`.
+    pub fn series(&self, bounds: &Bounds) -> Result<BTreeSet<Bytes>> {
+        let mut out = BTreeSet::new();
+        for memory in self.own.iter().chain(&self.memory) {
+            for section in &memory.chunk.sections {
+                out.extend(memory.chunk.runs_within(section, bounds).into_iter().map(|run| run.series));
+            }
+        }
+        for file in self.stored.iter().flat_map(|stored| stored.segments()) {
+            let segment = file.open()?;
+            let entries = segment.series();
+            for at in bounds.places(entries, |entry| &entry.key).into_iter().flatten() {
+                if bounds.meets(entries[at].min_us, entries[at].max_us) {
+                    out.insert(entries[at].key.clone());
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl Memory {
+    fn project(chunk: Arc<Chunk>, shape: &Shape, fields: &[usize]) -> Result<Self> {
+        let columns = &chunk.columns;
+        let fields = shape.project(fields, &columns.fields, columns.rows())?;
+        let columns = Columns {
+            time: columns.time.clone(),
+            fields,
+            written: columns.written.clone(),
+            deleted: columns.deleted.clone(),
+        };
+        Ok(Self { columns: Arc::new(columns), chunk })
+    }
+
+    /// A chunk that has only what is wanted.
+    fn projected(chunk: Chunk) -> Self {
+        Self { columns: Arc::new(chunk.columns.clone()), chunk: Arc::new(chunk) }
+    }
+}
+
+fn own_chunk(own: Vec<OwnPoint>, shape: &Shape, wanted: &Wanted) -> Result<Option<Memory>> {
+    let mut rows = OpenRows::default();
+    for (key, row) in own {
+        let (series, time_us) = split_point_key(&key)?;
+        if wanted.bounds.has_time(time_us) && wanted.bounds.has_series(series) {
+            rows.push(&key.slice(..key.len() - TIME_KEY_BYTES), time_us, LogIndex(0), row);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Memory::projected(rows.freeze(shape, &wanted.fields)?)))
+}
