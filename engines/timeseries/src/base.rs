@@ -9,9 +9,9 @@ use heddle_types::{Error, Result, StorageId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 
 /// Everything that was flushed.
 #[derive(Clone, Default)]

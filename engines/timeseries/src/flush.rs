@@ -62,9 +62,8 @@ pub fn flush(place: &Place, base: &Base, table: &Memtable, ids: &mut SegmentIds)
         for partition in memory.partitions() {
             let older = stored.partitions.get(&partition).map_or(&[][..], |files| files);
             let target = Target { place, storage: *storage, partition, sequence: table.highest() };
-            let written = persist_segment("could not flush points", || {
-                memory.write(&target, ids.draw(), partition, older)
-            });
+            let written =
+                persist_segment("could not flush points", || memory.write(&target, ids.draw(), partition, older));
             if let Some(meta) = written {
                 let file = SegmentFile::new(place, meta, &stored.shape.layout);
                 let shape = &stored.shape;

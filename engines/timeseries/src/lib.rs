@@ -62,12 +62,17 @@ pub struct TimeseriesConfig {
     pub chunk_rows: usize,
     /// Rows that one call of [`RowEngine::merge`] compacts at most; the next one goes on.
     pub compaction_rows: usize,
+    /// When segments are compacted while points come in.
+    pub busy: Policy,
+    /// When segments are compacted once everything is flushed.
+    pub idle: Policy,
 }
 
 impl TimeseriesConfig {
     /// The usual sizes.
     pub fn new(dir: PathBuf, memtable_bytes_max: usize) -> Self {
-        Self { dir, memtable_bytes_max, chunk_rows: 8 << 10, compaction_rows: 8 << 20 }
+        let (busy, idle) = (Policy::BUSY, Policy::IDLE);
+        Self { dir, memtable_bytes_max, chunk_rows: 8 << 10, compaction_rows: 8 << 20, busy, idle }
     }
 }
 
@@ -77,9 +82,10 @@ impl TimeseriesConfig {
 /// `XX001` when the manifest is damaged, `53100` when there is no room to create it, `58030` when the disk does not answer.
 pub fn open(env: Env, config: TimeseriesConfig) -> Result<Arc<dyn PointEngine>> {
     let reaper = versions::spawn_reaper(env.clone(), config.dir.clone())?;
-    let place = Place { env, dir: config.dir, reaper: reaper.clone() };
+    let place = Place { env, dir: config.dir.clone(), reaper: reaper.clone() };
     let manifest = Manifest::open(&place)?;
-    let parts = Parts { active: Arc::new(Memtable::new(config.chunk_rows)), sealed: Vec::new(), base: Arc::new(manifest.base) };
+    let parts =
+        Parts { active: Arc::new(Memtable::new(config.chunk_rows)), sealed: Vec::new(), base: Arc::new(manifest.base) };
     let ids = SegmentIds(manifest.next_segment);
     Ok(Arc::new(Timeseries {
         place,
@@ -87,8 +93,7 @@ pub fn open(env: Env, config: TimeseriesConfig) -> Result<Arc<dyn PointEngine>> 
         publish: Mutex::new(()),
         upkeep: Mutex::new(Upkeep { ids, job: None, unreadable: BTreeSet::new() }),
         flushed: AtomicU64::new(manifest.flushed.0),
-        memtable_bytes_max: config.memtable_bytes_max,
-        compaction_rows: config.compaction_rows,
+        config,
     }))
 }
 
@@ -99,8 +104,7 @@ struct Timeseries {
     publish: Mutex<()>,
     upkeep: Mutex<Upkeep>,
     flushed: AtomicU64,
-    memtable_bytes_max: usize,
-    compaction_rows: usize,
+    config: TimeseriesConfig,
 }
 
 /// What only maintenance touches.
@@ -164,15 +168,15 @@ impl Timeseries {
     /// Compacts until nothing is due, a flush is, or this call has done its share.
     fn compact(&self, upkeep: &mut Upkeep) {
         let mut done = 0;
-        while done < self.compaction_rows {
+        while done < self.config.compaction_rows {
             let (is_idle, flush_is_due) = {
                 let versions = self.versions.load();
                 (versions.parts().memtables().all(|table| table.is_empty()), !versions.parts().sealed.is_empty())
             };
-            if flush_is_due && done >= self.compaction_rows / COMPACT_BEFORE_FLUSH {
+            if flush_is_due && done >= self.config.compaction_rows / COMPACT_BEFORE_FLUSH {
                 return;
             }
-            let policy = if is_idle { Policy::IDLE } else { Policy::BUSY };
+            let policy = if is_idle { self.config.idle } else { self.config.busy };
             let Some(job) = self.job(upkeep, policy) else { return };
             match self.step(upkeep, job) {
                 Some(rows) => done += rows,
@@ -253,7 +257,7 @@ impl RowEngine for Timeseries {
         let versions = self.versions.load();
         let active = &versions.parts().active;
         let has_entries = active.highest() > LogIndex(0);
-        if active.bytes() > self.memtable_bytes_max || (force && has_entries) {
+        if active.bytes() > self.config.memtable_bytes_max || (force && has_entries) {
             active.freeze(|storage| versions.parts().shape(storage));
             self.replace(|parts| {
                 let next = Arc::new(parts.active.successor());

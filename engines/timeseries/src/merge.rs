@@ -54,7 +54,8 @@ struct Head {
 impl Merger {
     /// Merges `sources`, newest first, whose series are chosen already; times are cut to `bounds`.
     pub fn new(sources: Vec<Source>, bounds: &Bounds, options: &MergeOptions) -> Self {
-        let series = sources.iter().enumerate().filter_map(|(n, s)| Some(Reverse((s.next_series()?.clone(), n)))).collect();
+        let series =
+            sources.iter().enumerate().filter_map(|(n, s)| Some(Reverse((s.next_series()?.clone(), n)))).collect();
         Self {
             gather: Gather::new(sources.len(), options.batch_rows, options.written),
             sources,

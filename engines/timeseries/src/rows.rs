@@ -62,7 +62,9 @@ impl RowScan {
             None => None,
         };
         let mut series = VecDeque::new();
-        for key in view.iter().map(|view| view.series(&wanted.bounds)).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        for key in
+            view.iter().map(|view| view.series(&wanted.bounds)).collect::<Result<Vec<_>>>()?.into_iter().flatten()
+        {
             if reverse {
                 series.push_front(key);
             } else {

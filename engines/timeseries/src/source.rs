@@ -108,12 +108,8 @@ impl Source {
         }
         let stored: Vec<usize> = fields.iter().copied().filter(|field| *field < segment.meta().fields).collect();
         let cursor = segment.scan(&stored, joined(&runs), batch_rows)?;
-        let more = SegmentRows {
-            cursor,
-            segment: Arc::clone(segment),
-            shape: Arc::clone(shape),
-            fields: Arc::clone(fields),
-        };
+        let more =
+            SegmentRows { cursor, segment: Arc::clone(segment), shape: Arc::clone(shape), fields: Arc::clone(fields) };
         let columns = Arc::new(Columns {
             time: ScalarBuffer::from(Vec::new()),
             fields: Vec::new(),

@@ -3,6 +3,7 @@
 use crate::base::StorageBase;
 use crate::bounds::Bounds;
 use crate::chunk::Chunk;
+use crate::chunk::OpenRows;
 use crate::columns::Columns;
 use crate::merge::{MergeOptions, Merger};
 use crate::shape::Shape;
@@ -11,7 +12,6 @@ use crate::versions::Versions;
 use bytes::Bytes;
 use heddle_engines::point::{OwnPoint, TIME_KEY_BYTES, split_point_key};
 use heddle_types::{Error, LogIndex, Result, StorageId};
-use crate::chunk::OpenRows;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -96,7 +96,8 @@ impl View {
         let mut partitions: BTreeSet<i64> = sections.collect();
         if bounds.from_us <= bounds.to_us {
             let number = |time| self.shape.layout.partition.number(time);
-            let stored = self.stored.iter().flat_map(|s| s.partitions.range(number(bounds.from_us)..=number(bounds.to_us)));
+            let stored =
+                self.stored.iter().flat_map(|s| s.partitions.range(number(bounds.from_us)..=number(bounds.to_us)));
             partitions.extend(stored.map(|(partition, _)| *partition));
         }
         partitions.into_iter().collect()
