@@ -12,22 +12,23 @@
 //! Failure: an unreadable record is refused at open (`XX001`); later it ends the process. A panic ends it, too.
 
 use crate::CommitEvent;
+use crate::engines::{Engines, Mark};
 use crate::maintenance::Maintenance;
 use crate::payload::{self, Commit, Part, damaged};
 use crate::snapshot::Catalogs;
 use crate::visible::Visible;
 use bytes::Bytes;
 use heddle_catalog::CatalogEdit;
-use heddle_engines::{RowChange, RowEngine, RowVersions, change};
+use heddle_engines::{RowChange, change};
 use heddle_log::{Kind, Record, Sink};
 use heddle_types::{Error, LogIndex, Result};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use tokio::sync::broadcast;
 
@@ -41,7 +42,7 @@ const FEED_EVENTS: usize = 1024;
 
 /// The state that apply moves and everybody reads.
 pub(crate) struct Applied {
-    pub engine: Arc<dyn RowEngine>,
+    pub engines: Engines,
     pub visible: Visible,
     pub catalogs: Catalogs,
     pub feed: broadcast::Sender<CommitEvent>,
@@ -61,15 +62,15 @@ struct Applier {
     /// Applied sets that other commits interleaved with: index of the Commit -> of the first Part. Until the Commit is
     /// flushed, replay needs their Parts.
     interleaved: BTreeMap<LogIndex, LogIndex>,
-    /// The parts seen last: others mean that something was sealed. Weak, so that their address is not given to others.
-    parts_seen: Option<Weak<dyn RowVersions>>,
+    /// The parts seen last: others mean that something was sealed.
+    parts_seen: Option<Mark>,
 }
 
 impl Applied {
-    pub(crate) fn new(engine: Arc<dyn RowEngine>, maintenance: Maintenance) -> Arc<Self> {
-        let visible = Visible::new(engine.flushed_index());
+    pub(crate) fn new(engines: Engines, maintenance: Maintenance) -> Arc<Self> {
+        let visible = Visible::new(engines.flushed_index());
         Arc::new(Self {
-            engine,
+            engines,
             visible,
             catalogs: Catalogs::default(),
             feed: broadcast::channel(FEED_EVENTS).0,
@@ -96,7 +97,7 @@ impl Applied {
     /// Seals the memtables between two entries. Returns the index up to which everything is sealed then.
     pub(crate) fn seal(&self) -> LogIndex {
         let _between_entries = self.applier.lock();
-        self.engine.seal(true);
+        self.engines.seal(true);
         self.visible.get()
     }
 
@@ -113,7 +114,7 @@ impl Applied {
                     return;
                 }
                 // During replay nobody else holds writers back.
-                self.maintenance.hold_back(&*self.engine);
+                self.maintenance.hold_back(&self.engines);
             }
             if let Err(error) = self.apply(record) {
                 if live {
@@ -130,8 +131,8 @@ impl Applied {
         let mut applier = self.applier.lock();
         let index = record.index;
         let changes = match record.kind {
-            Kind::Part => applier.stage(record, self.engine.flushed_index()).map(|()| None)?,
-            Kind::Commit => applier.commit(record, self.engine.flushed_index())?,
+            Kind::Part => applier.stage(record, self.engines.flushed_index()).map(|()| None)?,
+            Kind::Commit => applier.commit(record, self.engines.flushed_index())?,
             Kind::Abort => {
                 applier.open.remove(&payload::decode_abort(record.payload, index)?);
                 None
@@ -157,8 +158,8 @@ impl Applied {
             // No receiver is no error.
             let _ = self.feed.send(event);
         }
-        self.engine.seal(false);
-        if applier.saw_other(&self.engine.versions()) {
+        self.engines.seal(false);
+        if applier.saw_other(&self.engines) {
             self.maintenance.wake();
         }
         Ok(())
@@ -178,7 +179,7 @@ impl Applied {
             }
         }
         let event = (self.feed.receiver_count() > 0).then(|| CommitEvent { index, changes: changes.as_slice().into() });
-        self.engine.apply(index, changes);
+        self.engines.apply(index, changes);
         Ok(event)
     }
 }
@@ -192,11 +193,12 @@ impl Applier {
     }
 
     /// Are these other parts than last time? Notes them.
-    fn saw_other(&mut self, now: &Arc<dyn RowVersions>) -> bool {
-        if self.parts_seen.as_ref().is_some_and(|seen| std::ptr::addr_eq(seen.as_ptr(), Arc::as_ptr(now))) {
+    fn saw_other(&mut self, engines: &Engines) -> bool {
+        let now = engines.versions();
+        if self.parts_seen.as_ref().is_some_and(|seen| seen.is(&now)) {
             return false;
         }
-        self.parts_seen = Some(Arc::downgrade(now));
+        self.parts_seen = Some(now.mark());
         true
     }
 
@@ -437,8 +439,8 @@ mod tests {
 
     #[test]
     fn records_move_visible_and_abort_open_sets() {
-        let engine: Arc<dyn RowEngine> = Arc::new(heddle_engines::model::ModelEngine::new());
-        let applied = Applied::new(engine, Maintenance::new(usize::MAX));
+        let model = || Arc::new(heddle_engines::model::ModelEngine::new());
+        let applied = Applied::new(Engines { rows: model(), points: model() }, Maintenance::new(usize::MAX));
         let mut chain = 0;
         applied.apply(part(1, 1, 0, 0, &[1], &mut chain)).unwrap();
         applied.apply(part(2, 2, 0, 0, &[1], &mut chain)).unwrap();

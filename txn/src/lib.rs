@@ -18,6 +18,7 @@
 mod apply;
 mod counter;
 mod deadlock;
+mod engines;
 mod lock;
 mod lock_table;
 mod maintenance;

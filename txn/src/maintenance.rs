@@ -5,10 +5,11 @@
 //! not flushed); a set whose first Part is not applied yet lies above visible_index and so above both.
 
 use crate::apply::{Applied, guarded};
+use crate::engines::Engines;
 use crate::payload::{PartBuilder, encode_abort, encode_checkpoint, propose_run};
 use bytes::Bytes;
 use heddle_catalog::COUNTER_STORAGE;
-use heddle_engines::{RowChange, RowEngine};
+use heddle_engines::RowChange;
 use heddle_log::{Kind, Log, Proposer};
 use heddle_types::{Error, LogIndex, Result, SqlState};
 use parking_lot::{Condvar, Mutex};
@@ -95,8 +96,8 @@ impl Maintenance {
     }
 
     /// Blocks the calling thread while too much is unmerged.
-    pub(crate) fn hold_back(&self, engine: &dyn RowEngine) {
-        while engine.unmerged_bytes() > self.unmerged_bytes_max {
+    pub(crate) fn hold_back(&self, engines: &Engines) {
+        while engines.unmerged_bytes() > self.unmerged_bytes_max {
             self.wake();
             let mut requests = self.requests.lock();
             if requests.stop {
@@ -107,8 +108,8 @@ impl Maintenance {
     }
 
     /// Waits while too much is unmerged.
-    pub(crate) async fn throttle(&self, engine: &dyn RowEngine) -> Result<()> {
-        while engine.unmerged_bytes() > self.unmerged_bytes_max {
+    pub(crate) async fn throttle(&self, engines: &Engines) -> Result<()> {
+        while engines.unmerged_bytes() > self.unmerged_bytes_max {
             let merged = self.merged_tasks.notified();
             if self.requests.lock().stop {
                 return Err(stopping());
@@ -162,7 +163,7 @@ fn run(applied: &Applied) {
         {
             tracing::warn!(%error, "the log is large and could not be shortened; it is tried again");
         }
-        if applied.engine.unmerged_bytes() > me.unmerged_bytes_max || log_is_large(me) {
+        if applied.engines.unmerged_bytes() > me.unmerged_bytes_max || log_is_large(me) {
             // The memtable that is still being filled may be all there is.
             applied.seal();
         }
@@ -182,7 +183,7 @@ fn log_is_large(me: &Maintenance) -> bool {
 
 fn merge(applied: &Applied) {
     let visible = applied.visible.get();
-    match applied.engine.merge(visible) {
+    match applied.engines.merge(visible) {
         Ok(flushed) => purge(applied, flushed),
         Err(error) => heddle_env::fail_stop(&format!("a merge failed: {error}")),
     }
@@ -193,7 +194,7 @@ fn merge(applied: &Applied) {
 /// Only commits move the flushed index. Where nothing but aborted sets lies above it, commits a change without effect, so that the
 /// log can let go of them. A full disk says so here; the log stays as it is then.
 fn step_past_aborted(applied: &Applied, log: &Log) -> Result<()> {
-    if applied.engine.unmerged_bytes() > 0 || applied.engine.flushed_index() >= applied.visible.get() {
+    if applied.engines.unmerged_bytes() > 0 || applied.engines.flushed_index() >= applied.visible.get() {
         return Ok(());
     }
     let mut builder = PartBuilder::new(0);
@@ -218,7 +219,7 @@ fn checkpoint(applied: &Applied) -> Result<()> {
     step_past_aborted(applied, log)?;
     applied.seal();
     merge(applied);
-    let flushed = applied.engine.flushed_index();
+    let flushed = applied.engines.flushed_index();
     let index = log.append(Kind::Checkpoint, encode_checkpoint(flushed))?;
     if !applied.visible.wait_blocking(index) {
         return Err(stopping());

@@ -7,6 +7,7 @@
 
 use crate::apply::{self, Applied, ApplyThread};
 use crate::counter::Counters;
+use crate::engines::Engines;
 use crate::lock_table::{LockOwner, LockTable};
 use crate::maintenance::{self, Maintenance, stopping};
 use crate::moved::MovedKeys;
@@ -77,8 +78,11 @@ impl TxnManager {
     /// # Errors
     /// `XX001` when log or base are damaged or do not fit together, `53100` and `58030` from the disk.
     pub fn open(env: Env, config: TxnConfig) -> Result<Arc<Self>> {
-        let engine = heddle_relational::open(env.clone(), config.relational.clone())?;
-        let applied = Applied::new(engine, Maintenance::new(config.unmerged_bytes_max));
+        let engines = Engines {
+            rows: heddle_relational::open(env.clone(), config.relational.clone())?,
+            points: Arc::new(heddle_engines::model::ModelEngine::new()),
+        };
+        let applied = Applied::new(engines, Maintenance::new(config.unmerged_bytes_max));
         let (sink, apply_thread) = apply::spawn(Arc::clone(&applied))?;
         let maintenance_thread = maintenance::spawn(Arc::clone(&applied))?;
         let threads = (apply_thread, maintenance_thread);
@@ -162,7 +166,7 @@ impl TxnManager {
             if let Some(first) = cell.take(n) {
                 return Ok(first);
             }
-            let (block, change) = cell.plan(counter, n, &*self.snapshot().reader)?;
+            let (block, change) = cell.plan(counter, n, &self.snapshot().reader)?;
             let index = self.propose(&[change])?;
             if !self.applied.visible.wait(index).await {
                 return Err(stopping());
@@ -189,7 +193,7 @@ impl TxnManager {
     /// # Errors
     /// `XX001` naming what is broken.
     pub fn verify(&self) -> Result<()> {
-        self.applied.engine.verify()
+        self.applied.engines.verify()
     }
 
     /// Stops threads after everything queued is durable and applied.
@@ -200,7 +204,7 @@ impl TxnManager {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        snapshot::take(&*self.applied.engine, &self.applied.catalogs, &self.applied.visible)
+        snapshot::take(&self.applied.engines, &self.applied.catalogs, &self.applied.visible)
     }
 
     /// Proposes a small write set of its own; its index.
@@ -217,20 +221,21 @@ impl TxnManager {
 
     /// Waits for the replay to be applied, checks that log and base fit, loads the catalog.
     fn finish_replay(&self) -> Result<()> {
-        let (flushed, last) = (self.applied.engine.flushed_index(), LogIndex(self.log.next_index().0 - 1));
-        if last < flushed {
-            let detail = format!("The log ends at {last}, the row engine's base is at {flushed}.");
+        let last = LogIndex(self.log.next_index().0 - 1);
+        let newest = self.applied.engines.newest_flushed_index();
+        if last < newest {
+            let detail = format!("The log ends at {last}, an engine's base is at {newest}.");
             return Err(damaged("the log ends before the base").detail(detail));
         }
-        if self.log.first_index() > flushed.next() {
-            let first = self.log.first_index();
-            let detail = format!("The log begins at {first}, the row engine's base is at {flushed}.");
+        let (first, flushed) = (self.log.first_index(), self.applied.engines.flushed_index());
+        if first > flushed.next() {
+            let detail = format!("The log begins at {first}, an engine's base is at {flushed}.");
             return Err(damaged("log records between the base and the log are missing").detail(detail));
         }
         if !self.applied.visible.wait_blocking(last) {
             return Err(self.applied.failure().unwrap_or_else(stopping));
         }
-        self.applied.go_live(|| heddle_catalog::load(&*self.snapshot().reader))
+        self.applied.go_live(|| heddle_catalog::load(&self.snapshot().reader))
     }
 
     /// An empty folder becomes a usable one.

@@ -8,6 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::write_set::{EVERY_COMMAND, WriteSet};
 use bytes::Bytes;
 use heddle_catalog::CatalogSnapshot;
+use heddle_engines::point::{OwnPoint, PointCursor, PointScan, TIME_KEY_BYTES};
 use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
 use heddle_types::{LogIndex, Result, StorageId};
 use parking_lot::RwLock;
@@ -59,6 +60,51 @@ impl ReadView {
     /// Its catalog (own DDL included).
     pub fn catalog(&self) -> &Arc<CatalogSnapshot> {
         &self.catalog
+    }
+}
+
+impl ReadView {
+    /// Opens a columnar scan of a time-series table. At least one cursor.
+    ///
+    /// # Errors
+    /// `XX001` on a checksum mismatch, `58030` on read errors.
+    pub fn scan_points(&self, scan: &PointScan) -> Result<Vec<Box<dyn PointCursor>>> {
+        self.sight.snapshot.reader.points.scan_points(scan, self.own_points(scan.storage))
+    }
+
+    /// Keys of the series that may have points, ascending: a superset.
+    ///
+    /// # Errors
+    /// As [`Self::scan_points`].
+    pub fn series(&self, storage: StorageId) -> Result<Vec<Bytes>> {
+        let mut series = self.sight.snapshot.reader.points.series(storage)?;
+        let own = self.own_points(storage);
+        if !own.is_empty() {
+            for (key, _) in own {
+                series.push(key.slice(..key.len().saturating_sub(TIME_KEY_BYTES)));
+            }
+            series.sort();
+            series.dedup();
+        }
+        Ok(series)
+    }
+
+    /// About how many points a time-series table has.
+    pub fn estimate_points(&self, storage: StorageId) -> u64 {
+        self.sight.snapshot.reader.points.estimate_rows(storage)
+    }
+
+    /// Bytes of the files of a time-series table.
+    pub fn disk_bytes(&self, storage: StorageId) -> u64 {
+        self.sight.snapshot.reader.points.disk_bytes(storage)
+    }
+
+    /// The transaction's own points, ascending.
+    fn own_points(&self, storage: StorageId) -> Vec<OwnPoint> {
+        let mut own = VecDeque::new();
+        let all = (&Bound::Unbounded, &Bound::Unbounded);
+        self.sight.writes.read().range(storage, all, false, self.sight.command, usize::MAX, &mut own);
+        own.into()
     }
 }
 

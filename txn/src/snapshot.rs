@@ -1,13 +1,13 @@
-//! Snapshots: (parts of the engine, index, catalog), made only here.
+//! Snapshots: (parts of the engines, index, catalog), made only here.
 //!
-//! Rule: load the parts, load the catalogs, load S, and again if parts or catalogs changed meanwhile. Apply publishes a
-//! new catalog, and the engine a new set of parts, before visible_index moves past what they are needed for; so parts and
+//! Rule: load the parts of both engines, load the catalogs, load S, and again if parts or catalogs changed meanwhile. Apply publishes a
+//! new catalog, and an engine a new set of parts, before visible_index moves past what they are needed for; so parts and
 //! catalogs that are unchanged after S was read are right for S.
 
+use crate::engines::{Engines, Reader};
 use crate::visible::Visible;
 use arc_swap::ArcSwap;
 use heddle_catalog::CatalogSnapshot;
-use heddle_engines::{RowEngine, RowReader};
 use heddle_types::LogIndex;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Snapshot {
     pub index: LogIndex,
-    pub reader: Arc<dyn RowReader>,
+    pub reader: Reader,
     pub catalog: Arc<CatalogSnapshot>,
 }
 
@@ -42,14 +42,12 @@ impl Catalogs {
 }
 
 /// Takes a snapshot of now.
-pub(crate) fn take(engine: &dyn RowEngine, catalogs: &Catalogs, visible: &Visible) -> Snapshot {
+pub(crate) fn take(engines: &Engines, catalogs: &Catalogs, visible: &Visible) -> Snapshot {
     loop {
-        let versions = engine.versions();
+        let versions = engines.versions();
         let list = catalogs.0.load_full();
         let index = visible.get();
-        let unchanged = std::ptr::addr_eq(Arc::as_ptr(&versions), Arc::as_ptr(&engine.versions()))
-            && Arc::ptr_eq(&list, &catalogs.0.load());
-        if unchanged {
+        if versions.same(&engines.versions()) && Arc::ptr_eq(&list, &catalogs.0.load()) {
             let at = list.partition_point(|c| c.from_index() <= index).checked_sub(1);
             let catalog = at.map(|at| Arc::clone(&list[at])).unwrap_or_default();
             return Snapshot { index, reader: versions.reader(index), catalog };

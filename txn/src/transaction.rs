@@ -18,6 +18,7 @@ use crate::{Counter, Locked, RelationLock, RowLock, TxnManager, Wait};
 use bytes::Bytes;
 use heddle_catalog::{COUNTER_STORAGE, CatalogEdit, CatalogSnapshot};
 use heddle_engines::RowChange;
+use heddle_engines::point::SeriesLayout;
 use heddle_log::{Kind, Proposer};
 use heddle_types::{Error, LogIndex, Oid, Result, SqlState, StorageId, TxnId};
 use parking_lot::{Mutex, RwLock};
@@ -207,6 +208,14 @@ impl Transaction {
         self.write(RowChange::DropStorage { storage })
     }
 
+    /// Says what the points of a time-series storage look like; before the first of them.
+    ///
+    /// # Errors
+    /// `25006`, `54000`, `53100`.
+    pub fn define_series(&self, storage: StorageId, layout: &SeriesLayout) -> Result<()> {
+        self.write(RowChange::DefineSeries { storage, layout: layout.encode() })
+    }
+
     /// Locks a relation until the end of the transaction (or a rollback to a savepoint set before).
     ///
     /// # Errors
@@ -291,7 +300,7 @@ impl Transaction {
     /// # Errors
     /// `57P01` while shutting down.
     pub async fn throttle(&self) -> Result<()> {
-        self.manager.applied.maintenance.throttle(&*self.manager.applied.engine).await
+        self.manager.applied.maintenance.throttle(&self.manager.applied.engines).await
     }
 
     /// Makes it durable and visible. Returns its index, None when nothing was written. Releases locks.
