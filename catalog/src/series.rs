@@ -2,6 +2,7 @@
 
 use crate::{Retention, SeriesDef, TableDef};
 use heddle_engines::point::{NamedType, SeriesLayout};
+use heddle_types::datetime::arith::add_timestamp;
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, Interval, StorageId};
 
@@ -80,5 +81,12 @@ impl Retention {
     /// As an interval.
     pub fn interval(self) -> Interval {
         Interval::new(self.months, self.days, self.us)
+    }
+
+    /// The first time that is still kept at `now_us`: months and days are taken off the calendar in UTC.
+    pub fn cutoff_us(self, now_us: i64) -> i64 {
+        let negated = self.interval().checked_neg().and_then(|i| add_timestamp(now_us, i));
+        // Before the calendar began nothing expires.
+        negated.unwrap_or(i64::MIN)
     }
 }

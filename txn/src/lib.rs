@@ -26,6 +26,7 @@ mod manager;
 mod moved;
 mod overlay;
 mod payload;
+mod retention;
 mod snapshot;
 mod transaction;
 mod visible;

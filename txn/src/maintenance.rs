@@ -7,9 +7,11 @@
 use crate::apply::{Applied, guarded};
 use crate::engines::Engines;
 use crate::payload::{PartBuilder, encode_abort, encode_checkpoint, propose_run};
+use crate::retention::Retention;
 use bytes::Bytes;
 use heddle_catalog::COUNTER_STORAGE;
 use heddle_engines::RowChange;
+use heddle_env::Clock;
 use heddle_log::{Kind, Log, Proposer};
 use heddle_types::{Error, LogIndex, Result, SqlState};
 use parking_lot::{Condvar, Mutex};
@@ -135,18 +137,18 @@ impl Maintenance {
 }
 
 /// Starts the thread.
-pub(crate) fn spawn(applied: Arc<Applied>) -> Result<JoinHandle<()>> {
-    crate::spawn_thread("heddle-maintenance", move || guarded(|| run(&applied)))
+pub(crate) fn spawn(applied: Arc<Applied>, clock: Arc<dyn Clock>) -> Result<JoinHandle<()>> {
+    crate::spawn_thread("heddle-maintenance", move || guarded(|| run(&applied, Retention::new(clock))))
 }
 
-fn run(applied: &Applied) {
+fn run(applied: &Applied, mut retention: Retention) {
     let me = &applied.maintenance;
     loop {
         let (checkpoints, aborts) = {
             let mut requests = me.requests.lock();
             while !(requests.wake || requests.stop || !requests.checkpoints.is_empty()) {
                 if me.wanted.wait_for(&mut requests, LOOK_EVERY).timed_out()
-                    && (!requests.aborts.is_empty() || log_is_large(me))
+                    && (!requests.aborts.is_empty() || log_is_large(me) || retention.is_due())
                 {
                     break;
                 }
@@ -162,6 +164,11 @@ fn run(applied: &Applied) {
             && let Err(error) = step_past_aborted(applied, log)
         {
             tracing::warn!(%error, "the log is large and could not be shortened; it is tried again");
+        }
+        if let Some(log) = me.log.get().filter(|_| retention.is_due() || !checkpoints.is_empty())
+            && let Err(error) = retention.run(applied, log)
+        {
+            tracing::warn!(%error, "expired partitions could not be dropped; it is tried again");
         }
         if applied.engines.unmerged_bytes() > me.unmerged_bytes_max || log_is_large(me) {
             // The memtable that is still being filled may be all there is.

@@ -84,7 +84,7 @@ impl TxnManager {
         };
         let applied = Applied::new(engines, Maintenance::new(config.unmerged_bytes_max));
         let (sink, apply_thread) = apply::spawn(Arc::clone(&applied))?;
-        let maintenance_thread = maintenance::spawn(Arc::clone(&applied))?;
+        let maintenance_thread = maintenance::spawn(Arc::clone(&applied), Arc::clone(&env.clock))?;
         let threads = (apply_thread, maintenance_thread);
         // From the log's beginning, not from the flushed index: a write set that commits above it may begin below it.
         let log = match Log::open(env, config.log.clone(), LogIndex(0), sink) {
