@@ -37,6 +37,13 @@ pub enum RowChange {
         /// [`crate::point::SeriesLayout::encode`]
         layout: Bytes,
     },
+    /// Writes many points of a time-series storage, as columns.
+    Points {
+        /// Where
+        storage: StorageId,
+        /// [`crate::block::PointBlock::encode`]
+        block: Bytes,
+    },
     /// Points of a time-series storage before a time are gone for good (retention). Nobody asks for them any more.
     Expire {
         /// Which
@@ -54,6 +61,7 @@ impl RowChange {
             | Self::Delete { storage, .. }
             | Self::DropStorage { storage }
             | Self::DefineSeries { storage, .. }
+            | Self::Points { storage, .. }
             | Self::Expire { storage, .. } => *storage,
         }
     }
@@ -64,6 +72,7 @@ const DELETE: u8 = 2;
 const DROP_STORAGE: u8 = 3;
 const DEFINE_SERIES: u8 = 4;
 const EXPIRE: u8 = 5;
+const POINTS: u8 = 6;
 
 /// Appends the encoding of `change`. Layout in docs/formats/change.md.
 pub fn encode(out: &mut Vec<u8>, change: &RowChange) {
@@ -87,6 +96,11 @@ pub fn encode(out: &mut Vec<u8>, change: &RowChange) {
             out.push(DEFINE_SERIES);
             put_varint(out, storage.0);
             put_bytes(out, layout);
+        }
+        RowChange::Points { storage, block } => {
+            out.push(POINTS);
+            put_varint(out, storage.0);
+            put_bytes(out, block);
         }
         RowChange::Expire { storage, before_us } => {
             out.push(EXPIRE);
@@ -114,6 +128,7 @@ pub fn decode_all(payload: &Bytes) -> Result<Vec<RowChange>> {
             DELETE => RowChange::Delete { storage, key: take_bytes(payload, &mut at)? },
             DROP_STORAGE => RowChange::DropStorage { storage },
             DEFINE_SERIES => RowChange::DefineSeries { storage, layout: take_bytes(payload, &mut at)? },
+            POINTS => RowChange::Points { storage, block: take_bytes(payload, &mut at)? },
             EXPIRE => RowChange::Expire { storage, before_us: take_i64(payload, &mut at)? },
             other => return Err(malformed(format!("unknown kind {other}"), at - 1)),
         });
@@ -121,7 +136,7 @@ pub fn decode_all(payload: &Bytes) -> Result<Vec<RowChange>> {
     Ok(changes)
 }
 
-fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -129,12 +144,12 @@ fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-fn take_varint(payload: &[u8], at: &mut usize) -> Result<u64> {
+pub(crate) fn take_varint(payload: &[u8], at: &mut usize) -> Result<u64> {
     let mut n = 0u64;
     for shift in (0..64).step_by(7) {
         let &byte = payload.get(*at).ok_or_else(|| malformed("it ends inside a number", *at))?;
@@ -151,7 +166,7 @@ fn take_varint(payload: &[u8], at: &mut usize) -> Result<u64> {
     Err(malformed("a number is too large", *at))
 }
 
-fn take_bytes(payload: &Bytes, at: &mut usize) -> Result<Bytes> {
+pub(crate) fn take_bytes(payload: &Bytes, at: &mut usize) -> Result<Bytes> {
     let len = take_varint(payload, at)?;
     if len > (payload.len() - *at) as u64 {
         return Err(malformed("it ends inside a key or row", *at));
@@ -188,6 +203,7 @@ mod tests {
             (any::<u64>(), bytes()).prop_map(|(s, key)| RowChange::Delete { storage: StorageId(s), key }),
             any::<u64>().prop_map(|s| RowChange::DropStorage { storage: StorageId(s) }),
             (any::<u64>(), bytes()).prop_map(|(s, layout)| RowChange::DefineSeries { storage: StorageId(s), layout }),
+            (any::<u64>(), bytes()).prop_map(|(s, block)| RowChange::Points { storage: StorageId(s), block }),
             (any::<u64>(), any::<i64>())
                 .prop_map(|(s, before_us)| RowChange::Expire { storage: StorageId(s), before_us }),
         ]

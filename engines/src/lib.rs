@@ -10,6 +10,7 @@
 //!    index, and the new `RowVersions` is stored before visible_index moves on; so the base needs no versions.
 //! 3. A reader keeps what it saw alive by Arcs; nothing is copied.
 
+pub mod block;
 pub mod change;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -98,8 +99,9 @@ pub trait RowEngine: Send + Sync {
     fn apply(&self, index: LogIndex, changes: Vec<RowChange>);
     /// Bytes in memtables that are not merged yet, sealed ones included.
     fn unmerged_bytes(&self) -> usize;
-    /// Seals the active memtable (between entries: called by the apply loop) when it is over its size, or when `force`.
-    fn seal(&self, force: bool);
+    /// Seals the active memtable (between entries: called by the apply loop) when it is over its size, or when `force` and
+    /// an entry came since it was begun (with or without changes). Did it?
+    fn seal(&self, force: bool) -> bool;
     /// Merges every sealed memtable whose highest index is at or below `visible` into the base, durably. Returns the flushed index.
     ///
     /// # Errors

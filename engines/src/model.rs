@@ -5,6 +5,7 @@
 
 mod points;
 
+use crate::block::PointBlock;
 use crate::point::SeriesLayout;
 use crate::{KeyRange, Row, RowChange, RowCursor, RowEngine, RowReader, RowVersions};
 use bytes::Bytes;
@@ -28,24 +29,34 @@ struct State {
     bytes: usize,
 }
 
+impl Default for ModelEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// An engine that keeps everything in memory forever.
-#[derive(Default)]
-pub struct ModelEngine(Arc<RwLock<State>>);
+pub struct ModelEngine {
+    state: Arc<RwLock<State>>,
+    /// Always the same, since nothing is ever merged.
+    versions: Arc<ModelVersions>,
+}
 
 impl ModelEngine {
     /// An empty one.
     pub fn new() -> Self {
-        Self::default()
+        let state = Arc::<RwLock<State>>::default();
+        Self { versions: Arc::new(ModelVersions(Arc::clone(&state))), state }
     }
 }
 
 impl RowEngine for ModelEngine {
     fn versions(&self) -> Arc<dyn RowVersions> {
-        Arc::new(ModelVersions(Arc::clone(&self.0)))
+        Arc::<ModelVersions>::clone(&self.versions)
     }
 
     fn apply(&self, index: LogIndex, changes: Vec<RowChange>) {
-        let mut state = self.0.write();
+        let mut state = self.state.write();
         for change in changes {
             match change {
                 RowChange::Put { storage, key, row } => state.insert(index, storage, key, Some(row)),
@@ -55,6 +66,14 @@ impl RowEngine for ModelEngine {
                     let layout = SeriesLayout::decode(&layout).expect("the log checked its bytes");
                     state.layouts.insert(storage, Arc::new(layout));
                 }
+                RowChange::Points { storage, block } => {
+                    let block = PointBlock::decode(&block).expect("the log checked its bytes");
+                    let layout = Arc::clone(state.layouts.get(&storage).expect("defined before its points"));
+                    let tuple = layout.row_layout();
+                    for i in 0..block.rows() {
+                        state.insert(index, storage, block.key(i), Some(block.row(i, &layout, &tuple)));
+                    }
+                }
                 // What nobody asks for any more may stay.
                 RowChange::Expire { .. } => {}
             }
@@ -62,10 +81,12 @@ impl RowEngine for ModelEngine {
     }
 
     fn unmerged_bytes(&self) -> usize {
-        self.0.read().bytes
+        self.state.read().bytes
     }
 
-    fn seal(&self, _force: bool) {}
+    fn seal(&self, _force: bool) -> bool {
+        false
+    }
 
     fn merge(&self, _visible: LogIndex) -> Result<LogIndex> {
         Ok(LogIndex(0))

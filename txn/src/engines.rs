@@ -55,9 +55,14 @@ impl Engines {
         self.rows.unmerged_bytes() + self.points.unmerged_bytes()
     }
 
+    /// Seals what is full, and beside it what is empty: that costs nothing, and lets the log go on both sides.
     pub fn seal(&self, force: bool) {
-        self.rows.seal(force);
-        self.points.seal(force);
+        let sealed = (self.rows.seal(force), self.points.seal(force));
+        match sealed {
+            (true, false) if self.points.unmerged_bytes() == 0 => drop(self.points.seal(true)),
+            (false, true) if self.rows.unmerged_bytes() == 0 => drop(self.rows.seal(true)),
+            _ => {}
+        }
     }
 
     /// Merges and flushes what is sealed and visible.

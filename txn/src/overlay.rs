@@ -11,7 +11,7 @@ use heddle_catalog::CatalogSnapshot;
 use heddle_engines::point::{OwnPoint, PointCursor, PointScan, TIME_KEY_BYTES};
 use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
 use heddle_types::{LogIndex, Result, StorageId};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -69,7 +69,7 @@ impl ReadView {
     /// # Errors
     /// `XX001` on a checksum mismatch, `58030` on read errors.
     pub fn scan_points(&self, scan: &PointScan) -> Result<Vec<Box<dyn PointCursor>>> {
-        self.sight.snapshot.reader.points.scan_points(scan, self.own_points(scan.storage))
+        self.sight.snapshot.reader.points.scan_points(scan, self.own_points(scan.storage)?)
     }
 
     /// Keys of the series that may have points, ascending: a superset.
@@ -78,7 +78,7 @@ impl ReadView {
     /// As [`Self::scan_points`].
     pub fn series(&self, storage: StorageId) -> Result<Vec<Bytes>> {
         let mut series = self.sight.snapshot.reader.points.series(storage)?;
-        let own = self.own_points(storage);
+        let own = self.own_points(storage)?;
         if !own.is_empty() {
             for (key, _) in own {
                 series.push(key.slice(..key.len().saturating_sub(TIME_KEY_BYTES)));
@@ -100,17 +100,31 @@ impl ReadView {
     }
 
     /// The transaction's own points, ascending.
-    fn own_points(&self, storage: StorageId) -> Vec<OwnPoint> {
+    fn own_points(&self, storage: StorageId) -> Result<Vec<OwnPoint>> {
         let mut own = VecDeque::new();
         let all = (&Bound::Unbounded, &Bound::Unbounded);
-        self.sight.writes.read().range(storage, all, false, self.sight.command, usize::MAX, &mut own);
-        own.into()
+        self.sight.writes(storage)?.range(storage, all, false, self.sight.command, usize::MAX, &mut own);
+        Ok(own.into())
+    }
+}
+
+impl Sight {
+    /// The write set, fit for reading a storage.
+    fn writes(&self, storage: StorageId) -> Result<RwLockReadGuard<'_, WriteSet>> {
+        let writes = self.writes.read();
+        if !writes.is_folded(storage) {
+            return Ok(writes);
+        }
+        drop(writes);
+        let mut writes = self.writes.write();
+        writes.unfold(storage)?;
+        Ok(RwLockWriteGuard::downgrade(writes))
     }
 }
 
 impl RowReader for ReadView {
     fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
-        let own = self.sight.writes.read().get(storage, key, self.sight.command);
+        let own = self.sight.writes(storage)?.get(storage, key, self.sight.command);
         match own {
             Some(row) => Ok(row.map(|row| own_row(Bytes::copy_from_slice(key), row))),
             None => self.sight.snapshot.reader.get(storage, key),
@@ -118,7 +132,7 @@ impl RowReader for ReadView {
     }
 
     fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>> {
-        let touched = self.sight.writes.read().touches(storage);
+        let touched = self.sight.writes(storage)?.touches(storage);
         // An empty range would make the ordered map panic; the engine answers it.
         if !touched || range.is_empty() {
             return self.sight.snapshot.reader.scan(storage, range, reverse);

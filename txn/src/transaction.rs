@@ -18,6 +18,7 @@ use crate::{Counter, Locked, RelationLock, RowLock, TxnManager, Wait};
 use bytes::Bytes;
 use heddle_catalog::{COUNTER_STORAGE, CatalogEdit, CatalogSnapshot};
 use heddle_engines::RowChange;
+use heddle_engines::block::PointBlock;
 use heddle_engines::point::SeriesLayout;
 use heddle_log::{Kind, Proposer};
 use heddle_types::{Error, LogIndex, Oid, Result, SqlState, StorageId, TxnId};
@@ -214,6 +215,17 @@ impl Transaction {
     /// `25006`, `54000`, `53100`.
     pub fn define_series(&self, storage: StorageId, layout: &SeriesLayout) -> Result<()> {
         self.write(RowChange::DefineSeries { storage, layout: layout.encode() })
+    }
+
+    /// Inserts or replaces many points of a time-series storage; the later row of two with one key counts.
+    ///
+    /// # Errors
+    /// `25006`, `54000`, `53100`.
+    pub fn put_points(&self, storage: StorageId, layout: &Arc<SeriesLayout>, block: &PointBlock) -> Result<()> {
+        let mut state = self.writable()?;
+        let mut writes = self.writes.write();
+        writes.write_points(storage, layout, block.encode(), self.manager.config.write_set_bytes_max)?;
+        self.stream(&mut state, &mut writes)
     }
 
     /// Locks a relation until the end of the transaction (or a rollback to a savepoint set before).

@@ -6,6 +6,9 @@
 //! * `ops`: the writes in order, each with its change number; undone from the end by a savepoint, streamed from the
 //!   front as Parts once the set is large.
 //!
+//! Bulk writes of points come as blocks of columns. They are only `ops` until somebody reads their storage: then
+//! [`WriteSet::unfold`] enters each point into `rows`.
+//!
 //! Invariants
 //! 1. `ops` is ascending by change number; everything not yet streamed and everything a savepoint may undo is in it.
 //! 2. A change number that went out in a Part and was rolled back is in `dead`; it is never used again.
@@ -17,9 +20,14 @@ use crate::payload::{Commit, DEAD_RANGES_MAX, PART_BODY_BYTES_MAX, PartBody, Par
 use bytes::Bytes;
 use heddle_catalog::{CATALOG_STORAGE, CatalogEdit};
 use heddle_engines::RowChange;
+use heddle_engines::block::PointBlock;
+use heddle_engines::point::SeriesLayout;
 use heddle_types::{Error, Oid, Result, SqlState, StorageId};
+use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, Range};
+use std::sync::Arc;
 
 /// Sees every write of the transaction.
 pub(crate) const EVERY_COMMAND: u32 = u32::MAX;
@@ -43,6 +51,21 @@ impl Versions {
     fn visible(&self, command: u32) -> Option<&Version> {
         let sees = |v: &&Version| command == EVERY_COMMAND || v.command < command;
         Some(&self.top).filter(sees).or_else(|| self.older.iter().rev().find(sees))
+    }
+
+    /// Enters a version where its number belongs; of two with one number the later one counts.
+    fn insert(&mut self, version: Version) {
+        match version.number.cmp(&self.top.number) {
+            Ordering::Equal => self.top = version,
+            Ordering::Greater => self.older.push(std::mem::replace(&mut self.top, version)),
+            Ordering::Less => {
+                let at = self.older.partition_point(|v| v.number < version.number);
+                match self.older.get_mut(at).filter(|v| v.number == version.number) {
+                    Some(same) => *same = version,
+                    None => self.older.insert(at, version),
+                }
+            }
+        }
     }
 }
 
@@ -81,10 +104,23 @@ pub(crate) struct Streamed {
     upto: u64,
 }
 
+/// A block of points that `rows` does not have yet.
+#[derive(Debug)]
+struct FoldedBlock {
+    command: u32,
+    number: u64,
+    layout: Arc<SeriesLayout>,
+    block: Bytes,
+}
+
 /// The writes of one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct WriteSet {
     rows: BTreeMap<StorageId, BTreeMap<Bytes, Versions>>,
+    /// Blocks in order, per storage.
+    folded: BTreeMap<StorageId, Vec<FoldedBlock>>,
+    /// Number of the last block of each storage.
+    last_block: BTreeMap<StorageId, u64>,
     ops: VecDeque<Op>,
     /// Number of the next change.
     next: u64,
@@ -153,11 +189,58 @@ impl WriteSet {
                     return Ok(());
                 }
             }
+            RowChange::Points { storage, .. } => {
+                self.last_block.insert(*storage, self.next);
+            }
             RowChange::DropStorage { .. } | RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
         }
         self.pending_bytes += bytes;
         self.ops.push_back(Op { number: self.next, change });
         self.next += 1;
+        Ok(())
+    }
+
+    /// Records a block of points.
+    ///
+    /// # Errors
+    /// `54000` when the set grows beyond `bytes_max`.
+    pub(crate) fn write_points(
+        &mut self,
+        storage: StorageId,
+        layout: &Arc<SeriesLayout>,
+        block: Bytes,
+        bytes_max: usize,
+    ) -> Result<()> {
+        let (command, number) = (self.command, self.next);
+        self.write(RowChange::Points { storage, block: block.clone() }, bytes_max)?;
+        let folded = FoldedBlock { command, number, layout: Arc::clone(layout), block };
+        self.folded.entry(storage).or_default().push(folded);
+        Ok(())
+    }
+
+    /// Must [`Self::unfold`] come before this storage is read?
+    pub(crate) fn is_folded(&self, storage: StorageId) -> bool {
+        self.folded.contains_key(&storage)
+    }
+
+    /// Enters the points of blocks into `rows`.
+    ///
+    /// # Errors
+    /// `XX001` when a block cannot be read, which would be a bug.
+    pub(crate) fn unfold(&mut self, storage: StorageId) -> Result<()> {
+        let rows = self.rows.entry(storage).or_default();
+        for FoldedBlock { command, number, layout, block } in self.folded.remove(&storage).unwrap_or_default() {
+            let (block, tuple) = (PointBlock::decode(&block)?, layout.row_layout());
+            for i in 0..block.rows() {
+                let version = Version { command, number, row: Some(block.row(i, &layout, &tuple)) };
+                match rows.entry(block.key(i)) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(Versions { older: Vec::new(), top: version });
+                    }
+                    Entry::Occupied(mut entry) => entry.get_mut().insert(version),
+                }
+            }
+        }
         Ok(())
     }
 
@@ -202,7 +285,7 @@ impl WriteSet {
 
     /// Has the transaction written to this storage?
     pub(crate) fn touches(&self, storage: StorageId) -> bool {
-        self.rows.get(&storage).is_some_and(|rows| !rows.is_empty())
+        self.is_folded(storage) || self.rows.get(&storage).is_some_and(|rows| !rows.is_empty())
     }
 
     /// Appends what a reader of `command` sees in the range, visiting at most `max` keys. Returns the last key visited,
@@ -248,11 +331,15 @@ impl WriteSet {
         self.marks.truncate(at + 1);
         let number = self.marks[at].number;
         while let Some(op) = self.ops.pop_back_if(|op| op.number >= number) {
-            self.undo_row(&op.change, number);
+            self.undo(&op.change, number);
             if op.number >= self.streamed.upto {
                 self.pending_bytes = self.pending_bytes.saturating_sub(change_bytes(&op.change));
             }
         }
+        for blocks in self.folded.values_mut() {
+            blocks.retain(|block| block.number < number);
+        }
+        self.folded.retain(|_, blocks| !blocks.is_empty());
         self.edits.retain(|(after_mark, _)| *after_mark < id);
         self.edit_generation += 1;
         self.key_changes.retain(|k| k.after_mark < id);
@@ -289,15 +376,18 @@ impl WriteSet {
         debug_assert_eq!(self.streamed.parts, 0, "what is streamed cannot be said again");
         let dropped: Vec<StorageId> = self.dropped();
         let mut builder = PartBuilder::new(0);
-        let others = || {
-            let ops = self.ops.iter().map(|op| &op.change);
-            ops.filter(|c| !matches!(c, RowChange::Put { .. } | RowChange::Delete { .. }))
+        // Where blocks were written, only the order of the writes says which one counts.
+        let in_order = |c: &&RowChange| {
+            let by_key = matches!(c, RowChange::Put { .. } | RowChange::Delete { .. });
+            !by_key || (self.last_block.contains_key(&c.storage()) && !dropped.contains(&c.storage()))
         };
+        let others = || self.ops.iter().map(|op| &op.change).filter(in_order);
         let is_definition = |c: &&RowChange| matches!(c, RowChange::DefineSeries { .. });
         others().filter(is_definition).for_each(|change| builder.push(change));
         // System storages come first by number, so the catalog rows lead.
         debug_assert!(!dropped.contains(&CATALOG_STORAGE), "the catalog is never dropped");
-        for (&storage, rows) in self.rows.iter().filter(|(s, _)| !dropped.contains(s)) {
+        let compact = |s: &StorageId| !dropped.contains(s) && !self.last_block.contains_key(s);
+        for (&storage, rows) in self.rows.iter().filter(|(s, _)| compact(s)) {
             for (key, versions) in rows {
                 let key = key.clone();
                 builder.push(&match versions.top.row.clone() {
@@ -332,9 +422,10 @@ impl WriteSet {
             return true;
         };
         let newest_mark = self.marks.last().map_or(0, |m| m.number);
+        let after_blocks = self.last_block.get(&storage).map_or(0, |number| number + 1);
         let top = &mut versions.top;
-        // Only then has no reader, no savepoint and no Part seen it.
-        if top.command == command && top.number >= newest_mark && top.number >= self.streamed.upto {
+        // Only then has no reader, no savepoint and no Part seen it, and no block lies between.
+        if top.command == command && top.number >= newest_mark.max(after_blocks).max(self.streamed.upto) {
             let at = self.ops.partition_point(|op| op.number < top.number);
             let op = &mut self.ops[at].change;
             self.pending_bytes = self.pending_bytes.saturating_sub(change_bytes(op));
@@ -352,9 +443,21 @@ impl WriteSet {
         true
     }
 
-    fn undo_row(&mut self, op: &RowChange, number: u64) {
-        let (RowChange::Put { storage, key, .. } | RowChange::Delete { storage, key }) = op else { return };
-        let Some(rows) = self.rows.get_mut(storage) else { return };
+    fn undo(&mut self, op: &RowChange, number: u64) {
+        match op {
+            RowChange::Put { storage, key, .. } | RowChange::Delete { storage, key } => {
+                self.undo_row(*storage, key, number);
+            }
+            RowChange::Points { storage, block } if self.rows.contains_key(storage) => {
+                let block = PointBlock::decode(block).expect("this transaction encoded it");
+                (0..block.rows()).for_each(|i| self.undo_row(*storage, &block.key(i), number));
+            }
+            _ => {}
+        }
+    }
+
+    fn undo_row(&mut self, storage: StorageId, key: &Bytes, number: u64) {
+        let Some(rows) = self.rows.get_mut(&storage) else { return };
         let Some(versions) = rows.get_mut(key) else { return };
         while versions.top.number >= number {
             match versions.older.pop() {
@@ -429,6 +532,7 @@ fn change_bytes(change: &RowChange) -> usize {
     match change {
         RowChange::Put { key, row, .. } => 16 + key.len() + row.len(),
         RowChange::Delete { key, .. } => 16 + key.len(),
+        RowChange::Points { block, .. } => 16 + block.len(),
         RowChange::DefineSeries { layout, .. } => 16 + layout.len(),
         RowChange::DropStorage { .. } | RowChange::Expire { .. } => 16,
     }

@@ -130,15 +130,17 @@ impl RowEngine for Relational {
         self.versions.load().parts().memtables().map(|table| table.bytes()).sum()
     }
 
-    fn seal(&self, force: bool) {
+    fn seal(&self, force: bool) -> bool {
         let active = Arc::clone(&self.versions.load().parts().active);
         let has_entries = active.highest() > LogIndex(0);
-        if active.bytes() > self.memtable_bytes_max || (force && has_entries) {
+        let due = active.bytes() > self.memtable_bytes_max || (force && has_entries);
+        if due {
             self.replace(|parts| {
                 let active = std::mem::take(&mut parts.active);
                 parts.sealed.insert(0, active);
             });
         }
+        due
     }
 
     fn merge(&self, visible: LogIndex) -> Result<LogIndex> {

@@ -73,7 +73,7 @@ impl Memtable {
                     self.drops.insert((storage, Reverse(index)), ());
                 }
                 // The time-series engine's, whose storages are not here.
-                RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
+                RowChange::Points { .. } | RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
             }
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 impl PointEngine for ModelEngine {
     fn point_versions(&self) -> Arc<dyn PointVersions> {
-        Arc::new(ModelVersions(Arc::clone(&self.0)))
+        Arc::<ModelVersions>::clone(&self.versions)
     }
 }
 
