@@ -136,8 +136,10 @@ pub fn split_point_key(key: &[u8]) -> Result<(&[u8], i64)> {
 /// Which points a columnar scan reads, and what of them.
 #[derive(Clone, Debug)]
 pub struct PointScan {
-    /// Where.
+    /// Where. One that the engine has not heard of (made by this very transaction) has own points only.
     pub storage: StorageId,
+    /// What its points look like to the reader: fields that are newer than a point read as NULL.
+    pub layout: Arc<SeriesLayout>,
     /// Series whose key lies in one of these; ascending and disjoint. One series = both bounds included.
     pub series: Vec<KeyRange>,
     /// First time, included.
@@ -192,7 +194,7 @@ pub trait PointReader: RowReader {
     /// are ignored. At least one cursor.
     ///
     /// # Errors
-    /// As [`PointCursor::next_batch`]; `XX001` when the storage has no layout.
+    /// As [`PointCursor::next_batch`].
     fn scan_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<Box<dyn PointCursor>>>;
 
     /// Keys of the series that may have points here, ascending; a superset (deleted points count until they are compacted away).

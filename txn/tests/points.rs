@@ -60,6 +60,7 @@ fn put(txn: &Arc<Transaction>, host: &str, time: i64, value: i64) {
 fn points(view: &ReadView) -> BTreeMap<(String, i64), i64> {
     let scan = PointScan {
         storage: storage(),
+        layout: layout(),
         series: vec![KeyRange::all()],
         from_us: i64::MIN,
         to_us: i64::MAX,

@@ -9,7 +9,7 @@ use crate::{KeyRange, RowReader};
 use arrow::array::UInt64Array;
 use bytes::Bytes;
 use heddle_types::arrow::ColumnBuilder;
-use heddle_types::{Datum, Error, LogIndex, Result, StorageId};
+use heddle_types::{Datum, LogIndex, Result, StorageId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -31,8 +31,7 @@ type Point = (LogIndex, Bytes);
 
 impl PointReader for ModelReader {
     fn scan_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<Box<dyn PointCursor>>> {
-        let layout = self.state.read().layouts.get(&scan.storage).cloned();
-        let layout = layout.ok_or_else(|| Error::internal("the storage has no layout"))?;
+        let layout = &scan.layout;
         let mut points = self.all(scan.storage)?;
         for (key, row) in own {
             match row {
@@ -50,7 +49,7 @@ impl PointReader for ModelReader {
         }
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         let batches = sorted.chunks(scan.batch_rows.max(1));
-        let batches = batches.map(|rows| batch(&layout, scan, rows)).collect::<Result<Vec<_>>>()?;
+        let batches = batches.map(|rows| batch(layout, scan, rows)).collect::<Result<Vec<_>>>()?;
         Ok(vec![Box::new(ModelCursor(batches.into_iter()))])
     }
 
