@@ -5,6 +5,7 @@
 //! DIR/lock         locked while a server runs; holds its process id for the message
 //! DIR/log/         segments of the log
 //! DIR/relational/  base of the row engine
+//! DIR/timeseries/  segments and manifest of the time-series engine
 //! DIR/tmp/         spilled query data, emptied at every start
 //! ```
 //!
@@ -22,7 +23,7 @@ use std::sync::Arc;
 const VERSION_FILE: &str = "HEDDLEDB";
 const VERSION_FILE_NEW: &str = "HEDDLEDB.new";
 const LOCK_FILE: &str = "lock";
-const FOLDERS: [&str; 3] = ["log", "relational", "tmp"];
+const FOLDERS: [&str; 4] = ["log", "relational", "timeseries", "tmp"];
 /// Raised when an older server could not read what a newer one writes.
 const FORMAT: u32 = 1;
 const VERSION_FILE_BYTES_MAX: u64 = 4096;
@@ -66,6 +67,11 @@ impl DataFolder {
     /// Folder of the row engine.
     pub fn relational(&self) -> PathBuf {
         self.path.join("relational")
+    }
+
+    /// The time-series engine's.
+    pub fn timeseries(&self) -> PathBuf {
+        self.path.join("timeseries")
     }
 
     /// Folder for spilled query data.

@@ -12,6 +12,7 @@ use heddle_planner::Executor;
 use heddle_planner::exec::ExecutorConfig;
 use heddle_relational::RelationalConfig;
 use heddle_session::{Server, ServerOptions};
+use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{TxnConfig, TxnManager};
 use heddle_types::{Error, Result, SqlState};
 use std::net::SocketAddr;
@@ -114,6 +115,7 @@ fn txn_config(config: &Config, folder: &DataFolder) -> TxnConfig {
     TxnConfig {
         log,
         relational,
+        timeseries: TimeseriesConfig::new(folder.timeseries(), config.memtable_size),
         stream_after_bytes: config.write_set_stream_size,
         write_set_bytes_max: config.write_set_memory_max,
         unmerged_bytes_max: config.unmerged_memory_max,

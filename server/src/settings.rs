@@ -134,7 +134,7 @@ settings! {
     cache_size: usize, "cache-size", "256MB", bytes(MB, 64 * TB), Restart,
         "Cache of disk pages of relational tables; it grows to this size as pages are used.";
     memtable_size: usize, "memtable-size", "64MB", bytes(64 * KB, 64 * GB), Restart,
-        "Changes held in one in-memory table before it is sealed and merged into the relational tables on disk.";
+        "Changes held in one in-memory table, one for rows and one for points, before it is sealed and written into the tables on disk.";
     unmerged_memory_max: usize, "unmerged-memory-max", "512MB", bytes(MB, TB), Restart,
         "Changes that may wait in memory for their merge; writers wait beyond it.";
     log_segment_size: usize, "log-segment-size", "64MB", Domain::Bytes { min: 2 * MB, max: 2 * GB, step: 4 * KB }, Restart,

@@ -9,6 +9,7 @@ use heddle_planner::Executor;
 use heddle_planner::exec::ExecutorConfig;
 use heddle_relational::RelationalConfig;
 use heddle_session::{Client, CopyFormatCodes, OutputColumn, Server, ServerOptions, Session, Startup, Status};
+use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{TxnConfig, TxnManager};
 use heddle_types::text::TextSettings;
 use heddle_types::{Notice, Result};
@@ -91,6 +92,7 @@ fn server(dir: &Path) -> Arc<Server> {
             batch_bytes_max: 1 << 20,
             queue_bytes_max: 8 << 20,
         },
+        timeseries: TimeseriesConfig::new(dir.join("series"), 1 << 20),
         relational: RelationalConfig { dir: dir.join("rows"), memtable_bytes_max: 1 << 20, cache_bytes: 8 << 20 },
         stream_after_bytes: 1 << 20,
         write_set_bytes_max: 256 << 20,

@@ -55,13 +55,12 @@ impl Engines {
         self.rows.unmerged_bytes() + self.points.unmerged_bytes()
     }
 
-    /// Seals what is full, and beside it what is empty: that costs nothing, and lets the log go on both sides.
+    /// Seals what is full, and beside it a row memtable without rows: that costs nothing, and lets the log go. (Empty points
+    /// need no seal for that.)
     pub fn seal(&self, force: bool) {
-        let sealed = (self.rows.seal(force), self.points.seal(force));
-        match sealed {
-            (true, false) if self.points.unmerged_bytes() == 0 => drop(self.points.seal(true)),
-            (false, true) if self.rows.unmerged_bytes() == 0 => drop(self.rows.seal(true)),
-            _ => {}
+        let sealed = self.rows.seal(force);
+        if self.points.seal(force) && !sealed && self.rows.unmerged_bytes() == 0 {
+            self.rows.seal(true);
         }
     }
 

@@ -19,6 +19,7 @@ use heddle_engines::RowChange;
 use heddle_env::Env;
 use heddle_log::{Log, LogConfig};
 use heddle_relational::RelationalConfig;
+use heddle_timeseries::TimeseriesConfig;
 use heddle_types::{LogIndex, Oid, Result, StorageId, TxnId};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct TxnConfig {
     pub log: LogConfig,
     /// The row engine.
     pub relational: RelationalConfig,
+    /// The time-series engine.
+    pub timeseries: TimeseriesConfig,
     /// A write set streams Parts once it passes this many bytes.
     pub stream_after_bytes: usize,
     /// A write set above this many bytes is `54000`.
@@ -80,7 +83,7 @@ impl TxnManager {
     pub fn open(env: Env, config: TxnConfig) -> Result<Arc<Self>> {
         let engines = Engines {
             rows: heddle_relational::open(env.clone(), config.relational.clone())?,
-            points: Arc::new(heddle_engines::model::ModelEngine::new()),
+            points: heddle_timeseries::open(env.clone(), config.timeseries.clone())?,
         };
         let applied = Applied::new(engines, Maintenance::new(config.unmerged_bytes_max));
         let (sink, apply_thread) = apply::spawn(Arc::clone(&applied))?;

@@ -7,6 +7,7 @@ use crate::bounds::Bounds;
 use crate::columns::{Columns, Written};
 use crate::shape::Shape;
 use bytes::Bytes;
+use heddle_engines::block::PointBlock;
 use heddle_types::arrow::ColumnBuilder;
 use heddle_types::{LogIndex, Result};
 use std::collections::HashMap;
@@ -110,7 +111,7 @@ impl OpenRows {
     /// # Errors
     /// `XX001` when a row is not one of this shape.
     pub fn freeze(&self, shape: &Shape, fields: &[usize]) -> Result<Chunk> {
-        let order = self.order(shape);
+        let (order, keys) = sort(shape, &self.keys, &self.series, &self.time);
         let mut builders: Vec<ColumnBuilder> =
             fields.iter().map(|f| ColumnBuilder::new(shape.layout.fields[*f].ty, self.len())).collect();
         for place in &order {
@@ -127,39 +128,39 @@ impl OpenRows {
             written: Written::Each(order.iter().map(|place| self.written[row(place)].0).collect()),
             deleted: has_deletes.then(|| order.iter().map(|place| self.rows[row(place)].is_none()).collect()),
         };
-        let points = order.iter().map(|place| (place.partition, place.rank));
-        Ok(Chunk::new(columns, points, &self.sorted_keys().1))
+        Ok(Chunk::new(columns, &order, &keys))
     }
+}
 
-    fn order(&self, shape: &Shape) -> Vec<Place> {
-        let ranks = self.sorted_keys().0;
-        let place = |row: usize| Place {
-            partition: shape.layout.partition.number(self.time[row]),
-            rank: ranks[self.series[row] as usize],
-            time: self.time[row],
-            row: row as u32, // a chunk's worth
-        };
-        let mut order: Vec<Place> = (0..self.len()).map(place).collect();
-        order.sort_unstable();
-        order
-    }
+/// The order in which rows of these series and times lie in a chunk, and the keys in the order of their ranks.
+fn sort(shape: &Shape, keys: &[Bytes], series: &[u32], time: &[i64]) -> (Vec<Place>, Vec<Bytes>) {
+    let (ranks, keys) = sorted_keys(keys);
+    let place = |row: usize| Place {
+        partition: shape.layout.partition.number(time[row]),
+        rank: ranks[series[row] as usize],
+        time: time[row],
+        row: row as u32, // a chunk's worth
+    };
+    let mut order: Vec<Place> = (0..time.len()).map(place).collect();
+    order.sort_unstable();
+    (order, keys)
+}
 
-    /// The place of each key among all, and the keys in that order. A copy: what came belongs to a larger buffer.
-    fn sorted_keys(&self) -> (Vec<u32>, Vec<Bytes>) {
-        let mut sorted: Vec<u32> = (0..self.keys.len() as u32).collect();
-        sorted.sort_unstable_by(|a, b| self.keys[*a as usize].cmp(&self.keys[*b as usize]));
-        let mut ranks = vec![0; sorted.len()];
-        let all: Bytes = sorted.iter().flat_map(|code| &self.keys[*code as usize][..]).copied().collect();
-        let mut at = 0;
-        let keys = sorted.iter().zip(0..).map(|(&code, rank)| {
-            ranks[code as usize] = rank;
-            let start = at;
-            at += self.keys[code as usize].len();
-            all.slice(start..at)
-        });
-        let keys = keys.collect();
-        (ranks, keys)
-    }
+/// The place of each key among all, and the keys in that order. A copy: what came belongs to a larger buffer.
+fn sorted_keys(keys: &[Bytes]) -> (Vec<u32>, Vec<Bytes>) {
+    let mut sorted: Vec<u32> = (0..keys.len() as u32).collect();
+    sorted.sort_unstable_by(|a, b| keys[*a as usize].cmp(&keys[*b as usize]));
+    let mut ranks = vec![0; sorted.len()];
+    let all: Bytes = sorted.iter().flat_map(|code| &keys[*code as usize][..]).copied().collect();
+    let mut at = 0;
+    let in_order = sorted.iter().zip(0..).map(|(&code, rank)| {
+        ranks[code as usize] = rank;
+        let start = at;
+        at += keys[code as usize].len();
+        all.slice(start..at)
+    });
+    let in_order = in_order.collect();
+    (ranks, in_order)
 }
 
 /// Where a row comes in a chunk.
@@ -210,13 +211,24 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// A chunk of sorted rows; `points` has the partition and the place in `keys` of each.
-    fn new(columns: Columns, points: impl Iterator<Item = (i64, u32)>, keys: &[Bytes]) -> Self {
+    /// A block of points, all written by one entry. One that is older than the shape lacks the last fields.
+    ///
+    /// # Errors
+    /// `XX000` when its columns do not fit together.
+    pub fn from_block(block: &PointBlock, written: LogIndex, shape: &Shape) -> Result<Self> {
+        let (order, keys) = sort(shape, &block.series, &block.codes, &block.time);
+        let rows: Vec<u32> = order.iter().map(|place| place.row).collect();
+        let fields = shape.project(&shape.fields, &block.fields, block.rows())?;
+        let arrived = Columns { time: block.time.clone(), fields, written: Written::At(written), deleted: None };
+        Ok(Self::new(arrived.take(&rows)?, &order, &keys))
+    }
+
+    /// A chunk of sorted rows; ranks are places in `keys`.
+    fn new(columns: Columns, order: &[Place], keys: &[Bytes]) -> Self {
         let (mut sections, mut runs): (Vec<Section>, Vec<Run>) = (Vec::new(), Vec::new());
         let mut last = None;
         let mut distinct = true;
-        for (row, (partition, rank)) in points.enumerate() {
-            let time = columns.time[row];
+        for (row, &Place { partition, rank, time, .. }) in order.iter().enumerate() {
             if sections.last().is_none_or(|section| section.partition != partition) {
                 sections.push(Section { partition, runs: runs.len()..runs.len(), min_us: time, max_us: time });
                 last = None;

@@ -253,17 +253,19 @@ impl RowEngine for Timeseries {
         self.versions.load().parts().memtables().map(|table| table.bytes()).sum()
     }
 
-    fn seal(&self, force: bool) {
+    fn seal(&self, force: bool) -> bool {
         let versions = self.versions.load();
         let active = &versions.parts().active;
         let has_entries = active.highest() > LogIndex(0);
-        if active.bytes() > self.config.memtable_bytes_max || (force && has_entries) {
+        let due = active.bytes() > self.config.memtable_bytes_max || (force && has_entries);
+        if due {
             active.freeze(|storage| versions.parts().shape(storage));
             self.replace(|parts| {
                 let next = Arc::new(parts.active.successor());
                 parts.sealed.insert(0, std::mem::replace(&mut parts.active, next));
             });
         }
+        due
     }
 
     fn merge(&self, visible: LogIndex) -> Result<LogIndex> {

@@ -8,6 +8,7 @@ use crate::chunk::{Chunk, OpenRows};
 use crate::shape::Shape;
 use bytes::Bytes;
 use heddle_engines::RowChange;
+use heddle_engines::block::PointBlock;
 use heddle_engines::point::{SeriesLayout, TIME_KEY_BYTES, split_point_key};
 use heddle_env::fail_stop;
 use heddle_types::{Error, LogIndex, Result, StorageId};
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+/// A block below a chunk's rows divided by this is taken in row by row.
+const SMALL_BLOCKS_IN_CHUNK: usize = 16;
 /// What a change takes that is no point.
 const CHANGE_BYTES: usize = 256;
 
@@ -73,6 +76,10 @@ impl Memtable {
                 }
                 RowChange::Delete { storage, key } => {
                     self.writer(&mut writer, storage, &shape_of).push(index, key, None);
+                }
+                RowChange::Points { storage, block } => {
+                    let block = PointBlock::decode(&block).unwrap_or_else(|e| cannot_apply(index, &e));
+                    self.writer(&mut writer, storage, &shape_of).take(index, &block);
                 }
                 RowChange::DropStorage { storage } => {
                     self.change(|storages| storages.drops.entry(storage).or_default().push(index));
@@ -208,6 +215,21 @@ impl Writer<'_> {
         }
     }
 
+    /// Takes a block in; a small one by rows, so that chunks stay large.
+    fn take(&self, index: LogIndex, block: &PointBlock) {
+        let Some(shape) = &self.shape else { cannot_apply(index, &self.undefined()) };
+        if block.rows() * SMALL_BLOCKS_IN_CHUNK < self.memtable.chunk_rows {
+            for i in 0..block.rows() {
+                self.push(index, block.key(i), Some(block.row(i, &shape.layout, &shape.tuple)));
+            }
+            return;
+        }
+        self.freeze();
+        let chunk = Chunk::from_block(block, index, shape).unwrap_or_else(|e| cannot_apply(index, &e));
+        self.memtable.bytes.fetch_add(chunk.bytes(), Ordering::Relaxed);
+        self.table.rows.write().chunks.push(Arc::new(chunk));
+    }
+
     fn freeze(&self) {
         // Nobody else writes, so what is read here is still all of it below.
         let chunk = {
@@ -227,9 +249,12 @@ impl Writer<'_> {
     }
 
     fn chunk(&self, open: &OpenRows) -> Result<Chunk> {
-        let undefined = || Error::internal(format!("time-series storage {} has points but no layout", self.storage));
-        let shape = self.shape.as_ref().ok_or_else(undefined)?;
+        let shape = self.shape.as_ref().ok_or_else(|| self.undefined())?;
         open.freeze(shape, &shape.fields)
+    }
+
+    fn undefined(&self) -> Error {
+        Error::internal(format!("time-series storage {} has points but no layout", self.storage))
     }
 }
 

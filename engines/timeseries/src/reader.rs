@@ -110,7 +110,8 @@ impl PointReader for Reader {
             fields: scan.fields.as_slice().into(),
             options: MergeOptions { batch_rows: scan.batch_rows, written: scan.versions, deletes: false },
         };
-        let view = View::open(&self.versions, self.index, scan.storage, &wanted, own)?;
+        let shape = Shape::new(Arc::clone(&scan.layout));
+        let view = View::open(&self.versions, self.index, (scan.storage, shape), &wanted, own)?;
         scan::open(view, wanted, scan.cursors)
     }
 

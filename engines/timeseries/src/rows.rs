@@ -58,7 +58,7 @@ impl RowScan {
             options: MergeOptions { batch_rows: BATCH_ROWS, written: true, deletes: false },
         };
         let view = match shape {
-            Some(_) => Some(Arc::new(View::open(versions, at, storage, &wanted, Vec::new())?)),
+            Some(shape) => Some(Arc::new(View::open(versions, at, (storage, shape), &wanted, Vec::new())?)),
             None => None,
         };
         let mut series = VecDeque::new();

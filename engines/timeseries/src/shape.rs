@@ -20,9 +20,10 @@ pub struct Shape {
 
 impl Shape {
     /// The shape of a layout.
-    pub fn new(layout: SeriesLayout) -> Arc<Self> {
+    pub fn new(layout: impl Into<Arc<SeriesLayout>>) -> Arc<Self> {
+        let layout = layout.into();
         let (tuple, fields) = (layout.row_layout(), (0..layout.fields.len()).collect());
-        Arc::new(Self { layout: Arc::new(layout), tuple, fields })
+        Arc::new(Self { layout, tuple, fields })
     }
 
     /// The columns of `fields`, in that order, of rows that were written with the first `columns.len()` fields.

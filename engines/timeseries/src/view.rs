@@ -11,7 +11,7 @@ use crate::source::{Source, Visibility};
 use crate::versions::Versions;
 use bytes::Bytes;
 use heddle_engines::point::{OwnPoint, TIME_KEY_BYTES, split_point_key};
-use heddle_types::{Error, LogIndex, Result, StorageId};
+use heddle_types::{LogIndex, Result, StorageId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ struct Memory {
 
 /// See the module.
 pub struct View {
-    /// The newest layout.
+    /// What points look like to the reader.
     pub shape: Arc<Shape>,
     fields: Arc<[usize]>,
     own: Option<Memory>,
@@ -50,17 +50,15 @@ impl View {
     /// The points of `storage` at `at` that `wanted` asks for.
     ///
     /// # Errors
-    /// `XX001` when the storage has no layout, or `own` is malformed.
+    /// `XX001` when `own` is malformed.
     pub fn open(
         versions: &Arc<Versions>,
         at: LogIndex,
-        storage: StorageId,
+        (storage, shape): (StorageId, Arc<Shape>),
         wanted: &Wanted,
         own: Vec<OwnPoint>,
     ) -> Result<Self> {
         let parts = versions.parts();
-        let undefined = || Error::internal(format!("time-series storage {storage} has no layout"));
-        let shape = parts.shape(storage).ok_or_else(undefined)?;
         let dropped = parts.dropped_at(storage, at);
         let mut view = Self {
             fields: Arc::clone(&wanted.fields),

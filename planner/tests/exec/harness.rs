@@ -8,6 +8,7 @@ use heddle_planner::exec::ExecutorConfig;
 use heddle_planner::parse::{Kind, parse};
 use heddle_planner::{EvalContext, Executor, Outcome, SessionInfo, bind};
 use heddle_relational::RelationalConfig;
+use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{Isolation, Transaction, TxnConfig, TxnManager, Wait};
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Error, Result};
@@ -26,6 +27,7 @@ impl Db {
         let dir = tempfile::tempdir().unwrap();
         let config = TxnConfig {
             log: LogConfig { segment_bytes: 4 << 20, ..LogConfig::new(dir.path().join("log")) },
+            timeseries: TimeseriesConfig::new(dir.path().join("series"), 8 << 20),
             relational: RelationalConfig {
                 dir: dir.path().join("rows"),
                 memtable_bytes_max: 8 << 20,

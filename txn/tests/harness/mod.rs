@@ -6,6 +6,7 @@ use heddle_engines::{KeyRange, RowReader};
 use heddle_env::Env;
 use heddle_log::LogConfig;
 use heddle_relational::RelationalConfig;
+use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{Isolation, ReadView, Transaction, TxnConfig, TxnManager};
 use heddle_types::{Oid, StorageId};
 use std::future::Future;
@@ -24,6 +25,7 @@ pub fn config(dir: &Path) -> TxnConfig {
             batch_bytes_max: 1 << 20,
             queue_bytes_max: 8 << 20,
         },
+        timeseries: TimeseriesConfig::new(dir.join("series"), 1 << 20),
         relational: RelationalConfig { dir: dir.join("rows"), memtable_bytes_max: 1 << 20, cache_bytes: 8 << 20 },
         stream_after_bytes: 1 << 20,
         write_set_bytes_max: 256 << 20,
