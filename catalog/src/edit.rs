@@ -71,7 +71,7 @@ pub fn bootstrap() -> Vec<CatalogEdit> {
     };
     debug_assert!(BOOTSTRAP_ROLE < Oid::FIRST_USER, "system objects stay below the user's");
     vec![
-        CatalogEdit::Put(Object::Database(DatabaseDef { oid: POSTGRES_DB, name: "postgres".to_owned() })),
+        CatalogEdit::Put(Object::Database(DatabaseDef { oid: POSTGRES_DB, name: "postgres".to_owned(), series: None })),
         // Database 0 stands for "every database", as in pg_shdepend.
         schema(PG_CATALOG, Oid(0), "pg_catalog"),
         schema(INFORMATION_SCHEMA, Oid(0), "information_schema"),

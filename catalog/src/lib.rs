@@ -11,8 +11,8 @@ mod snapshot;
 
 pub use edit::{CatalogEdit, bootstrap, load};
 pub use object::{
-    ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, Retention, SchemaDef, SeriesDef, StoredExpr,
-    TableDef, ViewColumn, ViewDef,
+    ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, Retention, SchemaDef, SeriesDef, SeriesDefaults,
+    StoredExpr, TableDef, ViewColumn, ViewDef,
 };
 pub use series::SeriesColumn;
 pub use snapshot::{CatalogSnapshot, Relation};

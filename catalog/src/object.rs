@@ -37,6 +37,18 @@ pub struct DatabaseDef {
     pub oid: Oid,
     /// datname
     pub name: String,
+    /// What its time-series tables inherit; None = a database of relational tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesDefaults>,
+}
+
+/// Defaults of the tables of a time-series database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesDefaults {
+    /// [`SeriesDef::retention`]
+    pub retention: Option<Retention>,
+    /// [`SeriesDef::partition`]; None = ten days
+    pub partition: Option<PartitionInterval>,
 }
 
 /// pg_namespace

@@ -6,6 +6,7 @@
 mod database;
 mod index;
 mod names;
+mod series;
 mod table;
 mod view;
 
@@ -32,10 +33,13 @@ pub async fn execute(ddl: &Ddl, ctx: &EvalContext) -> Result<()> {
         Ddl::DropIndex { indexes, missing } => index::drop_indexes(indexes, missing, ctx).await,
         Ddl::CreateView(create) => view::create_view(create, ctx).await,
         Ddl::DropView { views, missing, cascade } => view::drop_views(views, missing, *cascade, ctx).await,
+        Ddl::SetRetention { table, retention } => series::set_retention(table, *retention, ctx).await,
         Ddl::Truncate { tables, .. } => table::truncate(tables, ctx).await,
         Ddl::CreateSchema { name, if_not_exists } => database::create_schema(name, *if_not_exists, ctx).await,
         Ddl::DropSchema { names, if_exists, cascade } => database::drop_schemas(names, *if_exists, *cascade, ctx).await,
-        Ddl::CreateDatabase { name } => database::create_database(name, ctx).await,
+        Ddl::CreateDatabase { name, if_not_exists, series } => {
+            database::create_database(name, *if_not_exists, *series, ctx).await
+        }
         Ddl::DropDatabase { name, if_exists, .. } => database::drop_database(name, *if_exists, ctx).await,
     }
 }

@@ -344,6 +344,7 @@ fn ddl_tag(statement: &Statement) -> &'static str {
         Statement::Ddl(Ddl::DropIndex { .. }) => "DROP INDEX",
         Statement::Ddl(Ddl::CreateView(_)) => "CREATE VIEW",
         Statement::Ddl(Ddl::DropView { .. }) => "DROP VIEW",
+        Statement::Ddl(Ddl::SetRetention { .. }) => "ALTER TABLE",
         Statement::Ddl(Ddl::Truncate { .. }) => "TRUNCATE TABLE",
         Statement::Ddl(Ddl::CreateSchema { .. }) => "CREATE SCHEMA",
         Statement::Ddl(Ddl::DropSchema { .. }) => "DROP SCHEMA",

@@ -43,7 +43,7 @@ impl Binder<'_> {
             } => create_schema(name, *if_not_exists),
             Statement::CreateSchema { .. } => Err(Error::unsupported("CREATE SCHEMA AUTHORIZATION without a name")),
             Statement::CreateDatabase { db_name, if_not_exists: false, .. } => {
-                Ok(Ddl::CreateDatabase { name: single(db_name)? })
+                Ok(Ddl::CreateDatabase { name: single(db_name)?, if_not_exists: false, series: None })
             }
             other => {
                 let text = other.to_string();
@@ -119,6 +119,7 @@ impl Binder<'_> {
 
     fn create_table(&mut self, t: &ast::CreateTable) -> Result<Ddl> {
         refuse_options(t)?;
+        self.refuse_relational()?;
         let (schema_name, name) = qualified(&t.name, &self.ctx.session.database)?;
         let (schema, schema_name) =
             creation_schema(self.ctx, schema_name.as_deref()).map_err(|e| e.at(start(t.name.span())))?;
@@ -130,6 +131,7 @@ impl Binder<'_> {
             columns: Vec::new(),
             keys: Vec::new(),
             query: None,
+            series: None,
         };
         if let Some(q) = &t.query {
             let names: Vec<String> = t.columns.iter().map(|c| fold(&c.name)).collect();
@@ -159,6 +161,7 @@ impl Binder<'_> {
         if into.temporary || into.unlogged {
             return Err(Error::unsupported(if into.temporary { "a temporary table" } else { "an unlogged table" }));
         }
+        self.refuse_relational()?;
         let (schema_name, name) = qualified(&into.name, &self.ctx.session.database)?;
         let (schema, schema_name) = creation_schema(self.ctx, schema_name.as_deref())?;
         let mut create = CreateTable {
@@ -169,6 +172,7 @@ impl Binder<'_> {
             columns: Vec::new(),
             keys: Vec::new(),
             query: None,
+            series: None,
         };
         self.as_query(&mut create, q, &[], true)?;
         Ok(Ddl::CreateTable(create))
@@ -192,7 +196,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn column_def(&mut self, create: &mut CreateTable, c: &ast::ColumnDef) -> Result<()> {
+    pub(super) fn column_def(&mut self, create: &mut CreateTable, c: &ast::ColumnDef) -> Result<()> {
         let (name, pos) = (fold(&c.name), start(c.name.span));
         let written = c.data_type.to_string().to_ascii_lowercase();
         if matches!(written.as_str(), "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" | "serial2") {
@@ -309,7 +313,7 @@ fn refuse_nulls(u: &ast::UniqueConstraint) -> Result<()> {
 }
 
 /// One primary key at most; its columns are NOT NULL; equal keys are one.
-fn check_keys(create: &mut CreateTable) -> Result<()> {
+pub(super) fn check_keys(create: &mut CreateTable) -> Result<()> {
     if create.keys.iter().filter(|k| k.2).count() > 1 {
         let message = format!("multiple primary keys for table \"{}\" are not allowed", create.name);
         return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
@@ -339,7 +343,7 @@ fn check_keys(create: &mut CreateTable) -> Result<()> {
     Ok(())
 }
 
-fn check_columns(create: &CreateTable) -> Result<()> {
+pub(super) fn check_columns(create: &CreateTable) -> Result<()> {
     if create.columns.len() > COLUMNS_MAX {
         return Err(Error::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns"));
     }
@@ -357,7 +361,7 @@ fn check_columns(create: &CreateTable) -> Result<()> {
     Ok(())
 }
 
-fn refuse_options(t: &ast::CreateTable) -> Result<()> {
+pub(super) fn refuse_options(t: &ast::CreateTable) -> Result<()> {
     let what = if t.temporary || t.global.is_some() {
         "a temporary table"
     } else if t.or_replace

@@ -49,6 +49,7 @@ impl Binder<'_> {
                 .detail(format!("This operation is not supported for {kind}.")))
         };
         match find_relation(self.ctx, schema.as_deref(), &bare) {
+            Some(Found::Table(t)) if t.series.is_some() => Err(Error::unsupported("an index on a time-series table")),
             Some(Found::Table(t)) => {
                 self.lock(&t, RelationLock::ShareRowExclusive);
                 Ok(t)

@@ -24,6 +24,7 @@ mod index;
 mod names;
 mod scope;
 mod select;
+mod series;
 mod setop;
 mod special;
 mod statement;
@@ -38,7 +39,7 @@ mod window;
 pub(crate) use names::fold_identifier;
 pub(crate) use types::resolve_type;
 
-use crate::bound::{Bound, ColId, CteId, Expr};
+use crate::bound::{Bound, ColId, CteId, Expr, Statement};
 use crate::context::EvalContext;
 use crate::function::CastContext;
 use crate::parse::{Ast, Places, on_large_stack};
@@ -53,13 +54,19 @@ use std::sync::Arc;
 /// # Errors
 /// PostgreSQL's codes and wording with the position inside the statement's own text (1-based characters; the session adds the offset).
 pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> {
-    let Ast::Statement(statement) = ast else {
-        return Err(Error::internal("an expression is not a statement"));
-    };
     on_large_stack(|| {
         let mut binder = Binder::new(declared, ctx);
-        binder.places = statement.places();
-        let (statement, columns) = binder.statement(statement)?;
+        let (statement, columns) = match ast {
+            Ast::Statement(statement) => {
+                binder.places = statement.places();
+                binder.statement(statement)?
+            }
+            Ast::Series(statement) => {
+                binder.places = statement.places();
+                (Statement::Ddl(binder.series_statement(statement)?), None)
+            }
+            Ast::Expr(_) => return Err(Error::internal("an expression is not a statement")),
+        };
         let params = binder.finish_params()?;
         Ok(Bound {
             statement,

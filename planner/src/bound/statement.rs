@@ -1,7 +1,8 @@
 //! Bound statements.
 
 use super::{ColId, Expr, OutputColumn, Query, Rel, TableScan};
-use heddle_catalog::{ColumnDef, TableDef, ViewColumn, ViewDef};
+use heddle_catalog::{ColumnDef, Retention, SeriesDefaults, TableDef, ViewColumn, ViewDef};
+use heddle_engines::point::PartitionInterval;
 use heddle_txn::RelationLock;
 use heddle_types::key::KeyOrder;
 use heddle_types::{LogIndex, Oid, PgType};
@@ -138,14 +139,16 @@ pub enum Ddl {
     CreateView(CreateView),
     /// DROP VIEW; `missing` as above
     DropView { views: Vec<Arc<ViewDef>>, missing: Vec<String>, cascade: bool },
+    /// ALTER TABLE … SET RETENTIONS
+    SetRetention { table: Arc<TableDef>, retention: Option<Retention> },
     /// TRUNCATE
     Truncate { tables: Vec<Arc<TableDef>>, restart_identity: bool, cascade: bool },
     /// CREATE SCHEMA
     CreateSchema { name: String, if_not_exists: bool },
     /// DROP SCHEMA
     DropSchema { names: Vec<String>, if_exists: bool, cascade: bool },
-    /// CREATE DATABASE
-    CreateDatabase { name: String },
+    /// CREATE [TS] DATABASE; `series` makes its tables time-series tables.
+    CreateDatabase { name: String, if_not_exists: bool, series: Option<SeriesDefaults> },
     /// DROP DATABASE
     DropDatabase { name: String, if_exists: bool, force: bool },
 }
@@ -167,6 +170,25 @@ pub struct CreateTable {
     pub keys: Vec<(Option<String>, Vec<usize>, bool)>,
     /// CREATE TABLE AS: the query (columns follow from it); `with_data` false for WITH NO DATA.
     pub query: Option<(Query, bool)>,
+    /// What makes it a time-series table; its primary key is among `keys`.
+    pub series: Option<CreateSeries>,
+}
+
+/// The time-series side of CREATE TABLE. Columns are indexes into [`CreateTable::columns`].
+#[derive(Clone, Debug)]
+pub struct CreateSeries {
+    /// The time
+    pub time: usize,
+    /// Primary tags, in key order
+    pub primary_tags: Vec<usize>,
+    /// The other tags
+    pub tags: Vec<usize>,
+    /// How long points are shown
+    pub retention: Option<Retention>,
+    /// Span of time whose points lie together
+    pub partition: PartitionInterval,
+    /// Clauses of other systems that have no effect here: a NOTICE each.
+    pub ignored: Vec<String>,
 }
 
 /// CREATE INDEX.

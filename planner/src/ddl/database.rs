@@ -4,7 +4,7 @@ use super::table::{drop_contained, tables_of};
 use super::view::{delete_views, described, lines, lock_dependents, tell_cascade};
 use super::{notice, transaction};
 use crate::context::EvalContext;
-use heddle_catalog::{CatalogEdit, DatabaseDef, Object, SchemaDef};
+use heddle_catalog::{CatalogEdit, DatabaseDef, Object, SchemaDef, SeriesDefaults};
 use heddle_txn::{RelationLock, Wait};
 use heddle_types::{Error, Oid, Result, SqlState};
 
@@ -94,13 +94,23 @@ async fn not_empty(schema: &SchemaDef, inside: &[Oid], ctx: &EvalContext) -> Res
         .hint("Use DROP ... CASCADE to drop the dependent objects too."))
 }
 
-pub(super) async fn create_database(name: &str, ctx: &EvalContext) -> Result<()> {
+pub(super) async fn create_database(
+    name: &str,
+    if_not_exists: bool,
+    series: Option<SeriesDefaults>,
+    ctx: &EvalContext,
+) -> Result<()> {
     let txn = transaction(ctx)?;
     txn.lock_name("database", name.as_bytes()).await?;
     if txn.catalog().database(name).is_some() {
-        return Err(Error::new(SqlState::DUPLICATE_DATABASE, format!("database \"{name}\" already exists")));
+        let text = format!("database \"{name}\" already exists");
+        if if_not_exists {
+            notice(ctx, SqlState::DUPLICATE_DATABASE, format!("{text}, skipping"));
+            return Ok(());
+        }
+        return Err(Error::new(SqlState::DUPLICATE_DATABASE, text));
     }
-    let database = DatabaseDef { oid: txn.manager().draw_oid().await?, name: name.to_owned() };
+    let database = DatabaseDef { oid: txn.manager().draw_oid().await?, name: name.to_owned(), series };
     let public = SchemaDef { oid: txn.manager().draw_oid().await?, database: database.oid, name: "public".to_owned() };
     txn.edit_catalog(vec![CatalogEdit::Put(Object::Database(database)), CatalogEdit::Put(Object::Schema(public))])
 }

@@ -1,6 +1,6 @@
 //! CREATE TABLE, DROP TABLE, TRUNCATE.
 
-use super::{names, notice, transaction};
+use super::{names, notice, series, transaction};
 use crate::bound::CreateTable;
 use crate::context::EvalContext;
 use heddle_catalog::{CatalogEdit, CatalogSnapshot, IndexColumn, IndexDef, IndexState, Object, Relation, TableDef};
@@ -32,6 +32,7 @@ pub(crate) async fn create_table(create: &CreateTable, ctx: &EvalContext) -> Res
     let table = build(create, ctx, &catalog).await?;
     txn.lock_relation(table.oid, RelationLock::AccessExclusive, Wait::Block).await?;
     txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(table.clone()))])?;
+    series::define(&table, ctx)?;
     Ok(Some(Arc::new(table)))
 }
 
@@ -54,10 +55,10 @@ async fn build(create: &CreateTable, ctx: &EvalContext, catalog: &CatalogSnapsho
         schema: create.schema,
         database: ctx.session.database_oid,
         name: create.name.clone(),
-        storage: manager.draw_storage().await?,
+        storage: series::draw(create.series.is_some(), manager).await?,
         columns,
         indexes: vec![],
-        series: None,
+        series: series::build(create, ctx).await?,
     };
     let mut used = BTreeSet::from([create.name.clone()]);
     // The primary key comes first, as in PostgreSQL.
@@ -156,10 +157,14 @@ pub(super) async fn truncate(tables: &[Arc<TableDef>], ctx: &EvalContext) -> Res
     for table in tables.iter().filter(|t| done.insert(t.oid)) {
         let now = lock_table(table, ctx).await?.ok_or_else(|| missing_table(&table.name))?;
         let mut fresh = (*now).clone();
-        fresh.storage = txn.manager().draw_storage().await?;
+        fresh.storage = series::draw(fresh.series.is_some(), txn.manager()).await?;
+        if let Some(series) = &mut fresh.series {
+            series.tags_storage = txn.manager().draw_storage().await?;
+        }
         for index in fresh.indexes.iter_mut().filter(|i| i.storage.is_some()) {
             index.storage = Some(txn.manager().draw_storage().await?);
         }
+        series::define(&fresh, ctx)?;
         txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(fresh))])?;
         for storage in now.storages() {
             txn.drop_storage(storage)?;

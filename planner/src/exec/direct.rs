@@ -4,10 +4,12 @@
 use super::lock::lock_rows;
 use super::rowset::RowSet;
 use super::runtime::Engine;
+use super::series::{self, SeriesCodec};
 use crate::bound::{Call, Col, ColId, Expr, LockTarget, Rel, TableScan};
 use crate::context::EvalContext;
 use crate::eval::{eval_constant, visit};
 use crate::function::{self, Comparison, Kind};
+use heddle_engines::point::split_point_key;
 use heddle_engines::{Row, RowReader};
 use heddle_txn::ReadView;
 use heddle_types::{Datum, Error, PgType, Result, SqlState, key};
@@ -28,11 +30,17 @@ enum Source {
 /// One row by all columns of a unique key.
 struct Get {
     scan: TableScan,
-    layout: heddle_types::row::RowLayout,
+    form: Form,
     /// Place in `table.indexes`
     index: usize,
     /// A constant per key column, in its order.
     key: Vec<Expr>,
+}
+
+/// How the row lies there.
+enum Form {
+    Row(heddle_types::row::RowLayout),
+    Point(Box<SeriesCodec>),
 }
 
 enum Stage {
@@ -184,7 +192,11 @@ impl Get {
                 .collect();
             if let Some(key) = key {
                 let index = scan.table.indexes.iter().position(|i| i.oid == index.oid)?;
-                return Some(Self { layout: scan.table.layout(), scan: scan.clone(), index, key });
+                let form = match SeriesCodec::of(&scan.table) {
+                    Some(codec) => Form::Point(Box::new(codec)),
+                    None => Form::Row(scan.table.layout()),
+                };
+                return Some(Self { form, scan: scan.clone(), index, key });
             }
         }
         None
@@ -192,8 +204,8 @@ impl Get {
 
     fn run(&self, ctx: &EvalContext, view: &ReadView) -> Result<RowSet> {
         match self.fetch(ctx, view)? {
-            Some(row) => self.decode(&row),
-            None => {
+            Some(row) if self.shown(&row, ctx) => self.decode(&row, view),
+            _ => {
                 let scan = crate::eval::visit::output(&Rel::Table(self.scan.clone()));
                 RowSet::empty(&scan)
             }
@@ -219,11 +231,30 @@ impl Get {
         }
     }
 
-    fn decode(&self, row: &Row) -> Result<RowSet> {
+    /// Has the row not outlived its table's retention?
+    fn shown(&self, row: &Row, ctx: &EvalContext) -> bool {
+        let Some(series) = &self.scan.table.series else { return true };
+        let from = series::shown_from(series, ctx.statement_us);
+        from.is_none_or(|from| split_point_key(&row.key).is_ok_and(|(_, time)| time >= from))
+    }
+
+    fn decode(&self, row: &Row, view: &ReadView) -> Result<RowSet> {
         let places: Vec<usize> = self.scan.columns.iter().map(|(_, i)| *i).collect();
         let mut builders: Vec<_> =
             places.iter().map(|i| heddle_types::arrow::ColumnBuilder::new(self.scan.table.columns[*i].ty, 1)).collect();
-        self.layout.decode_into(&row.row, &places, &mut builders)?;
+        match &self.form {
+            Form::Row(layout) => layout.decode_into(&row.row, &places, &mut builders)?,
+            Form::Point(codec) => {
+                let tags = match places.iter().any(|i| codec.is_tag(*i)) {
+                    true => view.get(codec.tags_storage, split_point_key(&row.key)?.0)?,
+                    false => None,
+                };
+                let values = codec.row(&row.key, &row.row, tags.as_ref().map(|t| &t.row[..]))?;
+                for (place, builder) in places.iter().zip(&mut builders) {
+                    builder.append(&values[*place])?;
+                }
+            }
+        }
         let mut columns: Vec<_> =
             self.scan.columns.iter().zip(&mut builders).map(|((id, _), b)| (*id, b.finish())).collect();
         if let Some((key_id, index_id)) = self.scan.identity {

@@ -64,7 +64,7 @@ fn node(name: &str, text: &str) -> Option<String> {
         | "RepartitionExec"
         | "ProjectionExec"
         | "BufferExec" => return None,
-        "ScanExec" => return Some(text.to_owned()),
+        "ScanExec" | "SeriesScanExec" => return Some(text.to_owned()),
         "FilterExec" => "Filter",
         "HashJoinExec" => "Hash Join",
         "NestedLoopJoinExec" | "CrossJoinExec" => "Nested Loop",

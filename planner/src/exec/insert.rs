@@ -33,13 +33,13 @@ pub(crate) async fn insert(
     let mut conflicts = insert.on_conflict.as_ref().map(|c| Conflicts::new(engine, &writer, c, view));
     let (mut count, mut since_throttle) = (0, 0);
     while let Some(rows) = source.next().await? {
-        writer.reserve(rows.rows).await?;
         let columns = filler.columns(&rows)?;
-        for i in 0..rows.rows {
-            let values = filler.row(&columns, i, ctx)?;
+        let batch = (0..rows.rows).map(|i| filler.row(&columns, i, ctx)).collect::<Result<Vec<_>>>()?;
+        writer.prepare(&batch).await?;
+        for mut values in batch {
             let stored = match &mut conflicts {
                 None => {
-                    writer.insert(&values).await?;
+                    writer.insert(&mut values).await?;
                     Some(values)
                 }
                 Some(c) => c.insert(values).await?,
@@ -57,6 +57,7 @@ pub(crate) async fn insert(
             writer.txn.throttle().await?;
         }
     }
+    writer.finish();
     Ok(count)
 }
 
@@ -114,10 +115,10 @@ impl<'a> Conflicts<'a> {
     }
 
     /// The row as it is stored now, None when nothing was done.
-    async fn insert(&mut self, values: Vec<Datum>) -> Result<Option<Vec<Datum>>> {
+    async fn insert(&mut self, mut values: Vec<Datum>) -> Result<Option<Vec<Datum>>> {
         loop {
             let Some(key) = self.writer.conflict(self.rule.index, &values).await? else {
-                let key = self.writer.insert(&values).await?;
+                let key = self.writer.insert(&mut values).await?;
                 self.touched.insert(key);
                 return Ok(Some(values));
             };
@@ -133,11 +134,11 @@ impl<'a> Conflicts<'a> {
             }
             let mode = self.writer.update_lock(update.set.iter().map(|(i, _)| *i));
             let seen = self.view.get(self.writer.table.storage, &key)?.map_or(u64::MAX, |r| r.index.0);
-            match lock_newest(self.writer, &key, seen, self.view.index(), mode, Wait::Block).await? {
+            match lock_newest(self.writer, &key, seen, self.view, mode, Wait::Block).await? {
                 Fate::Gone => {}
                 Fate::Same(current) | Fate::Newer(current) => {
-                    let Some(new) = self.proposed(update, &current, &values).await? else { return Ok(None) };
-                    let key = self.writer.update(&current, &new).await?;
+                    let Some(mut new) = self.proposed(update, &current, &values).await? else { return Ok(None) };
+                    let key = self.writer.update(&current, &mut new).await?;
                     self.touched.insert(key);
                     return Ok(Some(new));
                 }
@@ -209,10 +210,14 @@ impl BulkInsert {
     /// # Errors
     /// As INSERT, with the number of the row within this batch.
     pub async fn push(&mut self, rows: Vec<Vec<Datum>>) -> std::result::Result<(), (usize, Error)> {
-        self.writer.reserve(rows.len()).await.map_err(|e| (0, e))?;
         let count = rows.len();
+        let mut batch = Vec::with_capacity(count);
         for (at, row) in rows.into_iter().enumerate() {
-            self.one(row).await.map_err(|e| (at, e))?;
+            batch.push(self.full(row).map_err(|e| (at, e))?);
+        }
+        self.writer.prepare(&batch).await.map_err(|e| (0, e))?;
+        for (at, values) in batch.iter_mut().enumerate() {
+            self.writer.insert(values).await.map_err(|e| (at, e))?;
         }
         self.since_throttle += count;
         if self.since_throttle >= THROTTLE_ROWS {
@@ -222,13 +227,18 @@ impl BulkInsert {
         Ok(())
     }
 
-    async fn one(&self, row: Vec<Datum>) -> Result<()> {
+    /// After the last batch.
+    pub fn finish(&self) {
+        self.writer.finish();
+    }
+
+    /// A row with its defaults.
+    fn full(&self, row: Vec<Datum>) -> Result<Vec<Datum>> {
         let mut values = vec![Datum::Null; self.writer.table.columns.len()];
         for (i, value) in self.columns.iter().zip(row) {
             values[*i] = value;
         }
         fill_defaults(&mut values, &self.defaults, &self.writer.ctx)?;
-        self.writer.insert(&values).await?;
-        Ok(())
+        Ok(values)
     }
 }

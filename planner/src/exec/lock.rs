@@ -58,7 +58,7 @@ pub(crate) async fn lock_rows(
                 out.push(row);
                 continue;
             };
-            match lock_newest(&writer, &key, seen, view.index(), target.mode, target.wait).await? {
+            match lock_newest(&writer, &key, seen, view, target.mode, target.wait).await? {
                 Fate::Same(_) => out.push(row),
                 Fate::Gone => changed = true,
                 Fate::Newer(current) => {

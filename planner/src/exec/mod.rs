@@ -13,6 +13,7 @@ mod modify;
 mod returning;
 pub(crate) mod rowset;
 pub(crate) mod runtime;
+pub(crate) mod series;
 mod write;
 
 pub(crate) use direct::limits;
@@ -236,6 +237,7 @@ impl Executor {
             bulk.push(rows.collect()).await.map_err(|(_, e)| e)?;
             count += batch.num_rows() as u64;
         }
+        bulk.finish();
         Ok(count)
     }
 
@@ -340,6 +342,7 @@ fn ddl_word(ddl: &Ddl) -> &'static str {
         Ddl::DropIndex { .. } => "DROP INDEX",
         Ddl::CreateView(_) => "CREATE VIEW",
         Ddl::DropView { .. } => "DROP VIEW",
+        Ddl::SetRetention { .. } => "ALTER TABLE",
         Ddl::Truncate { .. } => "TRUNCATE TABLE",
         Ddl::CreateSchema { .. } => "CREATE SCHEMA",
         Ddl::DropSchema { .. } => "DROP SCHEMA",

@@ -63,7 +63,7 @@ impl Change<'_> {
         if self.done.contains(&key) {
             return Ok(None);
         }
-        let fate = lock_newest(&self.writer, &key, seen, self.view.index(), self.mode, Wait::Block).await?;
+        let fate = lock_newest(&self.writer, &key, seen, self.view, self.mode, Wait::Block).await?;
         match fate {
             Fate::Gone => Ok(None),
             Fate::Same(current) => Ok(Some(Held { row, current, changed: false })),
@@ -99,8 +99,8 @@ pub(crate) async fn update(
     while let Some(rows) = source.next().await? {
         for i in 0..rows.rows {
             let Some(held) = change.hold(&rows, i).await? else { continue };
-            let new = new_values(&change, update, &held).await?;
-            let key = change.writer.update(&held.current, &new).await?;
+            let mut new = new_values(&change, update, &held).await?;
+            let key = change.writer.update(&held.current, &mut new).await?;
             change.done.insert(held.current.key.clone());
             change.done.insert(key);
             count += 1;
@@ -112,6 +112,7 @@ pub(crate) async fn update(
             }
         }
     }
+    change.writer.finish();
     Ok(count)
 }
 

@@ -1,15 +1,16 @@
 //! Writes rows of one table under locks: encoding, NOT NULL, unique checks, index entries. INSERT, UPDATE, DELETE, ON
-//! CONFLICT and COPY all end here.
+//! CONFLICT and COPY all end here. What is different for time-series tables is in [`super::series`].
 //!
 //! Invariants
 //! 1. A unique key is locked before it is looked up, and looked up in the newest state, never in a snapshot.
 //! 2. An index entry is put and deleted with its row, in the same write set.
 
+use super::series::SeriesWriter;
 use crate::context::EvalContext;
 use bytes::Bytes;
 use heddle_catalog::{IndexDef, TableDef};
 use heddle_engines::{Row, RowReader};
-use heddle_txn::{Counter, Locked, RowLock, Transaction, Wait};
+use heddle_txn::{Counter, Locked, ReadView, RowLock, Transaction, Wait};
 use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, Error, Result, SqlState};
@@ -28,6 +29,7 @@ pub(crate) struct TableWriter {
     pub txn: Arc<Transaction>,
     schema: String,
     row_ids: Mutex<Range<u64>>,
+    series: Option<SeriesWriter>,
 }
 
 /// A row as the newest state has it.
@@ -42,11 +44,27 @@ impl TableWriter {
     pub fn new(table: Arc<TableDef>, ctx: Arc<EvalContext>) -> Result<Self> {
         let txn = ctx.txn.clone().ok_or_else(|| Error::internal("a write needs a transaction"))?;
         let schema = ctx.catalog.schema_by_oid(table.schema).map_or_else(String::new, |s| s.name.clone());
-        Ok(Self { layout: table.layout(), table, ctx, txn, schema, row_ids: Mutex::new(0..0) })
+        let series = SeriesWriter::of(&table, ctx.statement_us);
+        Ok(Self { layout: table.layout(), table, ctx, txn, schema, row_ids: Mutex::new(0..0), series })
+    }
+
+    /// Makes ready for the next inserts: rows with their defaults.
+    pub async fn prepare(&self, rows: &[Vec<Datum>]) -> Result<()> {
+        match &self.series {
+            Some(series) => series.prepare(self, rows).await,
+            None => self.reserve(rows.len()).await,
+        }
+    }
+
+    /// After the last row of a statement.
+    pub fn finish(&self) {
+        if let Some(series) = &self.series {
+            series.finish(self);
+        }
     }
 
     /// Makes sure that the next `rows` inserts need no further draw of hidden row ids.
-    pub async fn reserve(&self, rows: usize) -> Result<()> {
+    async fn reserve(&self, rows: usize) -> Result<()> {
         if self.table.primary_key().is_some() || self.row_ids.lock().clone().count() >= rows {
             return Ok(());
         }
@@ -56,9 +74,13 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Inserts a row; any conflict is an error. Returns its storage key.
-    pub async fn insert(&self, values: &[Datum]) -> Result<Bytes> {
+    /// Inserts a row; any conflict is an error, but a point replaces the one before. Returns its storage key; `values` become
+    /// what is stored.
+    pub async fn insert(&self, values: &mut [Datum]) -> Result<Bytes> {
         self.check_not_null(values)?;
+        if let Some(series) = &self.series {
+            return series.insert(self, values).await;
+        }
         for index in self.unique() {
             if let Some(key) = self.unique_key(index, values)?
                 && self.occupied(index, &key, None).await?.is_some()
@@ -79,9 +101,12 @@ impl TableWriter {
         Ok(key)
     }
 
-    /// Replaces `old` by `new`. Returns the storage key, which differs when the primary key changed.
-    pub async fn update(&self, old: &Current, new: &[Datum]) -> Result<Bytes> {
+    /// Replaces `old` by `new`, which becomes what is stored. Returns the storage key, which differs when the primary key changed.
+    pub async fn update(&self, old: &Current, new: &mut [Datum]) -> Result<Bytes> {
         self.check_not_null(new)?;
+        if let Some(series) = &self.series {
+            return series.update(self, old, new).await;
+        }
         for index in self.unique() {
             let Some(key) = self.unique_key(index, new)? else { continue };
             let unchanged = self.unique_key(index, &old.values)?.is_some_and(|k| k == key);
@@ -142,6 +167,9 @@ impl TableWriter {
 
     /// The newest version of the row under `key`.
     pub fn current(&self, key: &[u8]) -> Result<Option<Current>> {
+        if let Some(series) = &self.series {
+            return series.current(self, key);
+        }
         let Some(row) = self.txn.newest().get(self.table.storage, key)? else { return Ok(None) };
         Ok(Some(Current { values: self.layout.decode(&row.row)?, index: row.index.0, key: row.key }))
     }
@@ -158,8 +186,28 @@ impl TableWriter {
         Ok(None)
     }
 
+    /// Is this version of a row the one that `view` sees, where it had the version index `seen`?
+    fn unchanged(&self, current: &Current, seen: u64, view: &ReadView) -> Result<bool> {
+        match &self.series {
+            Some(series) => series.unchanged(self, current, view),
+            None => Ok(current.index == seen),
+        }
+    }
+
+    /// `23505` when a row lies under `key`, which is locked first.
+    pub async fn refuse_occupied(&self, key: &[u8], values: &[Datum]) -> Result<()> {
+        let Some(primary) = self.table.primary_key() else { return Ok(()) };
+        match self.occupied(primary, key, None).await? {
+            Some(_) => Err(self.duplicate(primary, values)),
+            None => Ok(()),
+        }
+    }
+
     /// Which lock an UPDATE of these columns takes: one that stops key checks only when a unique key may change.
-    pub fn update_lock(&self, mut columns: impl Iterator<Item = usize>) -> RowLock {
+    pub fn update_lock(&self, mut columns: impl Iterator<Item = usize> + Clone) -> RowLock {
+        if let Some(series) = &self.series {
+            series.will_set(columns.clone());
+        }
         let is_key =
             |c: usize| self.unique().any(|i| i.columns.iter().any(|k| k.attnum == self.table.columns[c].attnum));
         if columns.any(is_key) { RowLock::Update } else { RowLock::NoKeyUpdate }
@@ -316,7 +364,7 @@ pub(crate) enum Fate {
     Gone,
 }
 
-/// Locks the row under `key` of which version `seen` was read at `since` and finds its newest version.
+/// Locks the row under `key` of which `view` saw version `seen` and finds its newest version.
 ///
 /// # Errors
 /// `40001` at REPEATABLE READ when it changed; lock errors, `55P03` worded for NOWAIT.
@@ -324,7 +372,7 @@ pub(crate) async fn lock_newest(
     writer: &TableWriter,
     key: &Bytes,
     seen: u64,
-    since: heddle_types::LogIndex,
+    view: &ReadView,
     mode: RowLock,
     wait: Wait,
 ) -> Result<Fate> {
@@ -334,13 +382,16 @@ pub(crate) async fn lock_newest(
         if lock(writer, &key, mode, wait).await? == Locked::Skipped {
             return Ok(Fate::Gone);
         }
+        if let Some(series) = &writer.series {
+            series.lock(writer, &key).await?;
+        }
         let current = writer.current(&key)?;
         let repeatable = writer.txn.isolation() == heddle_txn::Isolation::RepeatableRead;
         match current {
-            Some(c) if !moved && c.index == seen => return Ok(Fate::Same(c)),
+            Some(c) if !moved && writer.unchanged(&c, seen, view)? => return Ok(Fate::Same(c)),
             Some(_) if repeatable => return Err(concurrent("update")),
             Some(c) => return Ok(Fate::Newer(c)),
-            None => match writer.txn.moved_to(writer.table.oid, &key, since) {
+            None => match writer.txn.moved_to(writer.table.oid, &key, view.index()) {
                 Some(_) if repeatable => return Err(concurrent("update")),
                 None if repeatable => return Err(concurrent("delete")),
                 Some(to) => {

@@ -21,6 +21,8 @@ mod op;
 mod range;
 mod relation;
 mod scan;
+mod series;
+mod series_access;
 mod setop;
 mod subquery;
 mod udf;

@@ -17,26 +17,26 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 /// More points than this are read as a scan of the prefix.
-const POINTS_MAX: usize = 1024;
+pub(super) const POINTS_MAX: usize = 1024;
 
 /// `column op value`, where value has no columns.
 #[derive(Clone)]
-struct Condition {
+pub(super) struct Condition {
     /// Place in `table.columns`
-    column: usize,
-    op: Operator,
+    pub column: usize,
+    pub op: Operator,
     /// One value, or several of an IN list (with Eq).
-    values: Vec<Df>,
+    pub values: Vec<Df>,
     /// The values are sort keys of the column's type.
-    keyed: bool,
+    pub keyed: bool,
 }
 
 /// A bound that is evaluated when the scan starts.
 #[derive(Clone, Debug)]
-struct Operand {
-    expr: Arc<dyn PhysicalExpr>,
-    keyed: bool,
-    ty: PgType,
+pub(super) struct Operand {
+    pub expr: Arc<dyn PhysicalExpr>,
+    pub keyed: bool,
+    pub ty: PgType,
 }
 
 /// How a scan reads its table.
@@ -61,7 +61,8 @@ pub(super) fn is_usable(scan: &TableScan, filter: &Df) -> bool {
     conditions(scan, filter).iter().any(key_column)
 }
 
-fn conditions(scan: &TableScan, filter: &Df) -> Vec<Condition> {
+/// What a conjunct says about single columns.
+pub(super) fn conditions(scan: &TableScan, filter: &Df) -> Vec<Condition> {
     match filter {
         Df::BinaryExpr(b) if b.op == Operator::And => {
             let mut out = conditions(scan, &b.left);
@@ -258,12 +259,7 @@ impl Access {
 impl Operand {
     /// The value as a key column; None for NULL, which nothing equals.
     fn bytes(&self, order: key::KeyOrder) -> DfResult<Option<Vec<u8>>> {
-        let one = arrow::record_batch::RecordBatch::try_new_with_options(
-            Arc::new(arrow::datatypes::Schema::empty()),
-            vec![],
-            &arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1)),
-        )?;
-        let array = self.expr.evaluate(&one)?.into_array(1)?;
+        let array = self.evaluate()?;
         if heddle_types::arrow::is_null_at(&array, 0) {
             return Ok(None);
         }
@@ -278,6 +274,20 @@ impl Operand {
             key::encode(&mut out, &heddle_types::arrow::datum_at(&array, self.ty, 0), order);
         }
         Ok(Some(out))
+    }
+
+    /// The value, of which this is not a sort key.
+    pub fn value(&self) -> DfResult<Datum> {
+        Ok(heddle_types::arrow::datum_at(&self.evaluate()?, self.ty, 0))
+    }
+
+    fn evaluate(&self) -> DfResult<arrow::array::ArrayRef> {
+        let one = arrow::record_batch::RecordBatch::try_new_with_options(
+            Arc::new(arrow::datatypes::Schema::empty()),
+            vec![],
+            &arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1)),
+        )?;
+        self.expr.evaluate(&one)?.into_array(1)
     }
 }
 

@@ -70,6 +70,9 @@ impl Lowerer<'_> {
 
     fn table(&mut self, table: &crate::bound::TableScan, rel: &Rel) -> Result<LogicalPlan> {
         let output = visit::output(rel);
+        if let Some(points) = super::series::Points::new(table, self.view, self.ctx, &output) {
+            return self.provider(Arc::new(points), &output);
+        }
         self.provider(Arc::new(scan::Table::new(table.clone(), Arc::clone(self.view), &output)), &output)
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Table {
 }
 
 /// ReadView, with the Debug that DataFusion asks for.
-struct View(Arc<ReadView>);
+pub(super) struct View(pub Arc<ReadView>);
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

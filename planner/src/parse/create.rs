@@ -11,6 +11,9 @@ use sqlparser::tokenizer::Token;
 
 /// CREATE TABLE; `AS … WITH NO DATA` travels as `copy_grants`, which PostgreSQL does not have.
 pub(super) fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
+    if let Some(kind) = super::series::create_table(c)? {
+        return Ok(kind);
+    }
     let n = c.piece.tokens.len();
     let ends =
         |words: &[&str]| n > words.len() && words.iter().enumerate().all(|(i, w)| c.is_nth(n - words.len() + i, w));

@@ -7,11 +7,13 @@ mod places;
 mod relation;
 mod rewrite;
 mod scan;
+mod series;
 mod utility;
 
 use heddle_txn::Isolation;
 pub(crate) use places::Places;
 pub(crate) use rewrite::{KEY_MARK, NOTHING};
+pub use series::{Clause, SeriesStatement, Written};
 
 use heddle_types::{Error, Notice, Result, Severity, SqlState};
 use std::sync::Arc;
@@ -134,6 +136,8 @@ pub enum Kind {
 pub enum Ast {
     /// A statement
     Statement(Deep<sqlparser::ast::Statement>),
+    /// A statement about time-series tables
+    Series(Deep<SeriesStatement>),
     /// An expression
     Expr(Deep<sqlparser::ast::Expr>),
 }

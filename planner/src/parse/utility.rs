@@ -2,7 +2,9 @@
 
 use super::cursor::Cursor;
 use super::scan::{Piece, Source};
-use super::{Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, create, relation, rewrite};
+use super::{
+    Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, create, relation, rewrite, series,
+};
 use heddle_txn::{Isolation, RelationLock};
 use heddle_types::{Result, SqlState};
 use sqlparser::tokenizer::Token;
@@ -104,6 +106,7 @@ fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
         "lock" => lock(c),
         "reindex" => relation::reindex(c),
         "vacuum" | "analyze" | "analyse" => maintenance(c),
+        "alter" => Ok(series::alter_table(c)?.unwrap_or_else(|| Kind::Unsupported(command_name(c)))),
         word if KNOWN.contains(&word) => Ok(Kind::Unsupported(command_name(c))),
         _ => Err(c.unexpected()),
     }
@@ -185,6 +188,9 @@ fn explain(c: &mut Cursor<'_>) -> Result<Kind> {
 }
 
 fn create_or_drop(c: &mut Cursor<'_>) -> Result<Kind> {
+    if c.take_all(&["create", "ts", "database"]) {
+        return series::create_database(c);
+    }
     let name = command_name(c);
     match name.as_str() {
         "CREATE TABLE" => create::create_table(c),

@@ -74,6 +74,7 @@ impl Session {
             }
             interrupt.guard(client, load.drain(last)).await?;
             if last {
+                load.bulk.finish();
                 return Ok(load.rows);
             }
         }
