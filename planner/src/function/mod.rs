@@ -5,6 +5,7 @@ mod aggregate;
 mod arith;
 mod array;
 mod array_ops;
+mod bucket;
 mod bytes;
 mod cast;
 mod compare;
@@ -55,6 +56,7 @@ fn register_all(r: &mut Registry) {
     strings::register(r);
     system::register(r);
     datefn::register(r);
+    bucket::register(r);
     math::register(r);
     set::register(r);
     window::register(r);

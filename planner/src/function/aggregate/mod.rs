@@ -10,6 +10,7 @@ mod boolean;
 mod collect;
 mod collected;
 mod count;
+mod edge;
 mod minmax;
 mod stats;
 mod sum;
@@ -338,6 +339,7 @@ pub(super) fn first(args: &[ArrayRef]) -> Result<&ArrayRef> {
 
 pub(super) fn register(r: &mut Registry) {
     count::register(r);
+    edge::register(r);
     sum::register(r);
     minmax::register(r);
     boolean::register(r);
