@@ -8,16 +8,27 @@ const SETUP: &str = "CREATE TABLE acc (id int PRIMARY KEY, v int, note text); \
     INSERT INTO acc VALUES (1, 100, 'a'), (2, 200, 'b'), (3, 300, 'c'); \
     CREATE TABLE uniq (k int PRIMARY KEY, u text UNIQUE)";
 
+/// The same rows as points here and as rows there.
+const POINTS: [&str; 2] = [
+    "CREATE TABLE acc (at timestamptz, v int) TAGS (id int, note text) PRIMARY TAGS (id)",
+    "CREATE TABLE acc (at timestamptz, v int, id int, note text, PRIMARY KEY (id, at))",
+];
+const POINT_ROWS: &str = "INSERT INTO acc VALUES ('2026-01-01', 100, 1, 'a'), ('2026-01-02', 200, 2, 'b'), ('2026-01-03', 300, 3, 'c')";
+
 /// Plays each script on fresh tables on both servers.
 fn compare(scripts: &[(&str, &str)]) {
+    compare_with([SETUP, SETUP], scripts);
+}
+
+/// Plays each script on tables made by the first setup here, by the second on PostgreSQL.
+fn compare_with(setups: [&str; 2], scripts: &[(&str, &str)]) {
     let server = Server::start();
     let Some(judge) = Judge::start() else { return };
     let (mut a, mut b) = (server.connect(), judge.connect());
     let mut wrong = vec![];
     for (name, text) in scripts {
-        for conn in [&mut a, &mut b] {
-            conn.run(SETUP);
-        }
+        a.run(setups[0]);
+        b.run(setups[1]);
         // The two wait side by side.
         let (ours, theirs) = std::thread::scope(|scope| {
             let ours = scope.spawn(|| script::run(|| server.connect(), text));
@@ -455,4 +466,120 @@ fn deadlock_ends_one_session() {
     assert_eq!(error.message, "deadlock detected");
     assert!(error.detail.is_some_and(|d| d.contains("waits for")), "the detail names who waits for whom");
     assert_eq!(server.connect().value("SELECT sum(v) FROM acc"), "602");
+}
+
+#[test]
+fn points_keep_the_rules_of_rows() {
+    let [ours, theirs] = POINTS.map(|table| format!("{table}; {POINT_ROWS}"));
+    compare_with(
+        [&ours, &theirs],
+        &[
+            (
+                "dirty read",
+                "s1: BEGIN
+                 s1: UPDATE acc SET v = 0 WHERE id = 1
+                 s1: INSERT INTO acc VALUES ('2026-02-01', 1, 1, 'a')
+                 s2: SELECT v FROM acc WHERE id = 1
+                 s1: ROLLBACK
+                 s2: SELECT v FROM acc WHERE id = 1",
+            ),
+            (
+                "lost update is prevented by re-reading",
+                "s1: BEGIN
+                 s2: BEGIN
+                 s1: UPDATE acc SET v = v + 10 WHERE id = 1
+                 s2: UPDATE acc SET v = v + 5 WHERE id = 1
+                 s1: COMMIT
+                 s2: COMMIT
+                 s1: SELECT v FROM acc WHERE id = 1",
+            ),
+            (
+                "waiting update evaluates WHERE again",
+                "s1: BEGIN
+                 s1: UPDATE acc SET v = 999 WHERE id = 2
+                 s2: UPDATE acc SET v = -1 WHERE v = 200
+                 s1: COMMIT
+                 s2: SELECT id, v FROM acc ORDER BY id",
+            ),
+            (
+                "waiting update finds the tag changed",
+                "s1: BEGIN
+                 s1: UPDATE acc SET note = 'z', v = v + 1 WHERE id = 2
+                 s2: UPDATE acc SET v = -1 WHERE note = 'b'
+                 s1: COMMIT
+                 s2: SELECT id, v, note FROM acc ORDER BY id",
+            ),
+            (
+                "tags computed from themselves are not lost",
+                "s1: BEGIN
+                 s2: BEGIN
+                 s1: UPDATE acc SET note = note || 'x' WHERE id = 1
+                 s2: UPDATE acc SET note = note || 'y' WHERE id = 1
+                 s1: COMMIT
+                 s2: COMMIT
+                 s1: SELECT note FROM acc WHERE id = 1",
+            ),
+            (
+                "waiting delete finds the point gone",
+                "s1: BEGIN
+                 s1: DELETE FROM acc WHERE id = 3
+                 s2: DELETE FROM acc WHERE v = 300
+                 s1: COMMIT
+                 s2: SELECT count(*) FROM acc",
+            ),
+            (
+                "waiting update follows a moved point",
+                "s1: BEGIN
+                 s1: UPDATE acc SET at = '2027-01-01' WHERE id = 1
+                 s2: UPDATE acc SET v = 5 WHERE id = 1
+                 s1: COMMIT
+                 s2: SELECT at, v FROM acc WHERE id = 1",
+            ),
+            (
+                "first updater wins at repeatable read",
+                "s1: BEGIN ISOLATION LEVEL REPEATABLE READ
+                 s1: SELECT v FROM acc WHERE id = 1
+                 s2: UPDATE acc SET v = 7 WHERE id = 1
+                 s1: SELECT v FROM acc WHERE id = 1
+                 s1: UPDATE acc SET v = v + 1 WHERE id = 1
+                 s1: ROLLBACK",
+            ),
+            (
+                "a deleted point at repeatable read",
+                "s1: BEGIN ISOLATION LEVEL REPEATABLE READ
+                 s1: SELECT v FROM acc WHERE id = 1
+                 s2: DELETE FROM acc WHERE id = 1
+                 s1: DELETE FROM acc WHERE id = 1
+                 s1: ROLLBACK",
+            ),
+            (
+                "the snapshot stays at repeatable read",
+                "s1: BEGIN ISOLATION LEVEL REPEATABLE READ
+                 s1: SELECT count(*), sum(v) FROM acc
+                 s2: INSERT INTO acc VALUES ('2026-05-01', 5, 1, 'a')
+                 s2: UPDATE acc SET v = 0 WHERE id = 2
+                 s1: SELECT count(*), sum(v) FROM acc
+                 s1: UPDATE acc SET v = 1 WHERE id = 3
+                 s1: COMMIT
+                 s1: SELECT count(*), sum(v) FROM acc",
+            ),
+            (
+                "a checkpoint changes nothing at repeatable read",
+                "s1: BEGIN ISOLATION LEVEL REPEATABLE READ
+                 s1: SELECT v FROM acc WHERE id = 1
+                 s2: CHECKPOINT
+                 s1: UPDATE acc SET v = v + 1 WHERE id = 1
+                 s1: COMMIT
+                 s1: SELECT v FROM acc WHERE id = 1",
+            ),
+            (
+                "points are locked for update",
+                "s1: BEGIN
+                 s1: SELECT v FROM acc WHERE id = 1 FOR UPDATE
+                 s2: SELECT v FROM acc WHERE id = 1 FOR UPDATE NOWAIT
+                 s2: SELECT v FROM acc ORDER BY id FOR UPDATE SKIP LOCKED
+                 s1: COMMIT",
+            ),
+        ],
+    );
 }

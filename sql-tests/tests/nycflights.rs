@@ -1,5 +1,5 @@
-//! The real input: nycflights13 through psql `\copy` into five relational tables, PostgreSQL 15's answers (UTC), also after
-//! `kill -9` and after CHECKPOINT.
+//! The real input: nycflights13 through psql `\copy` into four relational tables and a time-series table (weather), PostgreSQL
+//! 15's answers (UTC), also after `kill -9`, after CHECKPOINT, and after loading weather again (nothing doubles).
 
 use heddle_sql_tests::{Server, psql, shared, skip};
 
@@ -11,9 +11,9 @@ CREATE TABLE planes (tailnum text PRIMARY KEY, year int, type text, manufacturer
 CREATE TABLE flights (year int, month int, day int, dep_time int, sched_dep_time int, dep_delay int, arr_time int,
   sched_arr_time int, arr_delay int, carrier text, flight int, tailnum text, origin text, dest text, air_time int,
   distance int, hour int, minute int, time_hour timestamptz);
-CREATE TABLE weather (origin text, year int, month int, day int, hour int, temp float8, dewp float8, humid float8,
-  wind_dir int, wind_speed float8, wind_gust float8, precip float8, pressure float8, visib float8, time_hour timestamptz,
-  PRIMARY KEY (origin, time_hour));
+CREATE TABLE weather (time_hour timestamptz NOT NULL, year int, month int, day int, hour int, temp float8, dewp float8,
+  humid float8, wind_dir int, wind_speed float8, wind_gust float8, precip float8, pressure float8, visib float8)
+  TAGS (origin text NOT NULL) PRIMARY TAGS (origin) PARTITION INTERVAL 1mon;
 ";
 
 const LOAD: &str = r"
@@ -21,7 +21,10 @@ const LOAD: &str = r"
 \copy airports from 'airports.csv' with (format csv, header, null 'NA')
 \copy planes from 'planes.csv' with (format csv, header, null 'NA')
 \copy flights from program 'gzip -dc flights.csv.gz' with (format csv, header, null 'NA')
-\copy weather from program 'gzip -dc weather.csv.gz' with (format csv, header, null 'NA')
+";
+
+const LOAD_WEATHER: &str = r"
+\copy weather (origin, year, month, day, hour, temp, dewp, humid, wind_dir, wind_speed, wind_gust, precip, pressure, visib, time_hour) from program 'gzip -dc weather.csv.gz' with (format csv, header, null 'NA')
 ";
 
 const FACTS: &str = "
@@ -33,9 +36,12 @@ SELECT count(*) FROM airports;
 SELECT count(*) FROM airlines;
 SELECT a.name, count(*) AS flights, round(avg(f.dep_delay), 2) AS delay, round(avg(w.wind_speed)::numeric, 2) AS wind
   FROM flights f JOIN weather w ON f.origin = w.origin AND f.time_hour = w.time_hour JOIN airlines a ON a.carrier = f.carrier
-  WHERE w.precip > 0 AND f.dep_delay IS NOT NULL GROUP BY a.name ORDER BY flights DESC LIMIT 3;
+  WHERE w.precip > 0 AND f.dep_delay IS NOT NULL GROUP BY a.name ORDER BY flights DESC LIMIT 5;
 SELECT temp, wind_dir, time_hour FROM weather WHERE origin = 'EWR' AND time_hour = '2013-01-01 06:00:00+00';
 SELECT min(time_hour), max(time_hour) FROM flights;
+SELECT origin, round((avg(temp) FILTER (WHERE month = 7))::numeric, 2), round((avg(temp) FILTER (WHERE month = 8))::numeric, 2)
+  FROM weather WHERE time_hour >= '2013-06-30' AND time_hour < '2013-09-02' GROUP BY origin ORDER BY origin;
+SELECT time_bucket('1 month', time_hour) AS m, count(*) FROM weather WHERE origin = 'JFK' GROUP BY m ORDER BY m LIMIT 2;
 ";
 
 const ANSWERS: &str = "\
@@ -47,8 +53,15 @@ const ANSWERS: &str = "\
 United Air Lines Inc.|4041|24.63|11.02
 JetBlue Airways|3482|30.56|13.20
 Delta Air Lines Inc.|3097|29.67|12.63
+ExpressJet Airlines Inc.|3080|44.68|10.72
+American Airlines Inc.|2055|23.19|12.75
 39.02|270|2013-01-01 06:00:00+00
 2013-01-01 10:00:00+00|2014-01-01 04:00:00+00
+EWR|80.71|74.50
+JFK|78.73|73.80
+LGA|80.76|75.02
+2013-01-01 00:00:00+00|736
+2013-02-01 00:00:00+00|669
 ";
 
 #[test]
@@ -63,6 +76,7 @@ fn nycflights_by_copy_survives_kill_and_checkpoint() {
     let mut server = Server::start();
     psql::ok(server.address(), TABLES, &data);
     psql::ok(server.address(), LOAD, &data);
+    psql::ok(server.address(), LOAD_WEATHER, &data);
     let check = |server: &Server, when: &str| {
         assert_eq!(psql::ok(server.address(), FACTS, &data), ANSWERS, "{when}");
     };
@@ -78,6 +92,14 @@ fn nycflights_by_copy_survives_kill_and_checkpoint() {
     assert_eq!(server.terminate(), Some(0));
     server.restart();
     check(&server, "after SIGTERM");
+    psql::ok(server.address(), LOAD_WEATHER, &data);
+    check(&server, "after loading weather again");
+    psql::ok(server.address(), "CHECKPOINT;", &data);
+    psql::ok(server.address(), LOAD_WEATHER, &data);
+    check(&server, "after loading weather over its checkpoint");
+    server.kill();
+    server.restart();
+    check(&server, "after that and kill -9");
     let duplicate =
         psql::run(server.address(), "postgres", r"\copy airlines from 'airlines.csv' with (format csv, header)", &data);
     assert!(
