@@ -34,22 +34,15 @@ pub(crate) async fn insert(
     let (mut count, mut since_throttle) = (0, 0);
     while let Some(rows) = source.next().await? {
         let columns = filler.columns(&rows)?;
-        let batch = (0..rows.rows).map(|i| filler.row(&columns, i, ctx)).collect::<Result<Vec<_>>>()?;
-        writer.prepare(&batch).await?;
-        for mut values in batch {
-            let stored = match &mut conflicts {
-                None => {
-                    writer.insert(&mut values).await?;
-                    Some(values)
-                }
-                Some(c) => c.insert(values).await?,
-            };
-            if let Some(values) = stored {
-                count += 1;
-                if let Some(r) = returned.as_mut() {
-                    r.push(&values, None)?;
-                }
-            }
+        let mut batch = (0..rows.rows).map(|i| filler.row(&columns, i, ctx)).collect::<Result<Vec<_>>>()?;
+        if let Some(conflicts) = &mut conflicts {
+            batch = conflicts.insert_many(batch).await?;
+        } else {
+            writer.insert_many(&mut batch).await.map_err(|(_, e)| e)?;
+        }
+        count += batch.len() as u64;
+        if let Some(r) = returned.as_mut() {
+            batch.iter().try_for_each(|values| r.push(values, None))?;
         }
         since_throttle += rows.rows;
         if since_throttle >= THROTTLE_ROWS {
@@ -112,6 +105,16 @@ struct Conflicts<'a> {
 impl<'a> Conflicts<'a> {
     fn new(engine: &'a Arc<Engine>, writer: &'a TableWriter, rule: &'a OnConflict, view: &'a Arc<ReadView>) -> Self {
         Self { engine, writer, rule, view, touched: HashSet::new() }
+    }
+
+    /// The rows as they are stored now, without those for which nothing was done.
+    async fn insert_many(&mut self, rows: Vec<Vec<Datum>>) -> Result<Vec<Vec<Datum>>> {
+        self.writer.prepare(&rows).await?;
+        let mut stored = Vec::with_capacity(rows.len());
+        for row in rows {
+            stored.extend(self.insert(row).await?);
+        }
+        Ok(stored)
     }
 
     /// The row as it is stored now, None when nothing was done.
@@ -215,10 +218,7 @@ impl BulkInsert {
         for (at, row) in rows.into_iter().enumerate() {
             batch.push(self.full(row).map_err(|e| (at, e))?);
         }
-        self.writer.prepare(&batch).await.map_err(|e| (0, e))?;
-        for (at, values) in batch.iter_mut().enumerate() {
-            self.writer.insert(values).await.map_err(|e| (at, e))?;
-        }
+        self.writer.insert_many(&mut batch).await?;
         self.since_throttle += count;
         if self.since_throttle >= THROTTLE_ROWS {
             self.since_throttle = 0;

@@ -14,10 +14,12 @@ use super::write::{Current, TableWriter};
 use bytes::Bytes;
 use heddle_catalog::{SeriesColumn, SeriesDef, TableDef};
 use heddle_engines::RowReader;
-use heddle_engines::point::{point_key, split_point_key};
+use heddle_engines::block::PointBlock;
+use heddle_engines::point::{SeriesLayout, point_key, split_point_key};
 use heddle_txn::ReadView;
 use heddle_types::datetime::{arith, is_valid_timestamp};
-use heddle_types::key::{self, KEY_BYTES_MAX};
+use heddle_types::arrow::ColumnBuilder;
+use heddle_types::key::{self, KEY_BYTES_MAX, KeyOrder};
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, Error, Result, Severity, SqlState, StorageId};
 use parking_lot::Mutex;
@@ -25,6 +27,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+/// Most rows of a block.
+const BLOCK_ROWS_MAX: usize = 8192;
 /// Series whose tags a statement remembers; beyond that it looks them up again.
 const KNOWN_SERIES_MAX: usize = 1 << 20;
 
@@ -61,7 +65,17 @@ impl SeriesCodec {
 
     /// The key of the series a row belongs to.
     fn series_key(&self, values: &[Datum]) -> Result<Vec<u8>> {
-        let key = key::encode_row(self.primary.iter().map(|i| &values[*i]));
+        let mut key = Vec::new();
+        self.series_key_into(&mut key, values)?;
+        Ok(key)
+    }
+
+    /// [`Self::series_key`] in place of what `key` holds.
+    fn series_key_into(&self, key: &mut Vec<u8>, values: &[Datum]) -> Result<()> {
+        key.clear();
+        for i in &self.primary {
+            key::encode(key, &values[*i], KeyOrder::default());
+        }
         if key.len() > KEY_BYTES_MAX {
             let text = format!(
                 "the primary tags of a row of table \"{}\" take {} bytes, the maximum is {KEY_BYTES_MAX}",
@@ -70,7 +84,7 @@ impl SeriesCodec {
             );
             return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text));
         }
-        Ok(key)
+        Ok(())
     }
 
     fn time_of(&self, values: &[Datum]) -> Result<i64> {
@@ -149,8 +163,71 @@ pub(crate) fn shown_from(series: &SeriesDef, now_us: i64) -> Option<i64> {
 /// Writes rows of one time-series table within one statement.
 pub(crate) struct SeriesWriter {
     codec: SeriesCodec,
+    layout: Arc<SeriesLayout>,
     shown_from: Option<i64>,
     state: Mutex<State>,
+}
+
+/// How far a block was filled.
+enum Filled {
+    All,
+    /// Up to this row, whose series must be learned first.
+    Upto(usize, Bytes),
+}
+
+/// A [`PointBlock`] on its way.
+struct BlockBuilder {
+    series: Vec<Bytes>,
+    places: HashMap<Bytes, u32>,
+    codes: Vec<u32>,
+    time: Vec<i64>,
+    fields: Vec<ColumnBuilder>,
+}
+
+impl BlockBuilder {
+    fn new(codec: &SeriesCodec, rows: usize) -> Self {
+        let builder = |ty: &heddle_types::PgType| ColumnBuilder::new(*ty, rows);
+        Self {
+            series: vec![],
+            places: HashMap::new(),
+            codes: Vec::with_capacity(rows),
+            time: Vec::with_capacity(rows),
+            fields: codec.field_layout.types.iter().map(builder).collect(),
+        }
+    }
+
+    fn push(&mut self, codec: &SeriesCodec, series: &[u8], time: i64, values: &[Datum]) -> Result<()> {
+        let code = self.code(series);
+        for (i, builder) in codec.fields.iter().zip(&mut self.fields) {
+            builder.append(&values[*i])?;
+        }
+        self.codes.push(code);
+        self.time.push(time);
+        Ok(())
+    }
+
+    /// The place of a series among the block's; rows of one series often come together.
+    fn code(&mut self, series: &[u8]) -> u32 {
+        if let Some(last) = self.codes.last().filter(|c| self.series[**c as usize] == series) {
+            return *last;
+        }
+        if let Some(code) = self.places.get(series) {
+            return *code;
+        }
+        let (code, key) = (self.series.len() as u32, Bytes::copy_from_slice(series));
+        self.series.push(key.clone());
+        self.places.insert(key, code);
+        code
+    }
+
+    fn finish(mut self) -> PointBlock {
+        PointBlock {
+            series: self.series,
+            codes: self.codes.into(),
+            time: self.time.into(),
+            fields: self.fields.iter_mut().map(ColumnBuilder::finish).collect(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -175,12 +252,21 @@ enum Known {
     Absent,
 }
 
+/// What is to be done about the tags of a row.
+enum Settled {
+    Nothing,
+    Put(Bytes),
+    /// The series must be learned first.
+    Unknown,
+}
+
 impl SeriesWriter {
     /// For a time-series table; None for another.
     pub fn of(table: &Arc<TableDef>, now_us: i64) -> Option<Self> {
         let codec = SeriesCodec::of(table)?;
         let shown_from = table.series.as_ref().and_then(|s| shown_from(s, now_us));
-        Some(Self { codec, shown_from, state: Mutex::default() })
+        let layout = Arc::new(table.series_layout()?);
+        Some(Self { codec, layout, shown_from, state: Mutex::default() })
     }
 
     /// Looks up the series of a batch that are new to the statement, in their order: two loads that meet wait for each other
@@ -205,6 +291,70 @@ impl SeriesWriter {
         self.keep_tags(w, &series, values).await?;
         w.txn.put(w.table.storage, key.clone(), self.codec.tuple(values))?;
         Ok(key)
+    }
+
+    /// Stores many rows, as columns. An error names the row.
+    pub async fn insert_many(
+        &self,
+        w: &TableWriter,
+        rows: &mut [Vec<Datum>],
+    ) -> std::result::Result<(), (usize, Error)> {
+        self.prepare(w, rows).await.map_err(|e| (0, e))?;
+        let mut at = 0;
+        while at < rows.len() {
+            let end = rows.len().min(at + BLOCK_ROWS_MAX);
+            let mut block = BlockBuilder::new(&self.codec, end - at);
+            while at < end {
+                match self.fill(w, &mut block, rows, at, end)? {
+                    Filled::All => at = end,
+                    Filled::Upto(row, series) => {
+                        at = row;
+                        let gives = self.gives_tags(&rows[row]);
+                        self.learn(w, BTreeMap::from([(series, gives)])).await.map_err(|e| (row, e))?;
+                    }
+                }
+            }
+            let last = end - 1;
+            w.txn.put_points(w.table.storage, &self.layout, &block.finish()).map_err(|e| (last, e))?;
+        }
+        Ok(())
+    }
+
+    /// Puts rows into a block until one belongs to a series that is not known.
+    fn fill(
+        &self,
+        w: &TableWriter,
+        block: &mut BlockBuilder,
+        rows: &mut [Vec<Datum>],
+        from: usize,
+        end: usize,
+    ) -> std::result::Result<Filled, (usize, Error)> {
+        let mut state = self.state.lock();
+        let mut key = Vec::new();
+        for at in from..end {
+            let row = &mut rows[at];
+            let mut one = || {
+                w.check_not_null(row)?;
+                let time = self.codec.time_of(row)?;
+                self.codec.series_key_into(&mut key, row)?;
+                if self.codec.has_tags() {
+                    match self.settle(&mut state, &key, row) {
+                        Settled::Nothing => {}
+                        Settled::Put(tags) => {
+                            w.txn.put(self.codec.tags_storage, Bytes::copy_from_slice(&key), tags)?;
+                        }
+                        Settled::Unknown => return Ok(Some(Filled::Upto(at, Bytes::copy_from_slice(&key)))),
+                    }
+                }
+                state.expired += u64::from(self.shown_from.is_some_and(|from| time < from));
+                block.push(&self.codec, &key, time, row)?;
+                Ok(None)
+            };
+            if let Some(filled) = one().map_err(|e| (at, e))? {
+                return Ok(filled);
+            }
+        }
+        Ok(Filled::All)
     }
 
     /// Replaces `old` by `new`: the point, the series' tags, or the point's place.
@@ -308,44 +458,44 @@ impl SeriesWriter {
 
     /// Rule 2 for a row: stores its tags when the series has none, takes over the stored ones otherwise.
     async fn keep_tags(&self, w: &TableWriter, series: &[u8], values: &mut [Datum]) -> Result<()> {
-        if !self.codec.has_tags() {
-            return Ok(());
-        }
-        let gives = self.gives_tags(values);
-        let missing = {
-            let state = self.state.lock();
-            match state.known.get(series) {
-                None => true,
-                Some(Known::Absent) => gives && !state.locked.contains(series),
-                Some(Known::Row(_)) => false,
+        while self.codec.has_tags() {
+            let settled = self.settle(&mut self.state.lock(), series, values);
+            match settled {
+                Settled::Nothing => break,
+                Settled::Put(row) => {
+                    return w.txn.put(self.codec.tags_storage, Bytes::copy_from_slice(series), row);
+                }
+                Settled::Unknown => {
+                    let gives = self.gives_tags(values);
+                    self.learn(w, BTreeMap::from([(Bytes::copy_from_slice(series), gives)])).await?;
+                }
             }
-        };
-        if missing {
-            self.learn(w, BTreeMap::from([(Bytes::copy_from_slice(series), gives)])).await?;
-        }
-        let mut state = self.state.lock();
-        match state.known.get(series) {
-            Some(Known::Row(tags)) => {
-                let others = |(i, tag): (&usize, &Datum)| {
-                    !values[*i].is_null() && key::compare(&values[*i], tag) != Ordering::Equal
-                };
-                let differs = self.codec.tags.iter().zip(tags).any(others);
-                let tags = tags.clone();
-                state.kept += u64::from(differs);
-                drop(state);
-                self.put_tags(&tags, values);
-            }
-            _ if gives => {
-                let tags = self.codec.tags_of(values);
-                let row = self.codec.tag_layout.encode(&tags);
-                let series = Bytes::copy_from_slice(series);
-                state.known.insert(series.clone(), Known::Row(tags));
-                drop(state);
-                w.txn.put(self.codec.tags_storage, series, row.into())?;
-            }
-            _ => {}
         }
         Ok(())
+    }
+
+    fn settle(&self, state: &mut State, series: &[u8], values: &mut [Datum]) -> Settled {
+        let gives = self.gives_tags(values);
+        match state.known.get(series) {
+            None => Settled::Unknown,
+            Some(Known::Absent) if !gives => Settled::Nothing,
+            Some(Known::Absent) if !state.locked.contains(series) => Settled::Unknown,
+            Some(Known::Absent) => {
+                let tags = self.codec.tags_of(values);
+                let row = self.codec.tag_layout.encode(&tags);
+                state.known.insert(Bytes::copy_from_slice(series), Known::Row(tags));
+                Settled::Put(row.into())
+            }
+            Some(Known::Row(tags)) => {
+                let mut differs = false;
+                for (i, tag) in self.codec.tags.iter().zip(tags) {
+                    differs |= !values[*i].is_null() && key::compare(&values[*i], tag) != Ordering::Equal;
+                    values[*i].clone_from(tag);
+                }
+                state.kept += u64::from(differs);
+                Settled::Nothing
+            }
+        }
     }
 
     /// Finds the stored tags of series; those that have none and are given some now are locked first.

@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// From so many rows on points are written as columns.
+const BLOCK_ROWS_MIN: usize = 32;
 /// Longest value text in a DETAIL of a failing row.
 const DETAIL_VALUE_BYTES: usize = 64;
 
@@ -48,12 +50,24 @@ impl TableWriter {
         Ok(Self { layout: table.layout(), table, ctx, txn, schema, row_ids: Mutex::new(0..0), series })
     }
 
-    /// Makes ready for the next inserts: rows with their defaults.
+    /// Makes ready for the next inserts, one by one.
     pub async fn prepare(&self, rows: &[Vec<Datum>]) -> Result<()> {
         match &self.series {
             Some(series) => series.prepare(self, rows).await,
             None => self.reserve(rows.len()).await,
         }
+    }
+
+    /// Inserts rows as [`Self::insert`] does. An error names the row.
+    pub async fn insert_many(&self, rows: &mut [Vec<Datum>]) -> std::result::Result<(), (usize, Error)> {
+        if let (Some(series), true) = (&self.series, rows.len() >= BLOCK_ROWS_MIN) {
+            return series.insert_many(self, rows).await;
+        }
+        self.prepare(rows).await.map_err(|e| (0, e))?;
+        for (at, row) in rows.iter_mut().enumerate() {
+            self.insert(row).await.map_err(|e| (at, e))?;
+        }
+        Ok(())
     }
 
     /// After the last row of a statement.
@@ -300,7 +314,7 @@ impl TableWriter {
         }
     }
 
-    fn check_not_null(&self, values: &[Datum]) -> Result<()> {
+    pub fn check_not_null(&self, values: &[Datum]) -> Result<()> {
         let Some((column, _)) =
             self.table.columns.iter().zip(values).find(|(c, v)| c.not_null && !c.dropped && v.is_null())
         else {

@@ -10,7 +10,7 @@ use super::error::invalid;
 use super::kernel::{Date, Ts, k};
 use super::Registry;
 use heddle_types::datetime::{DAY_US, Zone, civil_from_days, days_from_civil};
-use heddle_types::{Error, Interval, Result, SqlState};
+use heddle_types::{Interval, Result};
 
 /// Monday 2000-01-03
 const ORIGIN_US: i64 = 10_959 * DAY_US;
@@ -142,6 +142,7 @@ pub(super) fn register(r: &mut Registry) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heddle_types::SqlState;
     use heddle_types::datetime::{DateTimeSettings, parse_timestamp};
 
     fn ts(text: &str) -> Ts {

@@ -7,6 +7,7 @@ mod columns;
 mod information;
 mod objects;
 mod routines;
+mod series;
 mod server;
 mod views;
 

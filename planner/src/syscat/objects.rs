@@ -72,6 +72,9 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         values.push(("relam", Datum::Oid(2)));
         values.push(("relfilenode", Datum::Oid(t.storage.0 as u32)));
         values.push(("relhasindex", Datum::Bool(!t.indexes.is_empty())));
+        if let Some(series) = &t.series {
+            values.push(("reloptions", super::series::options(&t, series)));
+        }
         rows.push(row("pg_class", &values));
         for i in &t.indexes {
             let mut values = class(i.oid, &i.name, t.schema, "i", i.columns.len());
