@@ -36,6 +36,7 @@ const KNOWN_SERIES_MAX: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesCodec {
     table: Arc<TableDef>,
+    pub layout: Arc<SeriesLayout>,
     pub tags_storage: StorageId,
     /// Places in `table.columns`
     time: usize,
@@ -51,6 +52,7 @@ impl SeriesCodec {
     pub fn of(table: &Arc<TableDef>) -> Option<Self> {
         let series = table.series.as_ref()?;
         let place = |attnum: &i16| *attnum as usize - 1;
+        let layout = Arc::new(table.series_layout()?);
         Some(Self {
             table: Arc::clone(table),
             tags_storage: series.tags_storage,
@@ -58,7 +60,8 @@ impl SeriesCodec {
             primary: series.primary_tags.iter().map(place).collect(),
             tags: series.tags.iter().map(place).collect(),
             fields: table.field_columns(),
-            field_layout: table.series_layout()?.row_layout(),
+            field_layout: layout.row_layout(),
+            layout,
             tag_layout: table.tag_layout()?,
         })
     }
@@ -163,7 +166,6 @@ pub(crate) fn shown_from(series: &SeriesDef, now_us: i64) -> Option<i64> {
 /// Writes rows of one time-series table within one statement.
 pub(crate) struct SeriesWriter {
     codec: SeriesCodec,
-    layout: Arc<SeriesLayout>,
     shown_from: Option<i64>,
     state: Mutex<State>,
 }
@@ -265,8 +267,7 @@ impl SeriesWriter {
     pub fn of(table: &Arc<TableDef>, now_us: i64) -> Option<Self> {
         let codec = SeriesCodec::of(table)?;
         let shown_from = table.series.as_ref().and_then(|s| shown_from(s, now_us));
-        let layout = Arc::new(table.series_layout()?);
-        Some(Self { codec, layout, shown_from, state: Mutex::default() })
+        Some(Self { codec, shown_from, state: Mutex::default() })
     }
 
     /// Looks up the series of a batch that are new to the statement, in their order: two loads that meet wait for each other
@@ -315,7 +316,7 @@ impl SeriesWriter {
                 }
             }
             let last = end - 1;
-            w.txn.put_points(w.table.storage, &self.layout, &block.finish()).map_err(|e| (last, e))?;
+            w.txn.put_points(w.table.storage, &self.codec.layout, &block.finish()).map_err(|e| (last, e))?;
         }
         Ok(())
     }

@@ -299,6 +299,7 @@ impl Reader {
     fn point_scan(&self, selection: &Selection, series: Vec<KeyRange>) -> PointScan {
         PointScan {
             storage: self.scan.table.storage,
+            layout: Arc::clone(&self.codec.layout),
             series,
             from_us: selection.from_us,
             to_us: selection.to_us,
