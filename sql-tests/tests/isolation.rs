@@ -13,7 +13,8 @@ const POINTS: [&str; 2] = [
     "CREATE TABLE acc (at timestamptz, v int) TAGS (id int, note text) PRIMARY TAGS (id)",
     "CREATE TABLE acc (at timestamptz, v int, id int, note text, PRIMARY KEY (id, at))",
 ];
-const POINT_ROWS: &str = "INSERT INTO acc VALUES ('2026-01-01', 100, 1, 'a'), ('2026-01-02', 200, 2, 'b'), ('2026-01-03', 300, 3, 'c')";
+const POINT_ROWS: &str =
+    "INSERT INTO acc VALUES ('2026-01-01', 100, 1, 'a'), ('2026-01-02', 200, 2, 'b'), ('2026-01-03', 300, 3, 'c')";
 
 /// Plays each script on fresh tables on both servers.
 fn compare(scripts: &[(&str, &str)]) {

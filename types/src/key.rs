@@ -57,6 +57,12 @@ pub fn encode(out: &mut Vec<u8>, value: &Datum, order: KeyOrder) {
     }
 }
 
+/// [`encode`] of a text that is no Datum, ascending.
+pub fn encode_text(out: &mut Vec<u8>, text: &str) {
+    out.push(VALUE);
+    escaped(out, text.as_bytes());
+}
+
 /// A whole ascending key.
 pub fn encode_row<'a>(values: impl IntoIterator<Item = &'a Datum>) -> Vec<u8> {
     let mut out = Vec::new();

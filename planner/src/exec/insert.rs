@@ -8,10 +8,12 @@ use super::write::{Fate, TableWriter, concurrent, lock_newest};
 use crate::bound::{ColId, ConflictUpdate, Expr, Insert, OnConflict, TableScan};
 use crate::context::EvalContext;
 use crate::eval::eval_constant;
+use arrow::array::ArrayRef;
 use bytes::Bytes;
 use heddle_catalog::TableDef;
 use heddle_engines::RowReader;
 use heddle_txn::{Isolation, ReadView, Wait};
+use heddle_types::arrow::ColumnBuilder;
 use heddle_types::{Datum, Error, PgType, Result, SqlState};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,15 +36,28 @@ pub(crate) async fn insert(
     let (mut count, mut since_throttle) = (0, 0);
     while let Some(rows) = source.next().await? {
         let columns = filler.columns(&rows)?;
-        let mut batch = (0..rows.rows).map(|i| filler.row(&columns, i, ctx)).collect::<Result<Vec<_>>>()?;
-        if let Some(conflicts) = &mut conflicts {
-            batch = conflicts.insert_many(batch).await?;
+        if conflicts.is_none() && returned.is_none() && writer.takes_columns(rows.rows) {
+            let columns = filler.all_columns(&columns, rows.rows, ctx)?;
+            writer.insert_columns(&columns, rows.rows).await.map_err(|(_, e)| e)?;
+            count += rows.rows as u64;
         } else {
-            writer.insert_many(&mut batch).await.map_err(|(_, e)| e)?;
-        }
-        count += batch.len() as u64;
-        if let Some(r) = returned.as_mut() {
-            batch.iter().try_for_each(|values| r.push(values, None))?;
+            let batch = (0..rows.rows).map(|i| filler.row(&columns, i, ctx)).collect::<Result<Vec<_>>>()?;
+            writer.prepare(&batch).await?;
+            for mut values in batch {
+                let stored = match &mut conflicts {
+                    None => {
+                        writer.insert(&mut values).await?;
+                        Some(values)
+                    }
+                    Some(c) => c.insert(values).await?,
+                };
+                if let Some(values) = stored {
+                    count += 1;
+                    if let Some(r) = returned.as_mut() {
+                        r.push(&values, None)?;
+                    }
+                }
+            }
         }
         since_throttle += rows.rows;
         if since_throttle >= THROTTLE_ROWS {
@@ -66,16 +81,37 @@ impl<'a> Filler<'a> {
         Self { table, columns, defaults }
     }
 
-    fn columns(&self, rows: &RowSet) -> Result<Vec<(usize, PgType, arrow::array::ArrayRef)>> {
+    fn columns(&self, rows: &RowSet) -> Result<Vec<(usize, PgType, ArrayRef)>> {
         self.columns.iter().map(|(i, id)| Ok((*i, self.table.columns[*i].ty, rows.require(*id)?))).collect()
     }
 
-    fn row(
+    /// A column for each of the table's.
+    fn all_columns(
         &self,
-        columns: &[(usize, PgType, arrow::array::ArrayRef)],
-        at: usize,
+        given: &[(usize, PgType, ArrayRef)],
+        rows: usize,
         ctx: &EvalContext,
-    ) -> Result<Vec<Datum>> {
+    ) -> Result<Vec<ArrayRef>> {
+        let mut out = Vec::with_capacity(self.table.columns.len());
+        for (i, column) in self.table.columns.iter().enumerate() {
+            if let Some((_, _, array)) = given.iter().find(|(g, _, _)| *g == i) {
+                out.push(Arc::clone(array));
+                continue;
+            }
+            let mut builder = ColumnBuilder::new(column.ty, rows);
+            let default = self.defaults.iter().find(|(d, _)| *d == i);
+            for _ in 0..rows {
+                match default {
+                    Some((_, expr)) => builder.append(&eval_constant(expr, ctx)?)?,
+                    None => builder.append_null(),
+                }
+            }
+            out.push(builder.finish());
+        }
+        Ok(out)
+    }
+
+    fn row(&self, columns: &[(usize, PgType, ArrayRef)], at: usize, ctx: &EvalContext) -> Result<Vec<Datum>> {
         let mut values = vec![Datum::Null; self.table.columns.len()];
         for (i, ty, array) in columns {
             values[*i] = heddle_types::arrow::datum_at(array, *ty, at);
@@ -83,6 +119,17 @@ impl<'a> Filler<'a> {
         fill_defaults(&mut values, self.defaults, ctx)?;
         Ok(values)
     }
+}
+
+/// Rows as one column for each of the table's.
+fn columns_of(table: &TableDef, rows: &[Vec<Datum>]) -> Result<Vec<ArrayRef>> {
+    let mut out = Vec::with_capacity(table.columns.len());
+    for (i, column) in table.columns.iter().enumerate() {
+        let mut builder = ColumnBuilder::new(column.ty, rows.len());
+        rows.iter().try_for_each(|row| builder.append(&row[i]))?;
+        out.push(builder.finish());
+    }
+    Ok(out)
 }
 
 fn fill_defaults(values: &mut [Datum], defaults: &[(usize, Expr)], ctx: &EvalContext) -> Result<()> {
@@ -105,16 +152,6 @@ struct Conflicts<'a> {
 impl<'a> Conflicts<'a> {
     fn new(engine: &'a Arc<Engine>, writer: &'a TableWriter, rule: &'a OnConflict, view: &'a Arc<ReadView>) -> Self {
         Self { engine, writer, rule, view, touched: HashSet::new() }
-    }
-
-    /// The rows as they are stored now, without those for which nothing was done.
-    async fn insert_many(&mut self, rows: Vec<Vec<Datum>>) -> Result<Vec<Vec<Datum>>> {
-        self.writer.prepare(&rows).await?;
-        let mut stored = Vec::with_capacity(rows.len());
-        for row in rows {
-            stored.extend(self.insert(row).await?);
-        }
-        Ok(stored)
     }
 
     /// The row as it is stored now, None when nothing was done.
@@ -218,7 +255,15 @@ impl BulkInsert {
         for (at, row) in rows.into_iter().enumerate() {
             batch.push(self.full(row).map_err(|e| (at, e))?);
         }
-        self.writer.insert_many(&mut batch).await?;
+        if self.writer.takes_columns(count) {
+            let columns = columns_of(&self.writer.table, &batch).map_err(|e| (0, e))?;
+            self.writer.insert_columns(&columns, count).await?;
+        } else {
+            self.writer.prepare(&batch).await.map_err(|e| (0, e))?;
+            for (at, values) in batch.iter_mut().enumerate() {
+                self.writer.insert(values).await.map_err(|e| (at, e))?;
+            }
+        }
         self.since_throttle += count;
         if self.since_throttle >= THROTTLE_ROWS {
             self.since_throttle = 0;

@@ -10,16 +10,16 @@
 //!    under a lock on the series.
 //! 3. Whether a point changed since a snapshot is seen from its contents: a segment keeps no version per point.
 
+mod bulk;
+
 use super::write::{Current, TableWriter};
 use bytes::Bytes;
 use heddle_catalog::{SeriesColumn, SeriesDef, TableDef};
 use heddle_engines::RowReader;
-use heddle_engines::block::PointBlock;
 use heddle_engines::point::{SeriesLayout, point_key, split_point_key};
 use heddle_txn::ReadView;
 use heddle_types::datetime::{arith, is_valid_timestamp};
-use heddle_types::arrow::ColumnBuilder;
-use heddle_types::key::{self, KEY_BYTES_MAX, KeyOrder};
+use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, Error, Result, Severity, SqlState, StorageId};
 use parking_lot::Mutex;
@@ -27,8 +27,6 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Most rows of a block.
-const BLOCK_ROWS_MAX: usize = 8192;
 /// Series whose tags a statement remembers; beyond that it looks them up again.
 const KNOWN_SERIES_MAX: usize = 1 << 20;
 
@@ -68,17 +66,13 @@ impl SeriesCodec {
 
     /// The key of the series a row belongs to.
     fn series_key(&self, values: &[Datum]) -> Result<Vec<u8>> {
-        let mut key = Vec::new();
-        self.series_key_into(&mut key, values)?;
+        let key = key::encode_row(self.primary.iter().map(|i| &values[*i]));
+        self.check_key(&key)?;
         Ok(key)
     }
 
-    /// [`Self::series_key`] in place of what `key` holds.
-    fn series_key_into(&self, key: &mut Vec<u8>, values: &[Datum]) -> Result<()> {
-        key.clear();
-        for i in &self.primary {
-            key::encode(key, &values[*i], KeyOrder::default());
-        }
+    /// `54000` when a series key is too long.
+    fn check_key(&self, key: &[u8]) -> Result<()> {
         if key.len() > KEY_BYTES_MAX {
             let text = format!(
                 "the primary tags of a row of table \"{}\" take {} bytes, the maximum is {KEY_BYTES_MAX}",
@@ -92,13 +86,18 @@ impl SeriesCodec {
 
     fn time_of(&self, values: &[Datum]) -> Result<i64> {
         match values[self.time] {
-            Datum::Timestamp(us) if is_valid_timestamp(us) => Ok(us),
-            Datum::Timestamp(_) => {
-                let text = format!("timestamp out of range for time-series table \"{}\"", self.table.name);
-                Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, text))
-            }
+            Datum::Timestamp(us) => self.check_time(us),
             _ => Err(Error::internal("the time of a point is not a timestamp")),
         }
+    }
+
+    /// `22008` for what is no time of a point.
+    fn check_time(&self, us: i64) -> Result<i64> {
+        if is_valid_timestamp(us) {
+            return Ok(us);
+        }
+        let text = format!("timestamp out of range for time-series table \"{}\"", self.table.name);
+        Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, text))
     }
 
     fn tuple(&self, values: &[Datum]) -> Bytes {
@@ -170,68 +169,6 @@ pub(crate) struct SeriesWriter {
     state: Mutex<State>,
 }
 
-/// How far a block was filled.
-enum Filled {
-    All,
-    /// Up to this row, whose series must be learned first.
-    Upto(usize, Bytes),
-}
-
-/// A [`PointBlock`] on its way.
-struct BlockBuilder {
-    series: Vec<Bytes>,
-    places: HashMap<Bytes, u32>,
-    codes: Vec<u32>,
-    time: Vec<i64>,
-    fields: Vec<ColumnBuilder>,
-}
-
-impl BlockBuilder {
-    fn new(codec: &SeriesCodec, rows: usize) -> Self {
-        let builder = |ty: &heddle_types::PgType| ColumnBuilder::new(*ty, rows);
-        Self {
-            series: vec![],
-            places: HashMap::new(),
-            codes: Vec::with_capacity(rows),
-            time: Vec::with_capacity(rows),
-            fields: codec.field_layout.types.iter().map(builder).collect(),
-        }
-    }
-
-    fn push(&mut self, codec: &SeriesCodec, series: &[u8], time: i64, values: &[Datum]) -> Result<()> {
-        let code = self.code(series);
-        for (i, builder) in codec.fields.iter().zip(&mut self.fields) {
-            builder.append(&values[*i])?;
-        }
-        self.codes.push(code);
-        self.time.push(time);
-        Ok(())
-    }
-
-    /// The place of a series among the block's; rows of one series often come together.
-    fn code(&mut self, series: &[u8]) -> u32 {
-        if let Some(last) = self.codes.last().filter(|c| self.series[**c as usize] == series) {
-            return *last;
-        }
-        if let Some(code) = self.places.get(series) {
-            return *code;
-        }
-        let (code, key) = (self.series.len() as u32, Bytes::copy_from_slice(series));
-        self.series.push(key.clone());
-        self.places.insert(key, code);
-        code
-    }
-
-    fn finish(mut self) -> PointBlock {
-        PointBlock {
-            series: self.series,
-            codes: self.codes.into(),
-            time: self.time.into(),
-            fields: self.fields.iter_mut().map(ColumnBuilder::finish).collect(),
-        }
-    }
-}
-
 #[derive(Default)]
 struct State {
     known: HashMap<Bytes, Known>,
@@ -292,70 +229,6 @@ impl SeriesWriter {
         self.keep_tags(w, &series, values).await?;
         w.txn.put(w.table.storage, key.clone(), self.codec.tuple(values))?;
         Ok(key)
-    }
-
-    /// Stores many rows, as columns. An error names the row.
-    pub async fn insert_many(
-        &self,
-        w: &TableWriter,
-        rows: &mut [Vec<Datum>],
-    ) -> std::result::Result<(), (usize, Error)> {
-        self.prepare(w, rows).await.map_err(|e| (0, e))?;
-        let mut at = 0;
-        while at < rows.len() {
-            let end = rows.len().min(at + BLOCK_ROWS_MAX);
-            let mut block = BlockBuilder::new(&self.codec, end - at);
-            while at < end {
-                match self.fill(w, &mut block, rows, at, end)? {
-                    Filled::All => at = end,
-                    Filled::Upto(row, series) => {
-                        at = row;
-                        let gives = self.gives_tags(&rows[row]);
-                        self.learn(w, BTreeMap::from([(series, gives)])).await.map_err(|e| (row, e))?;
-                    }
-                }
-            }
-            let last = end - 1;
-            w.txn.put_points(w.table.storage, &self.codec.layout, &block.finish()).map_err(|e| (last, e))?;
-        }
-        Ok(())
-    }
-
-    /// Puts rows into a block until one belongs to a series that is not known.
-    fn fill(
-        &self,
-        w: &TableWriter,
-        block: &mut BlockBuilder,
-        rows: &mut [Vec<Datum>],
-        from: usize,
-        end: usize,
-    ) -> std::result::Result<Filled, (usize, Error)> {
-        let mut state = self.state.lock();
-        let mut key = Vec::new();
-        for at in from..end {
-            let row = &mut rows[at];
-            let mut one = || {
-                w.check_not_null(row)?;
-                let time = self.codec.time_of(row)?;
-                self.codec.series_key_into(&mut key, row)?;
-                if self.codec.has_tags() {
-                    match self.settle(&mut state, &key, row) {
-                        Settled::Nothing => {}
-                        Settled::Put(tags) => {
-                            w.txn.put(self.codec.tags_storage, Bytes::copy_from_slice(&key), tags)?;
-                        }
-                        Settled::Unknown => return Ok(Some(Filled::Upto(at, Bytes::copy_from_slice(&key)))),
-                    }
-                }
-                state.expired += u64::from(self.shown_from.is_some_and(|from| time < from));
-                block.push(&self.codec, &key, time, row)?;
-                Ok(None)
-            };
-            if let Some(filled) = one().map_err(|e| (at, e))? {
-                return Ok(filled);
-            }
-        }
-        Ok(Filled::All)
     }
 
     /// Replaces `old` by `new`: the point, the series' tags, or the point's place.
@@ -432,8 +305,8 @@ impl SeriesWriter {
             (w.ctx.session.notice)(tell(text).hint("UPDATE changes the tags of a series."));
         }
         if state.expired > 0 {
-            let text = format!("{} are older than the retention of table \"{}\"", rows(state.expired), w.table.name);
-            (w.ctx.session.notice)(tell(text).detail("They are not shown."));
+            let (table, n) = (&w.table.name, rows(state.expired));
+            (w.ctx.session.notice)(tell(format!("table \"{table}\" does not show {n} older than its retention")));
         }
     }
 
@@ -505,7 +378,8 @@ impl SeriesWriter {
         {
             let newest = w.txn.newest();
             let mut state = self.state.lock();
-            if state.known.len() + series.len() > KNOWN_SERIES_MAX {
+            // What a block needs is learned in one call and must stay until it is written.
+            if state.known.len() > KNOWN_SERIES_MAX {
                 state.known.clear();
             }
             for (key, gives) in series {

@@ -7,6 +7,7 @@
 
 use super::series::SeriesWriter;
 use crate::context::EvalContext;
+use arrow::array::ArrayRef;
 use bytes::Bytes;
 use heddle_catalog::{IndexDef, TableDef};
 use heddle_engines::{Row, RowReader};
@@ -58,16 +59,17 @@ impl TableWriter {
         }
     }
 
-    /// Inserts rows as [`Self::insert`] does. An error names the row.
-    pub async fn insert_many(&self, rows: &mut [Vec<Datum>]) -> std::result::Result<(), (usize, Error)> {
-        if let (Some(series), true) = (&self.series, rows.len() >= BLOCK_ROWS_MIN) {
-            return series.insert_many(self, rows).await;
+    /// Is it better to insert so many rows as columns?
+    pub fn takes_columns(&self, rows: usize) -> bool {
+        self.series.is_some() && rows >= BLOCK_ROWS_MIN
+    }
+
+    /// Inserts rows given as one column for each of the table's, where [`Self::takes_columns`]. An error names the row.
+    pub async fn insert_columns(&self, columns: &[ArrayRef], rows: usize) -> std::result::Result<(), (usize, Error)> {
+        match &self.series {
+            Some(series) => series.insert_columns(self, columns, rows).await,
+            None => Err((0, Error::internal("a table of rows takes no columns"))),
         }
-        self.prepare(rows).await.map_err(|e| (0, e))?;
-        for (at, row) in rows.iter_mut().enumerate() {
-            self.insert(row).await.map_err(|e| (at, e))?;
-        }
-        Ok(())
     }
 
     /// After the last row of a statement.

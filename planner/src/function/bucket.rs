@@ -5,10 +5,10 @@
 //!   time_bucket(interval, time [, origin])   counts from Monday 2000-01-03 (months: from January 2000), in UTC
 //!   time_bucket(time, 'N unit')              counts from Monday 0001-01-01, in the session's time zone
 
+use super::Registry;
 use super::dt;
 use super::error::invalid;
 use super::kernel::{Date, Ts, k};
-use super::Registry;
 use heddle_types::datetime::{DAY_US, Zone, civil_from_days, days_from_civil};
 use heddle_types::{Interval, Result};
 
@@ -32,9 +32,7 @@ impl Width {
         match (i.months, us) {
             (0, us) if us > 0 => Ok(Self::Micros(us)),
             (months, 0) if months > 0 => Ok(Self::Months(months.into())),
-            (months, us) if months != 0 && us != 0 => {
-                Err(invalid("month intervals cannot have day or time component"))
-            }
+            (months, us) if months != 0 && us != 0 => Err(invalid("month intervals cannot have day or time component")),
             _ => Err(invalid("period must be greater than 0")),
         }
     }

@@ -10,10 +10,7 @@ use std::sync::Arc;
 pub(super) fn options(table: &TableDef, series: &SeriesDef) -> Datum {
     let name = |attnum: &i16| quoted(&table.columns[*attnum as usize - 1].name);
     let names = |list: &[i16]| list.iter().map(name).collect::<Vec<_>>().join(",");
-    let mut out = vec![
-        format!("time={}", name(&series.time)),
-        format!("primary_tags={}", names(&series.primary_tags)),
-    ];
+    let mut out = vec![format!("time={}", name(&series.time)), format!("primary_tags={}", names(&series.primary_tags))];
     if !series.tags.is_empty() {
         out.push(format!("tags={}", names(&series.tags)));
     }

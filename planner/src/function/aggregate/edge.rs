@@ -90,6 +90,13 @@ pub(super) fn register(r: &mut Registry) {
     edge!("last_row", true, true, false, "last_row(anyelement,timestamptz)", "last_row(anyelement,timestamp)");
     edge!("firstts", false, false, true, "firstts(anyelement,timestamptz)", "firstts(anyelement,timestamp)");
     edge!("lastts", true, false, true, "lastts(anyelement,timestamptz)", "lastts(anyelement,timestamp)");
-    edge!("first_row_ts", false, true, true, "first_row_ts(anyelement,timestamptz)", "first_row_ts(anyelement,timestamp)");
+    edge!(
+        "first_row_ts",
+        false,
+        true,
+        true,
+        "first_row_ts(anyelement,timestamptz)",
+        "first_row_ts(anyelement,timestamp)"
+    );
     edge!("last_row_ts", true, true, true, "last_row_ts(anyelement,timestamptz)", "last_row_ts(anyelement,timestamp)");
 }
