@@ -39,8 +39,8 @@ SELECT a.name, count(*) AS flights, round(avg(f.dep_delay), 2) AS delay, round(a
   WHERE w.precip > 0 AND f.dep_delay IS NOT NULL GROUP BY a.name ORDER BY flights DESC LIMIT 5;
 SELECT temp, wind_dir, time_hour FROM weather WHERE origin = 'EWR' AND time_hour = '2013-01-01 06:00:00+00';
 SELECT min(time_hour), max(time_hour) FROM flights;
-SELECT origin, round((avg(temp) FILTER (WHERE month = 7))::numeric, 2), round((avg(temp) FILTER (WHERE month = 8))::numeric, 2)
-  FROM weather WHERE time_hour >= '2013-06-30' AND time_hour < '2013-09-02' GROUP BY origin ORDER BY origin;
+SELECT origin, time_bucket('1 month', time_hour)::date AS m, round(avg(temp)::numeric, 2)
+  FROM weather WHERE time_hour >= '2013-07-01' AND time_hour < '2013-09-01' GROUP BY origin, m ORDER BY origin, m;
 SELECT time_bucket('1 month', time_hour) AS m, count(*) FROM weather WHERE origin = 'JFK' GROUP BY m ORDER BY m LIMIT 2;
 ";
 
@@ -57,11 +57,14 @@ ExpressJet Airlines Inc.|3080|44.68|10.72
 American Airlines Inc.|2055|23.19|12.75
 39.02|270|2013-01-01 06:00:00+00
 2013-01-01 10:00:00+00|2014-01-01 04:00:00+00
-EWR|80.71|74.50
-JFK|78.73|73.80
-LGA|80.76|75.02
-2013-01-01 00:00:00+00|736
-2013-02-01 00:00:00+00|669
+EWR|2013-07-01|80.71
+EWR|2013-08-01|74.50
+JFK|2013-07-01|78.73
+JFK|2013-08-01|73.80
+LGA|2013-07-01|80.76
+LGA|2013-08-01|75.02
+2013-01-01 00:00:00+00|737
+2013-02-01 00:00:00+00|671
 ";
 
 #[test]
