@@ -14,7 +14,7 @@ use heddle_engines::{Row, RowReader};
 use heddle_txn::{Counter, Locked, ReadView, RowLock, Transaction, Wait};
 use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
-use heddle_types::{Datum, Error, Result, SqlState};
+use heddle_types::{Datum, Error, LogIndex, Result, SqlState};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub(crate) struct Current {
     /// Log index of its version; 0 = written by this transaction.
     pub index: u64,
     pub values: Vec<Datum>,
+    /// Up to where the state goes that it was read from.
+    pub state: LogIndex,
 }
 
 impl TableWriter {
@@ -186,8 +188,10 @@ impl TableWriter {
         if let Some(series) = &self.series {
             return series.current(self, key);
         }
-        let Some(row) = self.txn.newest().get(self.table.storage, key)? else { return Ok(None) };
-        Ok(Some(Current { values: self.layout.decode(&row.row)?, index: row.index.0, key: row.key }))
+        let newest = self.txn.newest();
+        let Some(row) = newest.get(self.table.storage, key)? else { return Ok(None) };
+        let values = self.layout.decode(&row.row)?;
+        Ok(Some(Current { values, index: row.index.0, key: row.key, state: newest.index() }))
     }
 
     /// The storage key of the row that already has these values in a unique index; checks `arbiter` only, or all.
