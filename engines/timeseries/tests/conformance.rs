@@ -101,8 +101,8 @@ impl RowEngine for Rows {
         self.engine.unmerged_bytes()
     }
 
-    fn seal(&self, force: bool) {
-        self.engine.seal(force);
+    fn seal(&self, force: bool) -> bool {
+        self.engine.seal(force)
     }
 
     fn merge(&self, visible: LogIndex) -> Result<LogIndex> {

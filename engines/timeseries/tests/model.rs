@@ -4,6 +4,7 @@
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use bytes::Bytes;
+use heddle_engines::block::PointBlock;
 use heddle_engines::model::ModelEngine;
 use heddle_engines::point::{
     NamedType, OwnPoint, PartitionInterval, PointBatch, PointEngine, PointReader, PointScan, SeriesLayout, point_key,
@@ -71,8 +72,26 @@ fn row(fields: usize, seed: u8) -> Bytes {
     layout(fields).row_layout().encode(&values).into()
 }
 
+/// The same points as [`row`] makes, as a block.
+fn block(fields: usize, points: &[(u8, i64, u8)]) -> PointBlock {
+    let (layout, tuple) = (layout(fields), layout(fields).row_layout());
+    let rows: Vec<Vec<Datum>> = points.iter().map(|p| tuple.decode(&row(fields, p.2)).expect("a tuple")).collect();
+    let column = |at: usize| {
+        let values: Vec<Datum> = rows.iter().map(|row| row[at].clone()).collect();
+        heddle_types::arrow::column(&values, layout.fields[at].ty).expect("they are of the type")
+    };
+    PointBlock {
+        series: (0..SERIES).map(series).collect(),
+        codes: points.iter().map(|p| u32::from(p.0)).collect(),
+        time: points.iter().map(|p| p.1).collect(),
+        fields: (0..fields).map(column).collect(),
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Operation {
+    /// Points of one storage as a block: (series, time, seed).
+    Block(u8, Vec<(u8, i64, u8)>),
     /// (storage, series, time, seed of the row or none to delete)
     Write(Vec<(u8, u8, i64, Option<u8>)>),
     Nothing,
@@ -131,6 +150,8 @@ fn operations(max: usize) -> impl Strategy<Value = Vec<Operation>> {
     let point = (0..STORAGES, 0..SERIES, 0..TIMES, proptest::option::weighted(0.8, any::<u8>()));
     let operation = prop_oneof![
         12 => proptest::collection::vec(point, 1..20).prop_map(Operation::Write),
+        4 => (0..STORAGES, proptest::collection::vec((0..SERIES, 0..TIMES, any::<u8>()), 0..30))
+            .prop_map(|(s, points)| Operation::Block(s, points)),
         1 => Just(Operation::Nothing),
         1 => (0..STORAGES).prop_map(Operation::Grow),
         1 => (0..STORAGES).prop_map(Operation::Drop),
@@ -225,6 +246,12 @@ impl Bench {
                 let changes = points.iter().filter_map(change).collect();
                 self.apply(changes);
             }
+            Operation::Block(n, points) => {
+                let kept = |(_, time, _): &&(u8, i64, u8)| *time >= self.expired.get(n).copied().unwrap_or(i64::MIN);
+                let points: Vec<_> = points.iter().filter(kept).copied().collect();
+                let block = block(self.fields[n], &points).encode();
+                self.apply(vec![RowChange::Points { storage: storage(*n), block }]);
+            }
             Operation::Nothing => self.apply(Vec::new()),
             Operation::Grow(n) => {
                 let fields = (self.fields[n] + 1).min(FIELDS.1);
@@ -241,7 +268,7 @@ impl Bench {
                 *expired = *before_us.max(expired);
                 self.apply(vec![RowChange::Expire { storage: storage(*n), before_us: *before_us }]);
             }
-            Operation::Seal(force) => self.engine().seal(*force),
+            Operation::Seal(force) => drop(self.engine().seal(*force)),
             Operation::Merge(behind) => {
                 let visible = LogIndex(self.last().0.saturating_sub(u64::from(*behind)));
                 let flushed = self.engine().merge(visible.max(self.engine().flushed_index())).expect("a healthy disk");
@@ -286,6 +313,7 @@ impl Bench {
         let expired = self.expired.get(&check.storage).copied().unwrap_or(i64::MIN);
         let scan = PointScan {
             storage: storage(check.storage),
+            layout: Arc::new(layout(fields)),
             series: ranges(check.series),
             from_us: check.times.0.max(expired),
             to_us: check.times.1,

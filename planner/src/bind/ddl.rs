@@ -136,7 +136,7 @@ impl Binder<'_> {
         if let Some(q) = &t.query {
             let names: Vec<String> = t.columns.iter().map(|c| fold(&c.name)).collect();
             self.as_query(&mut create, q, &names, !t.copy_grants)?;
-            return Ok(Ddl::CreateTable(create));
+            return Ok(Ddl::CreateTable(Box::new(create)));
         }
         for column in &t.columns {
             self.column_def(&mut create, column)?;
@@ -153,7 +153,7 @@ impl Binder<'_> {
             _ => e,
         })?;
         check_columns(&create)?;
-        Ok(Ddl::CreateTable(create))
+        Ok(Ddl::CreateTable(Box::new(create)))
     }
 
     /// SELECT … INTO t
@@ -175,7 +175,7 @@ impl Binder<'_> {
             series: None,
         };
         self.as_query(&mut create, q, &[], true)?;
-        Ok(Ddl::CreateTable(create))
+        Ok(Ddl::CreateTable(Box::new(create)))
     }
 
     fn as_query(&mut self, create: &mut CreateTable, q: &ast::Query, names: &[String], with_data: bool) -> Result<()> {

@@ -82,7 +82,7 @@ impl Binder<'_> {
         let key = series.primary_tags.iter().copied().chain([series.time]).collect();
         create.keys = vec![(None, key, true)];
         create.series = Some(series);
-        Ok(Ddl::CreateTable(create))
+        Ok(Ddl::CreateTable(Box::new(create)))
     }
 
     fn named_series(&mut self, name: &[String], position: Option<u32>) -> Result<Arc<TableDef>> {

@@ -128,7 +128,7 @@ pub struct Returning {
 #[expect(missing_docs, reason = "the sentence of each variant names its fields")]
 pub enum Ddl {
     /// CREATE TABLE
-    CreateTable(CreateTable),
+    CreateTable(Box<CreateTable>),
     /// DROP TABLE; `missing` are notices of IF EXISTS
     DropTable { tables: Vec<Arc<TableDef>>, missing: Vec<String>, cascade: bool },
     /// CREATE INDEX
