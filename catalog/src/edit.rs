@@ -67,11 +67,16 @@ impl CatalogEdit {
 /// The edits that make an empty folder a usable one: database postgres, its schema public, system schemas.
 pub fn bootstrap() -> Vec<CatalogEdit> {
     let schema = |oid, database, name: &str| {
-        CatalogEdit::Put(Object::Schema(SchemaDef { oid, database, name: name.to_owned() }))
+        CatalogEdit::Put(Object::Schema(SchemaDef { oid, database, name: name.to_owned(), comments: vec![] }))
     };
     debug_assert!(BOOTSTRAP_ROLE < Oid::FIRST_USER, "system objects stay below the user's");
     vec![
-        CatalogEdit::Put(Object::Database(DatabaseDef { oid: POSTGRES_DB, name: "postgres".to_owned(), series: None })),
+        CatalogEdit::Put(Object::Database(DatabaseDef {
+            oid: POSTGRES_DB,
+            name: "postgres".to_owned(),
+            series: None,
+            comments: vec![],
+        })),
         // Database 0 stands for "every database", as in pg_shdepend.
         schema(PG_CATALOG, Oid(0), "pg_catalog"),
         schema(INFORMATION_SCHEMA, Oid(0), "information_schema"),
@@ -114,7 +119,13 @@ fn decode_key(key: &[u8]) -> Result<Oid> {
 fn decode_row(row: &[u8]) -> Result<Object> {
     match row.split_first() {
         Some((&ROW_VERSION, json)) => {
-            serde_json::from_slice(json).map_err(|e| damaged("a catalog row cannot be read").detail(e.to_string()))
+            let unreadable = |detail: String| damaged("a catalog row cannot be read").detail(detail);
+            let object = serde_json::from_slice(json).map_err(|e| unreadable(e.to_string()))?;
+            if let Object::Table(table) = &object {
+                // Later nobody asks again: a layout is made for every statement.
+                table.missing_values().map_err(|e| unreadable(e.message().to_owned()))?;
+            }
+            Ok(object)
         }
         Some((version, _)) => Err(damaged(&format!("a catalog row has the unknown version {version}"))),
         None => Err(damaged("a catalog row is empty")),

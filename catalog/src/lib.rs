@@ -1,4 +1,4 @@
-//! What exists: databases, schemas, tables, views, columns, indexes, constraints. DDL is rows of system storages in the same
+//! What exists: databases, schemas, tables, views, sequences, columns, indexes, constraints, comments. DDL is rows of system storages in the same
 //! write set as data; a [`CatalogSnapshot`] is immutable and shared by Arc.
 //!
 //! Called by `txn` (decoding catalog rows at apply, overlays of a transaction's own DDL) and by `planner` (name lookups).
@@ -11,11 +11,12 @@ mod snapshot;
 
 pub use edit::{CatalogEdit, bootstrap, load};
 pub use object::{
-    ColumnDef, DatabaseDef, IndexColumn, IndexDef, IndexState, Object, Retention, SchemaDef, SeriesDef, SeriesDefaults,
-    StoredExpr, TableDef, ViewColumn, ViewDef,
+    Action, ColumnDef, Comment, ConstraintDef, DatabaseDef, ForeignKey, Identity, IndexColumn, IndexDef, IndexState,
+    Object, Retention, Rule, SchemaDef, SequenceDef, SequenceOwner, SeriesDef, SeriesDefaults, StoredExpr,
+    TableDef, ViewColumn, ViewDef,
 };
 pub use series::SeriesColumn;
-pub use snapshot::{CatalogSnapshot, Relation};
+pub use snapshot::{CatalogSnapshot, Relation, set_comment};
 
 use heddle_types::{Oid, StorageId};
 

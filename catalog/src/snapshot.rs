@@ -4,13 +4,14 @@
 //! and for a transaction's own DDL (its overlay). Objects are shared by Arc, and so is every map that an edit does not
 //! touch: the cost of an edit is one map of Arcs, not the catalog.
 //!
-//! Invariant: `names` has exactly one entry per table, view and index, under its schema; all live in one namespace, as in
+//! Invariant: `names` has exactly one entry per table, view, sequence and index, under its schema; all live in one namespace, as in
 //! pg_class.
 
-use crate::{CatalogEdit, DatabaseDef, IndexDef, Object, SchemaDef, TableDef, ViewDef};
+use crate::{CatalogEdit, Comment, DatabaseDef, IndexDef, Object, Rule, SchemaDef, SequenceDef, TableDef, ViewDef};
 use heddle_types::row::RowLayout;
-use heddle_types::{Datum, LogIndex, Oid};
-use std::collections::BTreeMap;
+use heddle_types::text::{self, TextSettings};
+use heddle_types::{Datum, LogIndex, Oid, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a name in a schema stands for.
@@ -22,9 +23,42 @@ pub enum Relation {
     Index(Arc<TableDef>, usize),
     /// A view
     View(Arc<ViewDef>),
+    /// A sequence
+    Sequence(Arc<SequenceDef>),
 }
 
-/// A name's target: the table (or view) and, for an index, the index's OID.
+impl Relation {
+    /// Its OID.
+    pub fn oid(&self) -> Oid {
+        match self {
+            Self::Table(t) => t.oid,
+            Self::Index(t, i) => t.indexes[*i].oid,
+            Self::View(v) => v.oid,
+            Self::Sequence(s) => s.oid,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Table(t) => &t.name,
+            Self::Index(t, i) => &t.indexes[*i].name,
+            Self::View(v) => &v.name,
+            Self::Sequence(s) => &s.name,
+        }
+    }
+
+    /// Its schema.
+    pub fn schema(&self) -> Oid {
+        match self {
+            Self::Table(t) | Self::Index(t, _) => t.schema,
+            Self::View(v) => v.schema,
+            Self::Sequence(s) => s.schema,
+        }
+    }
+}
+
+/// A name's target: the table (or view or sequence) and, for an index, the index's OID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Named {
     table: Oid,
@@ -41,6 +75,9 @@ pub struct CatalogSnapshot {
     schemas: Arc<BTreeMap<Oid, Arc<SchemaDef>>>,
     tables: Arc<BTreeMap<Oid, Arc<TableDef>>>,
     views: Arc<BTreeMap<Oid, Arc<ViewDef>>>,
+    sequences: Arc<BTreeMap<Oid, Arc<SequenceDef>>>,
+    /// Tables with a foreign key to this one.
+    referencing: Arc<BTreeMap<Oid, BTreeSet<Oid>>>,
     /// Relation names per schema.
     names: Arc<BTreeMap<Oid, Arc<Names>>>,
     /// Which table an index belongs to.
@@ -110,7 +147,7 @@ impl CatalogSnapshot {
         self.resolve(*named)
     }
 
-    /// Relation by OID: a table, a view or an index.
+    /// Relation by OID: a table, a view, a sequence or an index.
     pub fn relation_by_oid(&self, oid: Oid) -> Option<Relation> {
         match self.indexes.get(&oid) {
             Some(table) => self.resolve(Named { table: *table, index: Some(oid) }),
@@ -138,6 +175,27 @@ impl CatalogSnapshot {
         self.views.values().filter(|v| v.database == database).cloned().collect()
     }
 
+    /// Sequence by OID.
+    pub fn sequence(&self, oid: Oid) -> Option<Arc<SequenceDef>> {
+        self.sequences.get(&oid).cloned()
+    }
+
+    /// Sequences of a database, by OID.
+    pub fn sequences(&self, database: Oid) -> Vec<Arc<SequenceDef>> {
+        self.sequences.values().filter(|s| s.database == database).cloned().collect()
+    }
+
+    /// Sequences that belong to a column of this table, by OID.
+    pub fn owned_sequences(&self, table: Oid) -> Vec<Arc<SequenceDef>> {
+        let owned = |s: &&Arc<SequenceDef>| s.owner.is_some_and(|o| o.table == table);
+        self.sequences.values().filter(owned).cloned().collect()
+    }
+
+    /// Tables with a foreign key to this one (itself perhaps), by OID.
+    pub fn referencing(&self, table: Oid) -> Vec<Arc<TableDef>> {
+        self.referencing.get(&table).into_iter().flatten().filter_map(|oid| self.table(*oid)).collect()
+    }
+
     /// Does the schema hold any relation?
     pub fn schema_is_empty(&self, schema: Oid) -> bool {
         self.names.get(&schema).is_none_or(|names| names.is_empty())
@@ -145,7 +203,8 @@ impl CatalogSnapshot {
 
     fn resolve(&self, named: Named) -> Option<Relation> {
         let Some(table) = self.table(named.table) else {
-            return self.view(named.table).map(Relation::View);
+            let view = self.view(named.table).map(Relation::View);
+            return view.or_else(|| self.sequence(named.table).map(Relation::Sequence));
         };
         match named.index {
             None => Some(Relation::Table(table)),
@@ -166,7 +225,14 @@ impl CatalogSnapshot {
                 Arc::make_mut(&mut self.schemas).insert(s.oid, Arc::new(s.clone()));
             }
             Object::Table(t) => self.remember_table(t),
-            Object::View(v) => self.remember_view(v),
+            Object::View(v) => {
+                self.remember_name(v.schema, &v.name, v.oid);
+                Arc::make_mut(&mut self.views).insert(v.oid, Arc::new(v.clone()));
+            }
+            Object::Sequence(s) => {
+                self.remember_name(s.schema, &s.name, s.oid);
+                Arc::make_mut(&mut self.sequences).insert(s.oid, Arc::new(s.clone()));
+            }
         }
     }
 
@@ -180,13 +246,15 @@ impl CatalogSnapshot {
             let indexes = Arc::make_mut(&mut self.indexes);
             indexes.extend(table.indexes.iter().map(|i| (i.oid, table.oid)));
         }
+        for referenced in table.foreign_tables() {
+            Arc::make_mut(&mut self.referencing).entry(referenced).or_default().insert(table.oid);
+        }
         Arc::make_mut(&mut self.tables).insert(table.oid, Arc::new(table.clone()));
     }
 
-    fn remember_view(&mut self, view: &ViewDef) {
-        let names = Arc::make_mut(Arc::make_mut(&mut self.names).entry(view.schema).or_default());
-        names.insert(view.name.clone(), Named { table: view.oid, index: None });
-        Arc::make_mut(&mut self.views).insert(view.oid, Arc::new(view.clone()));
+    fn remember_name(&mut self, schema: Oid, name: &str, oid: Oid) {
+        let names = Arc::make_mut(Arc::make_mut(&mut self.names).entry(schema).or_default());
+        names.insert(name.to_owned(), Named { table: oid, index: None });
     }
 
     fn forget(&mut self, oid: Oid) {
@@ -199,21 +267,27 @@ impl CatalogSnapshot {
         if self.tables.contains_key(&oid) {
             self.forget_table(oid);
         }
-        if self.views.contains_key(&oid) {
-            self.forget_view(oid);
+        if self.views.contains_key(&oid)
+            && let Some(view) = Arc::make_mut(&mut self.views).remove(&oid)
+        {
+            self.forget_name(view.schema, &view.name, oid);
+        }
+        if self.sequences.contains_key(&oid)
+            && let Some(sequence) = Arc::make_mut(&mut self.sequences).remove(&oid)
+        {
+            self.forget_name(sequence.schema, &sequence.name, oid);
         }
     }
 
-    fn forget_view(&mut self, oid: Oid) {
-        let Some(view) = Arc::make_mut(&mut self.views).remove(&oid) else { return };
+    fn forget_name(&mut self, schema: Oid, name: &str, oid: Oid) {
         let all_names = Arc::make_mut(&mut self.names);
-        let Some(shared) = all_names.get_mut(&view.schema) else { return };
+        let Some(shared) = all_names.get_mut(&schema) else { return };
         let names = Arc::make_mut(shared);
-        if names.get(&view.name).is_some_and(|n| n.table == oid) {
-            names.remove(&view.name);
+        if names.get(name).is_some_and(|n| n.table == oid) {
+            names.remove(name);
         }
         if names.is_empty() {
-            all_names.remove(&view.schema);
+            all_names.remove(&schema);
         }
     }
 
@@ -238,6 +312,15 @@ impl CatalogSnapshot {
                 indexes.remove(&i.oid);
             });
         }
+        for referenced in table.foreign_tables() {
+            let referencing = Arc::make_mut(&mut self.referencing);
+            if let Some(tables) = referencing.get_mut(&referenced) {
+                tables.remove(&oid);
+                if tables.is_empty() {
+                    referencing.remove(&referenced);
+                }
+            }
+        }
     }
 }
 
@@ -259,9 +342,33 @@ impl TableDef {
         self.columns.iter().position(|c| !c.dropped && c.name == name)
     }
 
-    /// The layout of its stored tuples. Attributes a row lacks read as NULL.
+    /// The tables its foreign keys refer to.
+    fn foreign_tables(&self) -> BTreeSet<Oid> {
+        let target = |c: &crate::ConstraintDef| match &c.rule {
+            Rule::References(f) => Some(f.table),
+            Rule::Check(_) => None,
+        };
+        self.constraints.iter().filter_map(target).collect()
+    }
+
+    /// The layout of its stored tuples. Attributes a row lacks read as the columns' missing values.
     pub fn layout(&self) -> RowLayout {
         let types = self.columns.iter().map(|c| c.ty).collect();
-        RowLayout::new(types, vec![Datum::Null; self.columns.len()])
+        RowLayout::new(types, self.missing_values().expect("checked when the row was read"))
     }
+
+    /// What each column reads as in rows that lack it.
+    pub(crate) fn missing_values(&self) -> Result<Vec<Datum>> {
+        let value = |c: &crate::ColumnDef| match &c.missing {
+            None => Ok(Datum::Null),
+            Some(t) => text::parse(t, c.ty, &TextSettings::default()),
+        };
+        self.columns.iter().map(value).collect()
+    }
+}
+
+/// Puts, replaces or (with None) removes the comment on an object's part.
+pub fn set_comment(comments: &mut Vec<Comment>, on: Oid, column: i16, text: Option<String>) {
+    comments.retain(|c| (c.on, c.column) != (on, column));
+    comments.extend(text.map(|text| Comment { on, column, text }));
 }

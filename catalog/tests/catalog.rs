@@ -13,6 +13,8 @@ fn table(oid_: u32, name: &str, indexes: &[(u32, &str)]) -> TableDef {
         not_null: true,
         default: None,
         dropped: false,
+        identity: None,
+        missing: None,
     };
     let index = |&(oid, name): &(u32, &str)| IndexDef {
         oid: Oid(oid),
@@ -33,6 +35,8 @@ fn table(oid_: u32, name: &str, indexes: &[(u32, &str)]) -> TableDef {
         columns: vec![column],
         indexes: indexes.iter().map(index).collect(),
         series: None,
+        constraints: vec![],
+        comments: vec![],
     }
 }
 
@@ -118,6 +122,8 @@ fn views_share_the_namespace_and_come_back_from_rows() {
         query: "SELECT a FROM t".into(),
         search_path: vec!["public".into()],
         depends: vec![Oid(20000)],
+        uses: vec![(Oid(20000), 1)],
+        comments: vec![],
     };
     let edit = CatalogEdit::Put(Object::View(view.clone()));
     assert_eq!(CatalogEdit::from_change(&edit.to_change()).unwrap(), Some(edit.clone()));

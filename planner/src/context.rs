@@ -1,10 +1,13 @@
 //! What evaluation may look at besides its arguments.
 
+use crate::exec::Deferred;
+use crate::function::SessionSequences;
 use heddle_catalog::CatalogSnapshot;
 use heddle_env::Env;
 use heddle_txn::Transaction;
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Notice, Oid, Result};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Name to value as SHOW prints it.
@@ -38,6 +41,10 @@ pub struct SessionInfo {
     pub settings: Box<dyn Fn() -> Vec<SettingRow> + Send + Sync>,
     /// Takes notices on their way to the client.
     pub notice: Box<dyn Fn(Notice) + Send + Sync>,
+    /// What the session knows of sequences: currval, lastval, cached values.
+    pub sequences: Arc<Mutex<SessionSequences>>,
+    /// Checks that wait for the end of the transaction.
+    pub deferred: Arc<Mutex<Deferred>>,
     /// The error to raise when the statement was cancelled or timed out; kernels that take long ask now and then.
     pub interrupted: Box<dyn Fn() -> Option<heddle_types::Error> + Send + Sync>,
 }
@@ -58,6 +65,21 @@ pub struct EvalContext {
     pub txn: Option<Arc<Transaction>>,
     /// What exists.
     pub catalog: Arc<CatalogSnapshot>,
+}
+
+impl EvalContext {
+    /// The same, but for what exists.
+    pub fn at(&self, catalog: Arc<CatalogSnapshot>) -> Self {
+        Self {
+            text: self.text.clone(),
+            statement_us: self.statement_us,
+            params: Arc::clone(&self.params),
+            session: Arc::clone(&self.session),
+            env: self.env.clone(),
+            txn: self.txn.clone(),
+            catalog,
+        }
+    }
 }
 
 /// Shows reg* values by the names they have in the context's catalog.

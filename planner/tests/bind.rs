@@ -13,7 +13,7 @@ use heddle_types::{LogIndex, Oid, PgType, Result, StorageId, oid};
 use std::sync::Arc;
 
 fn column(attnum: i16, name: &str, ty: PgType, not_null: bool) -> ColumnDef {
-    ColumnDef { attnum, name: name.into(), ty, not_null, default: None, dropped: false }
+    ColumnDef { attnum, name: name.into(), ty, not_null, default: None, dropped: false, identity: None, missing: None }
 }
 
 fn table(oid_: u32, name: &str, columns: Vec<ColumnDef>) -> Object {
@@ -36,6 +36,8 @@ fn table(oid_: u32, name: &str, columns: Vec<ColumnDef>) -> Object {
         columns,
         indexes: vec![key],
         series: None,
+        constraints: vec![],
+        comments: vec![],
     })
 }
 
@@ -64,6 +66,8 @@ fn context() -> EvalContext {
         set_setting: Box::new(|_, v, _| Ok(v.to_owned())),
         settings: Box::new(Vec::new),
         notice: Box::new(|_| {}),
+        deferred: Default::default(),
+        sequences: Default::default(),
         interrupted: Box::new(|| None),
     };
     EvalContext {
@@ -218,5 +222,8 @@ fn create_table_defaults_round_trip() {
         "create table x (id int8 primary key, a text default 'q', b timestamptz default now(), c numeric(10,2) default 1 + 2, unique (a, b))",
         "",
     );
-    check("create table x (id serial)", "0A000 17 type serial is not supported");
+    check(
+        "create table x (id serial default 4)",
+        "42601 0 multiple default values specified for column \"id\" of table \"x\"",
+    );
 }

@@ -337,19 +337,7 @@ fn dml_word(statement: &Statement) -> &'static str {
 
 fn ddl_tag(statement: &Statement) -> &'static str {
     match statement {
-        Statement::Ddl(Ddl::CreateTable(c)) if c.query.is_some() => "CREATE TABLE AS",
-        Statement::Ddl(Ddl::CreateTable(_)) => "CREATE TABLE",
-        Statement::Ddl(Ddl::DropTable { .. }) => "DROP TABLE",
-        Statement::Ddl(Ddl::CreateIndex(_)) => "CREATE INDEX",
-        Statement::Ddl(Ddl::DropIndex { .. }) => "DROP INDEX",
-        Statement::Ddl(Ddl::CreateView(_)) => "CREATE VIEW",
-        Statement::Ddl(Ddl::DropView { .. }) => "DROP VIEW",
-        Statement::Ddl(Ddl::SetRetention { .. }) => "ALTER TABLE",
-        Statement::Ddl(Ddl::Truncate { .. }) => "TRUNCATE TABLE",
-        Statement::Ddl(Ddl::CreateSchema { .. }) => "CREATE SCHEMA",
-        Statement::Ddl(Ddl::DropSchema { .. }) => "DROP SCHEMA",
-        Statement::Ddl(Ddl::CreateDatabase { .. }) => "CREATE DATABASE",
-        Statement::Ddl(Ddl::DropDatabase { .. }) => "DROP DATABASE",
+        Statement::Ddl(ddl) => ddl.tag(),
         _ => "SELECT 0",
     }
 }

@@ -9,6 +9,8 @@ use crate::transaction::NamedSavepoint;
 use bytes::Bytes;
 use heddle_catalog::DatabaseDef;
 use heddle_planner::bound::OutputColumn;
+use heddle_planner::exec::Deferred;
+use heddle_planner::function::SessionSequences;
 use heddle_planner::parse::{self, Kind, Parsed};
 use heddle_planner::{EvalContext, SessionInfo};
 use heddle_txn::Transaction;
@@ -69,6 +71,8 @@ pub struct Session {
     pub(crate) server: Arc<Server>,
     pub(crate) settings: Arc<Mutex<Settings>>,
     pub(crate) notices: Arc<Mutex<Vec<Notice>>>,
+    pub(crate) sequences: Arc<Mutex<SessionSequences>>,
+    pub(crate) deferred: Arc<Mutex<Deferred>>,
     pub(crate) database: Arc<DatabaseDef>,
     pub(crate) user: String,
     pub(crate) pid: i32,
@@ -141,6 +145,8 @@ impl Session {
             server: Arc::clone(server),
             settings: Arc::new(Mutex::new(settings)),
             notices: Arc::default(),
+            sequences: Arc::default(),
+            deferred: Arc::default(),
             database,
             user: startup.user,
             pid,
@@ -246,6 +252,8 @@ impl Session {
             }),
             settings: Box::new(move || for_all.lock().all()),
             notice: Box::new(move |n| notices.lock().push(n)),
+            sequences: Arc::clone(&self.sequences),
+            deferred: Arc::clone(&self.deferred),
             interrupted: Box::new(move || canceller.pending()),
         };
         let min = settings.get("client_min_messages").unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Transaction control of a session: implicit and explicit transactions, savepoints, the failed state.
 
 use crate::session::{Block, Session, Status};
+use heddle_planner::exec;
 use heddle_planner::parse::TransactionMode;
 use heddle_txn::{Isolation, Savepoint, Transaction};
 use heddle_types::{Error, Notice, Result, Severity, SqlState};
@@ -156,6 +157,10 @@ impl Session {
     /// Commits whatever runs; on error everything is rolled back.
     pub(crate) async fn commit_now(&mut self) -> Result<()> {
         self.portals.clear();
+        if let Err(e) = self.settle_deferred().await {
+            self.end_rolled_back();
+            return Err(e);
+        }
         let result = match self.txn.take() {
             Some(txn) => txn.commit().await.map(|_| ()),
             None => Ok(()),
@@ -173,8 +178,30 @@ impl Session {
         self.finish_block(false);
     }
 
+    /// Checks what waited for the end of the transaction.
+    async fn settle_deferred(&mut self) -> Result<()> {
+        if self.deferred.lock().is_empty() {
+            return Ok(());
+        }
+        let ctx = self.context(Arc::from([]))?;
+        exec::settle_deferred(ctx).await
+    }
+
+    /// SET CONSTRAINTS.
+    pub(crate) async fn set_constraints(&mut self, names: &[Vec<String>], deferred: bool) -> Result<()> {
+        if matches!(self.block, Block::None | Block::Implicit) && !self.multi_statement {
+            let text = "SET CONSTRAINTS can only be used in transaction blocks";
+            self.push_notice(warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, text));
+        }
+        self.transaction()?;
+        let ctx = self.context(Arc::from([]))?;
+        exec::set_constraints(names, deferred, &ctx)?;
+        if deferred { Ok(()) } else { exec::settle_deferred(ctx).await }
+    }
+
     fn finish_block(&mut self, committed: bool) {
         self.savepoints.clear();
+        self.deferred.lock().clear();
         self.block = Block::None;
         self.settings.lock().end(committed);
     }

@@ -8,7 +8,8 @@ use crate::session::Session;
 use crate::settings::{self, Domain};
 use futures::{StreamExt, stream};
 use heddle_planner::bound::OutputColumn;
-use heddle_planner::parse::{Ast, FetchDirection, Kind, Parsed, TransactionMode};
+use heddle_planner::function::SessionSequences;
+use heddle_planner::parse::{Ast, FetchDirection, Kind, Maintenance, Parsed, TransactionMode};
 use heddle_planner::{bind, eval};
 use heddle_txn::{Isolation, RelationLock, Wait};
 use heddle_types::{Datum, Error, Result, Severity, SqlState};
@@ -97,11 +98,13 @@ impl Session {
                 self.lock_tables(tables, *mode, *nowait, client).await?;
                 "LOCK TABLE"
             }
-            Kind::Maintenance { tag } => {
-                if *tag == "VACUUM" {
-                    self.refuse_in_block("VACUUM")?;
-                }
-                tag
+            Kind::SetConstraints { names, deferred } => {
+                self.set_constraints(names, *deferred).await?;
+                "SET CONSTRAINTS"
+            }
+            Kind::Maintenance(m) => {
+                self.maintain(m)?;
+                m.tag
             }
             Kind::Unsupported(what) => return Err(Error::unsupported(what)),
             Kind::Plan(_) | Kind::Execute { .. } | Kind::Show { .. } | Kind::Fetch { .. } | Kind::Copy(_) => {
@@ -109,6 +112,29 @@ impl Session {
             }
         };
         Ok(tag.to_owned())
+    }
+
+    /// VACUUM and ANALYZE: rows have no dead versions and plans use no statistics, so that only the names are checked.
+    fn maintain(&mut self, m: &Maintenance) -> Result<()> {
+        if m.tag == "VACUUM" {
+            self.refuse_in_block("VACUUM")?;
+        }
+        self.transaction()?;
+        let ctx = self.context(Arc::from([]))?;
+        for (name, columns) in &m.tables {
+            let (table, schema) = name.split_last().ok_or_else(|| Error::internal("a table without a name"))?;
+            match bind::resolve_table(schema.last().map(String::as_str), table, &ctx) {
+                Ok(t) => check_columns(&t, columns)?,
+                Err(e) if e.code() == SqlState::INSUFFICIENT_PRIVILEGE => {}
+                Err(e) if e.code() == SqlState::WRONG_OBJECT_TYPE => {
+                    let verb = m.tag.to_lowercase();
+                    let text = format!("skipping \"{table}\" --- cannot {verb} non-tables or special system tables");
+                    self.push_notice(Error::notice(Severity::Warning, SqlState::WARNING, text));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 
     fn set_characteristics(&mut self, mode: TransactionMode) -> Result<()> {
@@ -154,6 +180,9 @@ impl Session {
             self.portals.clear();
             self.prepared.clear();
             self.settings.lock().reset_all();
+        }
+        if matches!(what, "ALL" | "SEQUENCES") {
+            *self.sequences.lock() = SessionSequences::default();
         }
         Ok(())
     }
@@ -307,6 +336,21 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The columns of an ANALYZE must be there, each once.
+fn check_columns(table: &heddle_catalog::TableDef, columns: &[String]) -> Result<()> {
+    for (i, name) in columns.iter().enumerate() {
+        if table.column(name).is_none() {
+            let text = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+            return Err(Error::new(SqlState::UNDEFINED_COLUMN, text));
+        }
+        if columns[..i].contains(name) {
+            let text = format!("column \"{name}\" of relation \"{}\" appears more than once", table.name);
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, text));
+        }
+    }
+    Ok(())
 }
 
 fn no_cursor(name: &str) -> Error {

@@ -27,6 +27,7 @@ mod moved;
 mod overlay;
 mod payload;
 mod retention;
+mod sequence;
 mod snapshot;
 mod transaction;
 mod visible;
@@ -35,6 +36,7 @@ mod write_set;
 pub use lock::{Locked, RelationLock, RowLock, Wait};
 pub use manager::{CommitEvent, Counter, TxnConfig, TxnManager};
 pub use overlay::ReadView;
+pub use sequence::Position;
 pub use transaction::{Isolation, Savepoint, Transaction};
 
 use heddle_types::{Error, Result, SqlState};

@@ -12,6 +12,7 @@ use crate::lock_table::{LockOwner, LockTable};
 use crate::maintenance::{self, Maintenance, stopping};
 use crate::moved::MovedKeys;
 use crate::payload::{PartBody, PartBuilder, damaged, propose_run};
+use crate::sequence::Sequences;
 use crate::snapshot::{self, Snapshot};
 use crate::{Isolation, Transaction};
 use heddle_catalog::{CatalogEdit, CatalogSnapshot};
@@ -71,6 +72,7 @@ pub struct TxnManager {
     pub(crate) moved: MovedKeys,
     locks: Arc<LockTable>,
     counters: Counters,
+    pub(crate) sequences: Sequences,
     next_txn: AtomicU64,
     threads: Mutex<Option<(ApplyThread, JoinHandle<()>)>>,
 }
@@ -105,6 +107,7 @@ impl TxnManager {
             moved: MovedKeys::default(),
             locks: Arc::new(LockTable::new()),
             counters: Counters::default(),
+            sequences: Sequences::default(),
             next_txn: AtomicU64::new(1),
             threads: Mutex::new(Some(threads)),
         });
@@ -211,7 +214,7 @@ impl TxnManager {
     }
 
     /// Proposes a small write set of its own; its index.
-    fn propose(&self, changes: &[RowChange]) -> Result<LogIndex> {
+    pub(crate) fn propose(&self, changes: &[RowChange]) -> Result<LogIndex> {
         let mut builder = PartBuilder::new(0);
         changes.iter().for_each(|change| builder.push(change));
         self.propose_run(builder.finish(), Vec::new())

@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 use crate::write_set::{EVERY_COMMAND, WriteSet};
 use crate::{Counter, Locked, RelationLock, RowLock, TxnManager, Wait};
 use bytes::Bytes;
-use heddle_catalog::{COUNTER_STORAGE, CatalogEdit, CatalogSnapshot};
+use heddle_catalog::{COUNTER_STORAGE, CatalogEdit, CatalogSnapshot, Object};
 use heddle_engines::RowChange;
 use heddle_engines::block::PointBlock;
 use heddle_engines::point::SeriesLayout;
@@ -194,6 +194,11 @@ impl Transaction {
                 && before.table(oid).is_some()
             {
                 let key = Counter::RowId(oid).key();
+                writes.write(RowChange::Delete { storage: COUNTER_STORAGE, key }, bytes_max)?;
+            }
+            // Nor is a sequence's old position needed, when the sequence goes or begins anew.
+            if let Some(state) = left_state(&before, &edit) {
+                let key = crate::sequence::key(state);
                 writes.write(RowChange::Delete { storage: COUNTER_STORAGE, key }, bytes_max)?;
             }
             writes.edit(edit, bytes_max)?;
@@ -491,4 +496,15 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         self.rollback();
     }
+}
+
+/// The position that a sequence has no more once `edit` is made.
+fn left_state(before: &CatalogSnapshot, edit: &CatalogEdit) -> Option<Oid> {
+    let (oid, kept) = match edit {
+        CatalogEdit::Delete(oid) => (*oid, None),
+        CatalogEdit::Put(Object::Sequence(s)) => (s.oid, Some(s.state)),
+        CatalogEdit::Put(_) => return None,
+    };
+    let state = before.sequence(oid)?.state;
+    (kept != Some(state)).then_some(state)
 }

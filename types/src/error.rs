@@ -23,6 +23,7 @@ states! {
     TRANSACTION_RESOLUTION_UNKNOWN = "08007",
     FEATURE_NOT_SUPPORTED = "0A000",
     CARDINALITY_VIOLATION = "21000",
+    SEQUENCE_GENERATOR_LIMIT_EXCEEDED = "2200H",
     STRING_DATA_RIGHT_TRUNCATION = "22001",
     NUMERIC_VALUE_OUT_OF_RANGE = "22003",
     NULL_VALUE_NOT_ALLOWED = "22004",
@@ -243,6 +244,12 @@ impl Error {
     /// Sets the HINT.
     pub fn hint(mut self, s: impl Into<String>) -> Self {
         self.0.hint = Some(s.into());
+        self
+    }
+
+    /// Forgets the position.
+    pub fn unplaced(mut self) -> Self {
+        self.0.position = None;
         self
     }
 

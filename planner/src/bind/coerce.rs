@@ -199,6 +199,7 @@ impl Binder<'_> {
             Found::Table(t) => t.oid,
             Found::System(t) => t.oid,
             Found::View(v) => v.oid,
+            Found::Sequence(s) => s.oid,
             Found::Index(index) => {
                 let tables = self.catalog().tables(self.ctx.session.database_oid);
                 tables.iter().flat_map(|t| &t.indexes).find(|i| i.name == index)?.oid

@@ -85,6 +85,9 @@ impl Binder<'_> {
                     .hint("Use DROP INDEX to remove an index."))
             }
             Some(Found::View(v)) => Err(super::view::not_a_table(&v).hint("Use DROP VIEW to remove a view.")),
+            Some(Found::Sequence(s)) => {
+                Err(super::sequence::not_a(&s, "table").hint("Use DROP SEQUENCE to remove a sequence."))
+            }
             None => Ok(None),
         }
     }
@@ -123,16 +126,11 @@ impl Binder<'_> {
         let (schema_name, name) = qualified(&t.name, &self.ctx.session.database)?;
         let (schema, schema_name) =
             creation_schema(self.ctx, schema_name.as_deref()).map_err(|e| e.at(start(t.name.span())))?;
-        let mut create = CreateTable {
-            schema,
-            schema_name,
-            name,
-            if_not_exists: t.if_not_exists,
-            columns: Vec::new(),
-            keys: Vec::new(),
-            query: None,
-            series: None,
-        };
+        let mut create = CreateTable::new(schema, schema_name, name);
+        create.if_not_exists = t.if_not_exists;
+        if let ast::CreateTableOptions::With(options) = &t.table_options {
+            create.notices = super::storage::table_notices(&super::storage::parameters(options)?)?;
+        }
         if let Some(q) = &t.query {
             let names: Vec<String> = t.columns.iter().map(|c| fold(&c.name)).collect();
             self.as_query(&mut create, q, &names, !t.copy_grants)?;
@@ -153,6 +151,7 @@ impl Binder<'_> {
             _ => e,
         })?;
         check_columns(&create)?;
+        self.constraints(&mut create, None, &t.columns, &t.constraints, true)?;
         Ok(Ddl::CreateTable(Box::new(create)))
     }
 
@@ -164,16 +163,7 @@ impl Binder<'_> {
         self.refuse_relational()?;
         let (schema_name, name) = qualified(&into.name, &self.ctx.session.database)?;
         let (schema, schema_name) = creation_schema(self.ctx, schema_name.as_deref())?;
-        let mut create = CreateTable {
-            schema,
-            schema_name,
-            name,
-            if_not_exists: false,
-            columns: Vec::new(),
-            keys: Vec::new(),
-            query: None,
-            series: None,
-        };
+        let mut create = CreateTable::new(schema, schema_name, name);
         self.as_query(&mut create, q, &[], true)?;
         Ok(Ddl::CreateTable(Box::new(create)))
     }
@@ -198,11 +188,11 @@ impl Binder<'_> {
 
     pub(super) fn column_def(&mut self, create: &mut CreateTable, c: &ast::ColumnDef) -> Result<()> {
         let (name, pos) = (fold(&c.name), start(c.name.span));
-        let written = c.data_type.to_string().to_ascii_lowercase();
-        if matches!(written.as_str(), "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" | "serial2") {
-            return Err(Error::unsupported(format!("type {written}")).at(pos));
-        }
-        let ty = super::types::resolve_type(&c.data_type).map_err(|e| e.at(self.places.next(pos)))?;
+        let serial = super::serial::serial_type(&c.data_type);
+        let ty = match serial {
+            Some(ty) => ty,
+            None => super::types::resolve_type(&c.data_type).map_err(|e| e.at(self.places.next(pos)))?,
+        };
         if ty.info().category == 'P' || ty.oid == oid::UNKNOWN {
             let message = format!("column \"{name}\" has pseudo-type {}", ty.sql_name());
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message).at(pos));
@@ -211,6 +201,9 @@ impl Binder<'_> {
         let mut def = column(at, name, ty);
         let mut nullable = false;
         let mut conflict = None;
+        if serial.is_some() {
+            super::serial::add_serial(create, &mut def)?;
+        }
         for option in &c.options {
             let constraint = option.name.as_ref().map(fold);
             match &option.option {
@@ -222,10 +215,17 @@ impl Binder<'_> {
                     conflict = conflict.or(nullable.then_some("not"));
                     def.not_null = true;
                 }
-                ColumnOption::Default(e) => def.default = self.default(e, &def)?,
-                ColumnOption::PrimaryKey(_) => create.keys.push((constraint, vec![at], true)),
+                ColumnOption::Default(e) => {
+                    self.refuse_second(create, &def, super::serial::Second::Default, pos)?;
+                    def.default = self.default(e, &def)?;
+                }
+                ColumnOption::PrimaryKey(k) => {
+                    refuse_deferral(k.characteristics.as_ref())?;
+                    create.keys.push((constraint, vec![at], true));
+                }
                 ColumnOption::Unique(u) => {
                     refuse_nulls(u)?;
+                    refuse_deferral(u.characteristics.as_ref())?;
                     create.keys.push((constraint, vec![at], false));
                 }
                 ColumnOption::Collation(name) => {
@@ -236,10 +236,13 @@ impl Binder<'_> {
                         return Err(Error::unsupported(format!("collation \"{name}\"")).at(pos));
                     }
                 }
-                ColumnOption::ForeignKey(_) => return Err(Error::unsupported("a REFERENCES constraint").at(pos)),
-                ColumnOption::Check(_) => return Err(Error::unsupported("a CHECK constraint").at(pos)),
-                ColumnOption::Generated { generation_expr: None, .. } | ColumnOption::Identity(_) => {
-                    return Err(Error::unsupported("an identity column").at(pos));
+                // Once all columns are known.
+                ColumnOption::ForeignKey(_) | ColumnOption::Check(_) => {}
+                ColumnOption::Generated { generation_expr: None, generated_as, sequence_options, .. } => {
+                    self.refuse_second(create, &def, super::serial::Second::Identity, pos)?;
+                    let options = sequence_options.as_deref().unwrap_or_default();
+                    let always = *generated_as == ast::GeneratedAs::Always;
+                    super::serial::add_identity(create, &mut def, always, options)?;
                 }
                 ColumnOption::Generated { .. } => return Err(Error::unsupported("a generated column").at(pos)),
                 other => return Err(Error::unsupported(format!("column option {other}")).at(pos)),
@@ -264,7 +267,7 @@ impl Binder<'_> {
     }
 
     /// A default in its stored form; NULL is no default.
-    fn default(&mut self, e: &ast::Expr, column: &ColumnDef) -> Result<Option<StoredExpr>> {
+    pub(super) fn default(&mut self, e: &ast::Expr, column: &ColumnDef) -> Result<Option<StoredExpr>> {
         self.levels.push(Level::new(Clause::Default));
         let bound = self.expr(e);
         self.levels.pop();
@@ -302,7 +305,17 @@ impl Binder<'_> {
 
 fn column(at: usize, name: String, ty: PgType) -> ColumnDef {
     let attnum = i16::try_from(at + 1).unwrap_or(i16::MAX);
-    ColumnDef { attnum, name, ty, not_null: false, default: None, dropped: false }
+    crate::bound::column(attnum, name, ty)
+}
+
+/// Unique keys are checked at once.
+fn refuse_deferral(c: Option<&ast::ConstraintCharacteristics>) -> Result<()> {
+    match c {
+        Some(c) if c.deferrable == Some(true) || c.initially == Some(ast::DeferrableInitial::Deferred) => {
+            Err(Error::unsupported("a DEFERRABLE unique constraint"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse_nulls(u: &ast::UniqueConstraint) -> Result<()> {
@@ -382,7 +395,7 @@ pub(super) fn refuse_options(t: &ast::CreateTable) -> Result<()> {
         "a partitioned table"
     } else if t.on_commit.is_some() {
         "ON COMMIT"
-    } else if t.table_options != ast::CreateTableOptions::None {
+    } else if !matches!(t.table_options, ast::CreateTableOptions::None | ast::CreateTableOptions::With(_)) {
         "CREATE TABLE with storage options"
     } else {
         return Ok(());
@@ -413,15 +426,18 @@ fn drop_schema(names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<D
 }
 
 impl Binder<'_> {
-    fn table_key(&self, create: &mut CreateTable, constraint: &TableConstraint) -> Result<()> {
+    pub(super) fn table_key(&self, create: &mut CreateTable, constraint: &TableConstraint) -> Result<()> {
         let (name, columns, primary) = match constraint {
-            TableConstraint::PrimaryKey(k) => (&k.name, &k.columns, true),
+            TableConstraint::PrimaryKey(k) => {
+                refuse_deferral(k.characteristics.as_ref())?;
+                (&k.name, &k.columns, true)
+            }
             TableConstraint::Unique(k) => {
                 refuse_nulls(k)?;
+                refuse_deferral(k.characteristics.as_ref())?;
                 (&k.name, &k.columns, false)
             }
-            TableConstraint::ForeignKey(_) => return Err(Error::unsupported("a FOREIGN KEY constraint")),
-            TableConstraint::Check(_) => return Err(Error::unsupported("a CHECK constraint")),
+            TableConstraint::ForeignKey(_) | TableConstraint::Check(_) => return Ok(()),
             other => return Err(Error::unsupported(format!("the constraint {other}"))),
         };
         let mut key: Vec<usize> = Vec::new();

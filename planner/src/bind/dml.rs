@@ -10,7 +10,7 @@ use crate::bound::{
     Col, ColId, ConflictUpdate, Delete, Expr, Insert, OnConflict, OutputColumn, Query, Rel, Returning, Statement,
     TableScan, Update,
 };
-use heddle_catalog::TableDef;
+use heddle_catalog::{ColumnDef, Identity, TableDef};
 use heddle_txn::RelationLock;
 use heddle_types::{Error, PgType, Result, SqlState};
 use sqlparser::ast::{
@@ -21,7 +21,53 @@ use std::sync::Arc;
 
 type Bound = (Statement, Option<Vec<OutputColumn>>);
 
+/// OVERRIDING { SYSTEM | USER } VALUE
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overriding {
+    System,
+    User,
+}
+
+impl Overriding {
+    /// The parser keeps it as the priority, which PostgreSQL does not have.
+    fn of(i: &ast::Insert) -> Option<Self> {
+        match i.priority {
+            Some(ast::MysqlInsertPriority::HighPriority) => Some(Self::System),
+            Some(_) => Some(Self::User),
+            None => None,
+        }
+    }
+}
+
+/// `428C9` for a value that an UPDATE gives to a GENERATED ALWAYS column.
+fn refuse_always(column: &ColumnDef) -> Result<()> {
+    if column.identity != Some(Identity::Always) {
+        return Ok(());
+    }
+    let name = &column.name;
+    Err(Error::new(SqlState::GENERATED_ALWAYS, format!("column \"{name}\" can only be updated to DEFAULT"))
+        .detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")))
+}
+
 impl Binder<'_> {
+    /// Does an identity column take its next value although the INSERT gives one?
+    ///
+    /// # Errors
+    /// `428C9` for a GENERATED ALWAYS column without OVERRIDING.
+    fn ignores_value(&self, column: &ColumnDef) -> Result<bool> {
+        match (column.identity, self.overriding) {
+            (Some(_), Some(Overriding::User)) => Ok(true),
+            (Some(Identity::Always), None) => {
+                let name = &column.name;
+                let text = format!("cannot insert a non-DEFAULT value into column \"{name}\"");
+                Err(Error::new(SqlState::GENERATED_ALWAYS, text)
+                    .detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS."))
+                    .hint("Use OVERRIDING SYSTEM VALUE to override."))
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// The table a DML statement changes.
     fn target(&mut self, name: &ObjectName) -> Result<Arc<TableDef>> {
         let pos = start(name.span());
@@ -40,6 +86,10 @@ impl Binder<'_> {
                     .at(pos))
             }
             Some(Found::View(v)) => Err(super::view::not_updatable(&v)),
+            Some(Found::Sequence(s)) => {
+                let text = format!("cannot change sequence \"{}\"", s.name);
+                Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text))
+            }
             None => Err(unknown_relation(schema.as_deref(), &bare).at(pos)),
         }
     }
@@ -63,6 +113,7 @@ impl Binder<'_> {
             None => Target::table(self.target(name)?),
         };
         updatable::refuse_clauses(&target, i)?;
+        self.overriding = Overriding::of(i);
         let listed = match &target.view {
             Some(places) if i.columns.is_empty() => places.clone(),
             _ => self.insert_columns(&target.named, &i.columns)?,
@@ -149,6 +200,9 @@ impl Binder<'_> {
         let mut shown = Vec::new();
         for (i, (c, at)) in query.columns.iter().zip(&listed).enumerate() {
             let column = &table.columns[*at];
+            if self.ignores_value(column)? {
+                continue;
+            }
             let pos = places.get(i).copied().flatten();
             let value = Typed::new(Expr::Column { id: c.id, ty: c.ty }, pos);
             let e = self.assign(value, &column.name, column.ty)?;
@@ -199,7 +253,7 @@ impl Binder<'_> {
         let mut values = Vec::with_capacity(row.len());
         for (e, at) in row.iter().zip(listed) {
             let column = &table.columns[*at];
-            values.push(if is_default(e) {
+            values.push(if is_default(e) || self.ignores_value(column)? {
                 self.default_value(table, *at)?
             } else {
                 let value = self.expr(e)?;
@@ -304,6 +358,7 @@ impl Binder<'_> {
                 let e = if is_default(value) {
                     self.default_value(table, at)?
                 } else {
+                    refuse_always(column)?;
                     let value = self.expr(value)?;
                     self.assign(value, &column.name, column.ty)?
                 };

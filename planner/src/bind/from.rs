@@ -252,6 +252,7 @@ impl Binder<'_> {
                     .detail("This operation is not supported for indexes.")
                     .at(pos));
             }
+            Some(Found::Sequence(s)) => self.sequence_scan(&s),
             Some(Found::View(v)) => {
                 let locked = self.is_locked(alias.map_or_else(|| bare.clone(), |a| fold(&a.name)));
                 self.view_scan(&v, locked).map_err(|e| super::view::placed(e, pos))?

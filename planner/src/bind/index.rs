@@ -37,6 +37,7 @@ impl Binder<'_> {
             unique: i.unique,
             concurrently: i.concurrently,
             columns,
+            notices: super::storage::index_notices(&super::storage::index_parameters(&i.with)?)?,
         }))
     }
 
@@ -60,6 +61,7 @@ impl Binder<'_> {
             }
             Some(Found::Index(index)) => wrong(&index, "indexes"),
             Some(Found::View(v)) => wrong(&v.name, "views"),
+            Some(Found::Sequence(s)) => wrong(&s.name, "sequences"),
             None => Err(unknown_relation(schema.as_deref(), &bare)),
         }
     }
@@ -69,9 +71,8 @@ impl Binder<'_> {
         for name in names {
             let (schema, bare) = qualified(name, &self.ctx.session.database)?;
             let wrong = |name: &str, kind: &str| {
-                let article = if kind == "TABLE" { "a table" } else { "a view" };
                 Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not an index"))
-                    .hint(format!("Use DROP {kind} to remove {article}.")))
+                    .hint(format!("Use DROP {kind} to remove a {}.", kind.to_lowercase())))
             };
             match find_relation(self.ctx, schema.as_deref(), &bare) {
                 Some(Found::Index(_)) => {
@@ -83,6 +84,7 @@ impl Binder<'_> {
                 }
                 Some(Found::Table(t)) => return wrong(&t.name, "TABLE"),
                 Some(Found::View(v)) => return wrong(&v.name, "VIEW"),
+                Some(Found::Sequence(s)) => return wrong(&s.name, "SEQUENCE"),
                 Some(Found::System(t)) => return wrong(t.name, "TABLE"),
                 None => {
                     missing.push(self.missing(
@@ -98,7 +100,7 @@ impl Binder<'_> {
         Ok(Ddl::DropIndex { indexes, missing })
     }
 
-    fn found_index(&self, schema: Option<&str>, name: &str) -> Result<(Arc<TableDef>, usize)> {
+    pub(super) fn found_index(&self, schema: Option<&str>, name: &str) -> Result<(Arc<TableDef>, usize)> {
         let path = match schema {
             Some(schema) => vec![schema.to_owned()],
             None => super::scope::search_path(self.ctx),
@@ -205,8 +207,6 @@ fn refuse_options(i: &ast::CreateIndex) -> Result<()> {
         "UNIQUE NULLS NOT DISTINCT".to_owned()
     } else if i.predicate.is_some() {
         "a partial index".to_owned()
-    } else if !i.with.is_empty() {
-        "CREATE INDEX with storage parameters".to_owned()
     } else if !i.index_options.is_empty() || !i.alter_options.is_empty() {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error in CREATE INDEX"));
     } else {

@@ -10,24 +10,34 @@
 //! | `call`, `expr`, `special`, `subquery`, `window` | expressions |
 //! | `from`, `select`, `grouping`, `setop` | queries |
 //! | `dml`, `updatable`, `ddl`, `index`, `view` | statements |
+//! | `alter`, `change`, `rename`, `constraint`, `reference`, `sequence`, `serial`, `storage` | the rest of DDL |
 //! | `stored` | bound expressions as catalog text |
 
+mod alter;
 mod call;
 mod candidates;
+mod change;
 mod coerce;
+mod constraint;
 mod ddl;
 mod dml;
 mod expr;
 mod from;
 mod grouping;
 mod index;
+mod meaning;
 mod names;
+mod reference;
+mod rename;
 mod scope;
 mod select;
+mod sequence;
+mod serial;
 mod series;
 mod setop;
 mod special;
 mod statement;
+mod storage;
 mod stored;
 mod subquery;
 mod types;
@@ -36,7 +46,10 @@ mod view;
 mod walk;
 mod window;
 
+pub(crate) use constraint::columns_of;
+pub(crate) use meaning::view_meaning;
 pub(crate) use names::fold_identifier;
+pub(crate) use sequence::inside;
 pub(crate) use types::resolve_type;
 
 use crate::bound::{Bound, ColId, CteId, Expr, Statement};
@@ -47,6 +60,7 @@ use heddle_catalog::{CatalogSnapshot, StoredExpr, TableDef, ViewDef};
 use heddle_txn::RelationLock;
 use heddle_types::{Error, Oid, PgType, Result, SqlState, oid};
 use scope::{CteEntry, Level};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Binds a statement. `declared` are the client's parameter types (OID 0 or 705 = infer); the result's `params` has every type.
@@ -60,6 +74,10 @@ pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> 
             Ast::Statement(statement) => {
                 binder.places = statement.places();
                 binder.statement(statement)?
+            }
+            Ast::Own(own) => {
+                binder.places = own.places();
+                (Statement::Ddl(binder.own(own)?), None)
             }
             Ast::Series(statement) => {
                 binder.places = statement.places();
@@ -126,11 +144,12 @@ pub fn resolve_table(schema: Option<&str>, name: &str, ctx: &EvalContext) -> Res
                 .detail("This operation is not supported for indexes."))
         }
         Some(scope::Found::View(v)) => Err(view::not_a_table(&v)),
+        Some(scope::Found::Sequence(s)) => Err(sequence::not_a(&s, "table")),
         None => Err(scope::unknown_relation(schema, name)),
     }
 }
 
-/// The default expression of a column, ready to evaluate.
+/// A stored expression, ready to evaluate.
 ///
 /// # Errors
 /// `XX001` when the catalog holds something else.
@@ -138,7 +157,7 @@ pub fn stored_expr(stored: &StoredExpr) -> Result<Expr> {
     stored::read(stored)
 }
 
-/// The catalog form of an expression without columns, parameters and sub-queries.
+/// The catalog form of an expression without parameters and sub-queries; columns in it are attribute numbers.
 ///
 /// # Errors
 /// `0A000` for anything else.
@@ -194,6 +213,12 @@ pub(crate) struct Binder<'a> {
     views: Vec<Arc<ViewDef>>,
     /// Relations the text itself names; those inside views are not among them.
     direct: Vec<Oid>,
+    /// Columns of relations that the text uses, stars included.
+    used: BTreeSet<(Oid, i16)>,
+    /// Stars of select lists
+    stars: Vec<crate::parse::Star>,
+    /// OVERRIDING of the INSERT at hand
+    overriding: Option<dml::Overriding>,
     /// How many views this one is inside of.
     view_depth: u32,
 }
@@ -216,6 +241,9 @@ impl<'a> Binder<'a> {
             shown: scope::Namespace::default(),
             views: Vec::new(),
             direct: Vec::new(),
+            used: BTreeSet::new(),
+            stars: Vec::new(),
+            overriding: None,
             view_depth: 0,
         }
     }

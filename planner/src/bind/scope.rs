@@ -8,7 +8,7 @@ use super::{Binder, Typed};
 use crate::bound::{AggregateCall, ColId, CteId, Expr, SetCall, WindowCall};
 use crate::context::EvalContext;
 use crate::syscat::{self, SystemTable};
-use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG, Relation, TableDef, ViewDef};
+use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG, Relation, SequenceDef, TableDef, ViewDef};
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use sqlparser::ast::Ident;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) enum Clause {
     Returning,
     Default,
     ExecuteParameter,
+    Check,
+    Using,
 }
 
 impl Clause {
@@ -48,6 +50,8 @@ impl Clause {
             Self::Returning => "RETURNING",
             Self::Default => "DEFAULT expressions",
             Self::ExecuteParameter => "EXECUTE parameters",
+            Self::Check => "check constraints",
+            Self::Using => "transform expressions",
         }
     }
 
@@ -167,6 +171,7 @@ pub(super) enum Found {
     System(&'static SystemTable),
     Index(String),
     View(Arc<ViewDef>),
+    Sequence(Arc<SequenceDef>),
 }
 
 /// Looks a relation up, along the search path when it is not qualified.
@@ -186,6 +191,7 @@ fn find_in(ctx: &EvalContext, schema: &str, name: &str) -> Option<Found> {
         Relation::Table(t) => Some(Found::Table(t)),
         Relation::Index(t, i) => Some(Found::Index(t.indexes[i].name.clone())),
         Relation::View(v) => Some(Found::View(v)),
+        Relation::Sequence(s) => Some(Found::Sequence(s)),
     }
 }
 
@@ -370,6 +376,7 @@ impl Binder<'_> {
             level.uses.push((column.id, shown, pos, depth > 0));
         }
         let (id, ty) = (column.id, column.ty);
+        self.used.extend(column.origin);
         if depth > 0 {
             self.outer_used.push(id);
         }

@@ -194,6 +194,10 @@ impl Binder<'_> {
                 None => return Err(self.missing_from(table, pos)),
             },
         };
+        let named = |c: &super::scope::ScopeColumn| (c.table.clone(), c.name.clone());
+        if let Some(pos) = pos {
+            self.stars.push(crate::parse::Star { pos, columns: columns.iter().map(named).collect() });
+        }
         for c in columns {
             let value = self.reference(&c, depth, pos);
             outputs.push(Output { name: c.name, value });

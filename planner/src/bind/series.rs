@@ -62,16 +62,8 @@ impl Binder<'_> {
         let (schema_name, name) = qualified(&t.name, &self.ctx.session.database)?;
         let (schema, schema_name) =
             creation_schema(self.ctx, schema_name.as_deref()).map_err(|e| e.at(start(t.name.span())))?;
-        let mut create = CreateTable {
-            schema,
-            schema_name,
-            name,
-            if_not_exists: t.if_not_exists,
-            columns: Vec::new(),
-            keys: Vec::new(),
-            query: None,
-            series: None,
-        };
+        let mut create = CreateTable::new(schema, schema_name, name);
+        create.if_not_exists = t.if_not_exists;
         for column in &t.columns {
             refuse_column_options(column)?;
             self.column_def(&mut create, column)?;

@@ -1,7 +1,7 @@
-//! Bound expressions as catalog text (JSON), for column defaults. The form below is persistent: variants and fields may
+//! Bound expressions as catalog text (JSON), for column defaults and CHECK constraints. The form below is persistent: variants and fields may
 //! be added, never renamed; `v` is raised when old readers would misread it.
 
-use crate::bound::{Call, Expr};
+use crate::bound::{Call, ColId, Expr};
 use crate::function::FuncId;
 use heddle_catalog::StoredExpr;
 use heddle_types::text::{self, TextSettings};
@@ -21,18 +21,49 @@ struct Envelope {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stored {
-    Literal { ty: (u32, i32), text: Option<String> },
-    Call { func: FuncId, ty: (u32, i32), args: Vec<Stored> },
+    Literal {
+        ty: (u32, i32),
+        text: Option<String>,
+    },
+    Call {
+        func: FuncId,
+        ty: (u32, i32),
+        args: Vec<Stored>,
+    },
     And(Vec<Stored>),
     Or(Vec<Stored>),
     Not(Box<Stored>),
     IsNull(Box<Stored>),
     NotDistinct(Box<Stored>, Box<Stored>),
-    Case { ty: (u32, i32), branches: Vec<(Stored, Stored)>, otherwise: Box<Stored> },
-    Coalesce { ty: (u32, i32), args: Vec<Stored> },
-    InList { equals: FuncId, expr: Box<Stored>, list: Vec<Stored> },
-    AnyArray { op: FuncId, all: bool, expr: Box<Stored>, array: Box<Stored> },
-    Array { ty: (u32, i32), elements: Vec<Stored> },
+    Case {
+        ty: (u32, i32),
+        branches: Vec<(Stored, Stored)>,
+        otherwise: Box<Stored>,
+    },
+    Coalesce {
+        ty: (u32, i32),
+        args: Vec<Stored>,
+    },
+    InList {
+        equals: FuncId,
+        expr: Box<Stored>,
+        list: Vec<Stored>,
+    },
+    AnyArray {
+        op: FuncId,
+        all: bool,
+        expr: Box<Stored>,
+        array: Box<Stored>,
+    },
+    Array {
+        ty: (u32, i32),
+        elements: Vec<Stored>,
+    },
+    /// A column of the row, in CHECK constraints
+    Column {
+        attnum: u32,
+        ty: (u32, i32),
+    },
 }
 
 pub(super) fn write(e: &Expr) -> Result<StoredExpr> {
@@ -95,7 +126,8 @@ fn to_stored(e: &Expr) -> Result<Stored> {
             Stored::AnyArray { op: *op, all: *all, expr: boxed(expr)?, array: boxed(array)? }
         }
         Expr::Array { elements, ty } => Stored::Array { ty: pair(*ty), elements: all_to(elements)? },
-        Expr::Column { .. } | Expr::Outer { .. } => return Err(Error::unsupported("a column in a stored expression")),
+        Expr::Column { id, ty } => Stored::Column { attnum: id.0, ty: pair(*ty) },
+        Expr::Outer { .. } => return Err(Error::unsupported("an outer column in a stored expression")),
         Expr::Param { .. } => return Err(Error::unsupported("a parameter in a stored expression")),
         Expr::Scalar { .. } | Expr::Exists { .. } | Expr::Quantified { .. } | Expr::ArrayQuery { .. } => {
             return Err(Error::unsupported("a sub-query in a stored expression"));
@@ -140,6 +172,7 @@ fn from_stored(s: Stored) -> Result<Expr> {
         Stored::AnyArray { op, all, expr, array } => {
             Expr::AnyArray { expr: unboxed(*expr)?, array: unboxed(*array)?, op, all }
         }
+        Stored::Column { attnum, ty } => Expr::Column { id: ColId(attnum), ty: unpair(ty) },
         Stored::Array { ty, elements } => Expr::Array { elements: all_from(elements)?, ty: unpair(ty) },
     })
 }

@@ -55,7 +55,7 @@ impl Binder<'_> {
         Ok((query.rel, item))
     }
 
-    fn lock_view(&mut self, view: &Arc<ViewDef>, mode: RelationLock) {
+    pub(super) fn lock_view(&mut self, view: &Arc<ViewDef>, mode: RelationLock) {
         match self.locks.iter_mut().find(|(o, _)| *o == view.oid) {
             Some((_, held)) => *held = (*held).max(mode),
             None => self.locks.push((view.oid, mode)),
@@ -66,7 +66,7 @@ impl Binder<'_> {
         }
     }
 
-    fn expand(&mut self, view: &ViewDef) -> Result<Query> {
+    pub(super) fn expand(&mut self, view: &ViewDef) -> Result<Query> {
         if self.view_depth >= VIEW_DEPTH_MAX {
             return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
                 .hint(format!("Views may use views to a depth of {VIEW_DEPTH_MAX}.")));
@@ -118,6 +118,11 @@ impl Binder<'_> {
         used
     }
 
+    /// The columns of those relations that it uses: ascending.
+    fn used_columns(&self) -> Vec<(Oid, i16)> {
+        self.used.iter().filter(|(oid, _)| self.direct.contains(oid)).copied().collect()
+    }
+
     pub(super) fn create_view(&mut self, v: &ast::CreateView) -> Result<Ddl> {
         refuse_options(v)?;
         let pos = start(v.name.span());
@@ -129,7 +134,11 @@ impl Binder<'_> {
         }
         let columns = view_columns(&query, v)?;
         // The parser keeps the query's text here.
-        let text = v.comment.clone().ok_or_else(|| Error::internal("CREATE VIEW without its text"))?;
+        let text = v.comment.as_ref().and_then(|c| c.split_once(':'));
+        let (offset, text) = text.ok_or_else(|| Error::internal("CREATE VIEW without its text"))?;
+        let offset = offset.parse().map_err(|_| Error::internal("CREATE VIEW without its place"))?;
+        // A star means the columns of today.
+        let text = parse::expand_stars(text, offset, &self.stars)?;
         Ok(Ddl::CreateView(CreateView {
             schema,
             schema_name,
@@ -139,6 +148,7 @@ impl Binder<'_> {
             query: text,
             search_path: search_path(self.ctx),
             depends: self.used_relations(),
+            uses: self.used_columns(),
         }))
     }
 
@@ -157,6 +167,7 @@ impl Binder<'_> {
                 Some(Found::Table(t)) => return wrong(&t.name, "Use DROP TABLE to remove a table."),
                 Some(Found::System(t)) => return wrong(t.name, "Use DROP TABLE to remove a table."),
                 Some(Found::Index(i)) => return wrong(&i, "Use DROP INDEX to remove an index."),
+                Some(Found::Sequence(s)) => return wrong(&s.name, "Use DROP SEQUENCE to remove a sequence."),
                 None => {
                     missing.push(self.missing(
                         schema.as_deref(),
@@ -235,6 +246,8 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         set_setting: Box::new(move |name, value, local| (b.set_setting)(name, value, local)),
         settings: Box::new(move || (c.settings)()),
         notice: Box::new(move |notice| (d.notice)(notice)),
+        deferred: Arc::clone(&outer.deferred),
+        sequences: Arc::clone(&outer.sequences),
         interrupted: Box::new(move || (e.interrupted)()),
     };
     EvalContext {

@@ -4,10 +4,12 @@
 //! collide, a correlated reference is simply an id that an outer query produces. Types are PostgreSQL's. All implicit casts are
 //! explicit here. The tree is serialisable (defaults and views are stored as bound trees).
 
+mod ddl;
 mod expr;
 mod rel;
 mod statement;
 
+pub use ddl::*;
 pub use expr::*;
 pub use rel::*;
 pub use statement::*;

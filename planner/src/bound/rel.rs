@@ -92,7 +92,7 @@ pub enum Rel {
 }
 
 /// A base table scan.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TableScan {
     /// The table as the catalog had it at bind time.
     pub table: Arc<TableDef>,
@@ -100,6 +100,17 @@ pub struct TableScan {
     pub columns: Vec<(ColId, usize)>,
     /// For DML and row locks: the ids under which the storage key (bytea) and the version's log index (int8; 0 = own write) come out.
     pub identity: Option<(ColId, ColId)>,
+}
+
+/// By OID and attribute numbers: `scan 16400 [ColId(1):1 ColId(2):2 ]`. The binder's view_meaning reads this form.
+impl std::fmt::Debug for TableScan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "scan {} [", self.table.oid.0)?;
+        for (id, at) in &self.columns {
+            write!(f, "{id:?}:{} ", self.table.columns[*at].attnum)?;
+        }
+        write!(f, "]{}", if self.identity.is_some() { " with identity" } else { "" })
+    }
 }
 
 /// CTE number, unique within a bound statement.

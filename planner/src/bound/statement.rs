@@ -1,11 +1,14 @@
 //! Bound statements.
 
-use super::{ColId, Expr, OutputColumn, Query, Rel, TableScan};
+use super::{
+    AlterSequence, AlterTable, ColId, Comment, CreateSequence, Expr, NewCheck, NewReference, NewSerial, OutputColumn,
+    Query, Rel, Renamed, TableScan,
+};
 use heddle_catalog::{ColumnDef, Retention, SeriesDefaults, TableDef, ViewColumn, ViewDef};
 use heddle_engines::point::PartitionInterval;
 use heddle_txn::RelationLock;
 use heddle_types::key::KeyOrder;
-use heddle_types::{LogIndex, Oid, PgType};
+use heddle_types::{LogIndex, Notice, Oid, PgType};
 use std::sync::Arc;
 
 /// A statement after binding.
@@ -151,6 +154,49 @@ pub enum Ddl {
     CreateDatabase { name: String, if_not_exists: bool, series: Option<SeriesDefaults> },
     /// DROP DATABASE
     DropDatabase { name: String, if_exists: bool, force: bool },
+    /// ALTER TABLE
+    AlterTable(Box<AlterTable>),
+    /// ALTER … RENAME; `tag` names the kind of object
+    Rename { what: Renamed, to: String, tag: &'static str },
+    /// ALTER … SET SCHEMA: the relation and its new schema
+    SetSchema { relation: heddle_catalog::Relation, schema: Oid, tag: &'static str },
+    /// CREATE SEQUENCE
+    CreateSequence(Box<CreateSequence>),
+    /// ALTER SEQUENCE
+    AlterSequence(Box<AlterSequence>),
+    /// DROP SEQUENCE
+    DropSequence { sequences: Vec<Arc<heddle_catalog::SequenceDef>>, missing: Vec<String>, cascade: bool },
+    /// COMMENT ON
+    Comment(Comment),
+    /// Something that needs no change (IF EXISTS of what is not there); NOTICEs say why.
+    Nothing { tag: &'static str, notices: Vec<Notice> },
+}
+
+impl Ddl {
+    /// The command tag without a count, which also names the command in messages.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Self::CreateTable(c) if c.query.is_some() => "CREATE TABLE AS",
+            Self::CreateTable(_) => "CREATE TABLE",
+            Self::DropTable { .. } => "DROP TABLE",
+            Self::CreateIndex(_) => "CREATE INDEX",
+            Self::DropIndex { .. } => "DROP INDEX",
+            Self::CreateView(_) => "CREATE VIEW",
+            Self::DropView { .. } => "DROP VIEW",
+            Self::SetRetention { .. } => "ALTER TABLE",
+            Self::Truncate { .. } => "TRUNCATE TABLE",
+            Self::CreateSchema { .. } => "CREATE SCHEMA",
+            Self::DropSchema { .. } => "DROP SCHEMA",
+            Self::CreateDatabase { .. } => "CREATE DATABASE",
+            Self::DropDatabase { .. } => "DROP DATABASE",
+            Self::AlterTable(_) => "ALTER TABLE",
+            Self::CreateSequence(_) => "CREATE SEQUENCE",
+            Self::AlterSequence(_) => "ALTER SEQUENCE",
+            Self::DropSequence { .. } => "DROP SEQUENCE",
+            Self::Comment(_) => "COMMENT",
+            Self::Rename { tag, .. } | Self::SetSchema { tag, .. } | Self::Nothing { tag, .. } => tag,
+        }
+    }
 }
 
 /// CREATE TABLE.
@@ -168,6 +214,14 @@ pub struct CreateTable {
     pub columns: Vec<ColumnDef>,
     /// PRIMARY KEY and UNIQUE constraints: (constraint name if given, column indexes, primary)
     pub keys: Vec<(Option<String>, Vec<usize>, bool)>,
+    /// CHECK constraints
+    pub checks: Vec<NewCheck>,
+    /// FOREIGN KEY constraints
+    pub references: Vec<NewReference>,
+    /// serial and identity columns
+    pub serials: Vec<NewSerial>,
+    /// NOTICEs in order
+    pub notices: Vec<Notice>,
     /// CREATE TABLE AS: the query (columns follow from it); `with_data` false for WITH NO DATA.
     pub query: Option<(Query, bool)>,
     /// What makes it a time-series table; its primary key is among `keys`.
@@ -191,6 +245,26 @@ pub struct CreateSeries {
     pub ignored: Vec<String>,
 }
 
+impl CreateTable {
+    /// A table without anything.
+    pub fn new(schema: Oid, schema_name: String, name: String) -> Self {
+        Self {
+            schema,
+            schema_name,
+            name,
+            if_not_exists: false,
+            columns: Vec::new(),
+            keys: Vec::new(),
+            checks: Vec::new(),
+            references: Vec::new(),
+            serials: Vec::new(),
+            notices: Vec::new(),
+            query: None,
+            series: None,
+        }
+    }
+}
+
 /// CREATE INDEX.
 #[derive(Clone, Debug)]
 pub struct CreateIndex {
@@ -206,6 +280,8 @@ pub struct CreateIndex {
     pub concurrently: bool,
     /// Index into `table.columns` and order, per key column
     pub columns: Vec<(usize, KeyOrder)>,
+    /// NOTICEs in order
+    pub notices: Vec<Notice>,
 }
 
 /// CREATE VIEW.
@@ -227,4 +303,6 @@ pub struct CreateView {
     pub search_path: Vec<String>,
     /// Tables and views the query reads, ascending
     pub depends: Vec<Oid>,
+    /// Columns of them that it uses, ascending
+    pub uses: Vec<(Oid, i16)>,
 }

@@ -1,14 +1,14 @@
 //! Schemas and databases.
 
+use super::depend::{Link, Thing, described, lock_dependents, refusal, remove, tell_cascade};
 use super::table::{drop_contained, tables_of};
-use super::view::{delete_views, described, lines, lock_dependents, tell_cascade};
 use super::{notice, transaction};
 use crate::context::EvalContext;
-use heddle_catalog::{CatalogEdit, DatabaseDef, Object, SchemaDef, SeriesDefaults};
+use heddle_catalog::{CatalogEdit, CatalogSnapshot, DatabaseDef, Object, SchemaDef, SeriesDefaults};
 use heddle_txn::{RelationLock, Wait};
 use heddle_types::{Error, Oid, Result, SqlState};
 
-async fn lock_schema_name(ctx: &EvalContext, name: &str) -> Result<()> {
+pub(super) async fn lock_schema_name(ctx: &EvalContext, name: &str) -> Result<()> {
     let mut key = ctx.session.database_oid.0.to_be_bytes().to_vec();
     key.extend_from_slice(name.as_bytes());
     transaction(ctx)?.lock_name("schema", &key).await?;
@@ -31,7 +31,7 @@ pub(super) async fn create_schema(name: &str, if_not_exists: bool, ctx: &EvalCon
         return Err(Error::new(SqlState::DUPLICATE_SCHEMA, text));
     }
     let oid = txn.manager().draw_oid().await?;
-    let schema = SchemaDef { oid, database: ctx.session.database_oid, name: name.to_owned() };
+    let schema = SchemaDef { oid, database: ctx.session.database_oid, name: name.to_owned(), comments: vec![] };
     txn.edit_catalog(vec![CatalogEdit::Put(Object::Schema(schema))])
 }
 
@@ -58,40 +58,46 @@ async fn drop_schema(schema: &SchemaDef, cascade: bool, ctx: &EvalContext) -> Re
     }
     let txn = transaction(ctx)?;
     txn.lock_relation(schema.oid, RelationLock::AccessExclusive, Wait::Block).await?;
-    let catalog = txn.catalog();
-    let tables = tables_of(&catalog, ctx.session.database_oid, schema.oid);
-    let views: Vec<_> =
-        catalog.views(ctx.session.database_oid).into_iter().filter(|v| v.schema == schema.oid).collect();
-    let inside: Vec<Oid> = tables.iter().map(|t| t.oid).chain(views.iter().map(|v| v.oid)).collect();
-    if !inside.is_empty() && !cascade {
-        return Err(not_empty(schema, &inside, ctx).await?);
+    let inside = contents(schema, &txn.catalog(), ctx);
+    for thing in &inside {
+        if let Thing::Relation(oid) = thing {
+            txn.lock_relation(*oid, RelationLock::AccessExclusive, Wait::Block).await?;
+        }
     }
-    for oid in &inside {
-        txn.lock_relation(*oid, RelationLock::AccessExclusive, Wait::Block).await?;
-    }
-    // Views of other schemas may use what is here.
-    let users = lock_dependents(&inside, true, ctx).await?;
+    // Views, defaults and foreign keys of other schemas may use what is here.
+    let users = lock_dependents(&inside, ctx).await?;
     let now = txn.catalog();
-    let gone: Vec<Oid> = inside.iter().copied().chain(users.iter().map(|(v, _)| v.oid)).collect();
-    tell_cascade(gone.iter().map(|oid| described(*oid, &now, ctx)).collect(), ctx);
-    delete_views(gone.iter().copied().filter(|oid| now.view(*oid).is_some()), ctx)?;
-    for table in &tables {
-        drop_contained(table, ctx).await?;
+    let name = |t: Thing| described(t, &now, ctx);
+    let told = users.iter().filter(|(_, _, link)| *link == Link::Normal);
+    if !inside.is_empty() && !cascade {
+        let text = format!("cannot drop schema {} because other objects depend on it", schema.name);
+        let own = inside.iter().map(|t| format!("{} depends on schema {}", name(*t), schema.name));
+        return Err(refusal(
+            text,
+            own.chain(told.map(|(who, on, _)| format!("{} depends on {}", name(*who), name(*on)))),
+        ));
+    }
+    tell_cascade(inside.iter().copied().chain(told.map(|(who, _, _)| *who)).map(name).collect(), ctx);
+    remove(users.iter().map(|(who, _, _)| *who), ctx)?;
+    for thing in &inside {
+        match *thing {
+            Thing::Relation(oid) => match now.table(oid) {
+                Some(table) => drop_contained(&table, ctx).await?,
+                None => txn.edit_catalog(vec![CatalogEdit::Delete(oid)])?,
+            },
+            _ => return Err(Error::internal("a schema holds relations only")),
+        }
     }
     txn.edit_catalog(vec![CatalogEdit::Delete(schema.oid)])
 }
 
-async fn not_empty(schema: &SchemaDef, inside: &[Oid], ctx: &EvalContext) -> Result<Error> {
-    let catalog = transaction(ctx)?.catalog();
-    let depends = |oid: &Oid| format!("{} depends on schema {}", described(*oid, &catalog, ctx), schema.name);
-    let text = format!("cannot drop schema {} because other objects depend on it", schema.name);
-    let users = lock_dependents(inside, false, ctx).await?;
-    let uses = |(v, on): &(std::sync::Arc<heddle_catalog::ViewDef>, Oid)| {
-        format!("{} depends on {}", described(v.oid, &catalog, ctx), described(*on, &catalog, ctx))
-    };
-    Ok(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
-        .detail(lines(inside.iter().map(depends).chain(users.iter().map(uses))))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."))
+/// The relations of a schema but for those that go with another one: tables, views, sequences.
+fn contents(schema: &SchemaDef, catalog: &CatalogSnapshot, ctx: &EvalContext) -> Vec<Thing> {
+    let database = ctx.session.database_oid;
+    let tables = tables_of(catalog, database, schema.oid).into_iter().map(|t| t.oid);
+    let views = catalog.views(database).into_iter().filter(|v| v.schema == schema.oid).map(|v| v.oid);
+    let free = catalog.sequences(database).into_iter().filter(|s| s.schema == schema.oid && s.owner.is_none());
+    tables.chain(views).chain(free.map(|s| s.oid)).map(Thing::Relation).collect()
 }
 
 pub(super) async fn create_database(
@@ -110,8 +116,18 @@ pub(super) async fn create_database(
         }
         return Err(Error::new(SqlState::DUPLICATE_DATABASE, text));
     }
-    let database = DatabaseDef { oid: txn.manager().draw_oid().await?, name: name.to_owned(), series };
-    let public = SchemaDef { oid: txn.manager().draw_oid().await?, database: database.oid, name: "public".to_owned() };
+    let database = DatabaseDef {
+        oid: txn.manager().draw_oid().await?,
+        name: name.to_owned(),
+        series,
+        comments: vec![],
+    };
+    let public = SchemaDef {
+        oid: txn.manager().draw_oid().await?,
+        database: database.oid,
+        name: "public".to_owned(),
+        comments: vec![],
+    };
     txn.edit_catalog(vec![CatalogEdit::Put(Object::Database(database)), CatalogEdit::Put(Object::Schema(public))])
 }
 
@@ -130,7 +146,9 @@ pub(super) async fn drop_database(name: &str, if_exists: bool, ctx: &EvalContext
     if database.oid == ctx.session.database_oid {
         return Err(Error::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database"));
     }
-    delete_views(catalog.views(database.oid).iter().map(|v| v.oid), ctx)?;
+    let views = catalog.views(database.oid).into_iter().map(|v| v.oid);
+    let sequences = catalog.sequences(database.oid).into_iter().map(|s| s.oid);
+    txn.edit_catalog(views.chain(sequences).map(CatalogEdit::Delete).collect())?;
     for table in catalog.tables(database.oid) {
         drop_contained(&table, ctx).await?;
     }

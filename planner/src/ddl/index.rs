@@ -3,6 +3,7 @@
 //! An index is built inside the transaction that makes it: its table is locked against writers, every row of the newest state
 //! gets its entry, and definition and entries commit together. Transactions with an older snapshot do not see the index at all.
 
+use super::depend::{Thing, drop_dependents};
 use super::{names, notice, transaction};
 use crate::bound::CreateIndex;
 use crate::context::EvalContext;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 const BUILD_BATCH_ROWS: usize = 1024;
 
 /// Makes an index and fills it. The table is locked (SHARE ROW EXCLUSIVE).
-pub(crate) async fn create_index(create: &CreateIndex, ctx: &Arc<EvalContext>) -> Result<()> {
+pub(super) async fn create_index(create: &CreateIndex, ctx: &Arc<EvalContext>) -> Result<()> {
     let txn = transaction(ctx)?;
+    super::tell(&create.notices, ctx);
     let Some(name) = free_name(create, ctx).await? else { return Ok(()) };
     let mut table = current(create.table.oid, &create.table.name, ctx)?;
     let manager = txn.manager();
@@ -70,7 +72,7 @@ fn current(oid: Oid, name: &str, ctx: &EvalContext) -> Result<TableDef> {
     transaction(ctx)?.catalog().table(oid).map(|t| (*t).clone()).ok_or_else(gone)
 }
 
-async fn fill(table: Arc<TableDef>, index: &IndexDef, ctx: &Arc<EvalContext>) -> Result<()> {
+pub(super) async fn fill(table: Arc<TableDef>, index: &IndexDef, ctx: &Arc<EvalContext>) -> Result<()> {
     let writer = TableWriter::new(Arc::clone(&table), Arc::clone(ctx))?;
     let newest = writer.txn.newest();
     let mut cursor = newest.scan(table.storage, KeyRange::all(), false)?;
@@ -101,7 +103,13 @@ pub(super) async fn drop_indexes(
     for (table, oid) in indexes {
         let mut now = current(table.oid, &table.name, ctx)?;
         // The same index may be named twice.
+        if !now.indexes.iter().any(|i| i.oid == *oid) {
+            continue;
+        }
+        drop_dependents(&[Thing::Relation(*oid)], false, ctx).await?;
+        now = current(table.oid, &table.name, ctx)?;
         let Some(at) = now.indexes.iter().position(|i| i.oid == *oid) else { continue };
+        now.comments.retain(|c| c.on != *oid);
         let index = now.indexes.remove(at);
         let txn = transaction(ctx)?;
         txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(now))])?;

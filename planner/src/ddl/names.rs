@@ -22,7 +22,7 @@ pub(super) fn object_name(name1: &str, name2: Option<&str>, label: &str) -> Stri
 }
 
 /// The first of `label`, `label1`, `label2` … that is free (ChooseRelationName).
-pub(super) fn choose(name1: &str, name2: Option<&str>, label: &str, taken: &dyn Fn(&str) -> bool) -> String {
+pub(crate) fn choose(name1: &str, name2: Option<&str>, label: &str, taken: &dyn Fn(&str) -> bool) -> String {
     let mut pass = 0;
     loop {
         let suffix = if pass == 0 { label.to_owned() } else { format!("{label}{pass}") };
@@ -35,7 +35,7 @@ pub(super) fn choose(name1: &str, name2: Option<&str>, label: &str, taken: &dyn 
 }
 
 /// Column names joined by `_`, cut at the identifier length (ChooseIndexNameAddition).
-pub(super) fn columns<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn columns<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut out = String::new();
     for name in names {
         if !out.is_empty() {

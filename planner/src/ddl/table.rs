@@ -1,11 +1,11 @@
 //! CREATE TABLE, DROP TABLE, TRUNCATE.
 
-use super::{names, notice, series, transaction};
+use super::depend::{Thing, drop_dependents};
+use super::{notice, series, transaction};
 use crate::bound::CreateTable;
 use crate::context::EvalContext;
-use heddle_catalog::{CatalogEdit, CatalogSnapshot, IndexColumn, IndexDef, IndexState, Object, Relation, TableDef};
+use heddle_catalog::{CatalogEdit, CatalogSnapshot, Object, Relation, SequenceDef, TableDef};
 use heddle_txn::{RelationLock, Wait};
-use heddle_types::key::KeyOrder;
 use heddle_types::{Error, Oid, Result, SqlState};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,9 +29,12 @@ pub(crate) async fn create_table(create: &CreateTable, ctx: &EvalContext) -> Res
         }
         return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
     }
-    let table = build(create, ctx, &catalog).await?;
+    super::tell(&create.notices, ctx);
+    let (table, sequences) = build(create, ctx).await?;
     txn.lock_relation(table.oid, RelationLock::AccessExclusive, Wait::Block).await?;
-    txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(table.clone()))])?;
+    let mut edits: Vec<_> = sequences.into_iter().map(|s| CatalogEdit::Put(Object::Sequence(s))).collect();
+    edits.push(CatalogEdit::Put(Object::Table(table.clone())));
+    txn.edit_catalog(edits)?;
     series::define(&table, ctx)?;
     Ok(Some(Arc::new(table)))
 }
@@ -43,69 +46,22 @@ pub(super) async fn lock_relation_name(ctx: &EvalContext, schema: Oid, name: &st
     Ok(())
 }
 
-async fn build(create: &CreateTable, ctx: &EvalContext, catalog: &CatalogSnapshot) -> Result<TableDef> {
+async fn build(create: &CreateTable, ctx: &EvalContext) -> Result<(TableDef, Vec<SequenceDef>)> {
     let manager = transaction(ctx)?.manager();
-    let mut columns = create.columns.clone();
-    for (i, column) in columns.iter_mut().enumerate() {
-        column.attnum = i as i16 + 1;
-        column.not_null |= create.keys.iter().any(|(_, key, primary)| *primary && key.contains(&i));
-    }
     let mut table = TableDef {
         oid: manager.draw_oid().await?,
         schema: create.schema,
         database: ctx.session.database_oid,
         name: create.name.clone(),
         storage: series::draw(create.series.is_some(), manager).await?,
-        columns,
+        columns: create.columns.clone(),
         indexes: vec![],
         series: series::build(create, ctx).await?,
+        constraints: vec![],
+        comments: vec![],
     };
-    let mut used = BTreeSet::from([create.name.clone()]);
-    // The primary key comes first, as in PostgreSQL.
-    let mut keys: Vec<_> = create.keys.iter().collect();
-    keys.sort_by_key(|(_, _, primary)| !*primary);
-    for (name, key, primary) in keys {
-        let name = index_name(create, name.as_deref(), key, *primary, &used, catalog)?;
-        lock_relation_name(ctx, create.schema, &name).await?;
-        if transaction(ctx)?.catalog().relation(create.schema, &name).is_some() {
-            return Err(Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")));
-        }
-        used.insert(name.clone());
-        let columns = key.iter().map(|i| IndexColumn { attnum: *i as i16 + 1, order: KeyOrder::default() }).collect();
-        table.indexes.push(IndexDef {
-            oid: manager.draw_oid().await?,
-            name,
-            storage: if *primary { None } else { Some(manager.draw_storage().await?) },
-            columns,
-            unique: true,
-            primary: *primary,
-            constraint: Some(manager.draw_oid().await?),
-            state: IndexState::Valid,
-        });
-    }
-    Ok(table)
-}
-
-fn index_name(
-    create: &CreateTable,
-    given: Option<&str>,
-    key: &[usize],
-    primary: bool,
-    used: &BTreeSet<String>,
-    catalog: &CatalogSnapshot,
-) -> Result<String> {
-    let taken = |n: &str| used.contains(n) || catalog.relation(create.schema, n).is_some();
-    match given {
-        Some(name) if taken(name) => {
-            Err(Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")))
-        }
-        Some(name) => Ok(name.to_owned()),
-        None if primary => Ok(names::choose(&create.name, None, "pkey", &taken)),
-        None => {
-            let columns = names::columns(key.iter().map(|i| create.columns[*i].name.as_str()));
-            Ok(names::choose(&create.name, Some(&columns), "key", &taken))
-        }
-    }
+    let sequences = super::build::add(&mut table, create, ctx).await?;
+    Ok((table, sequences))
 }
 
 /// Locks a table against everybody and reads it again; None when it is gone.
@@ -131,7 +87,8 @@ pub(super) async fn drop_tables(
     for table in tables {
         lock_table(table, ctx).await?.ok_or_else(|| missing_table(&table.name))?;
     }
-    super::view::drop_dependents(&tables.iter().map(|t| t.oid).collect::<Vec<_>>(), cascade, ctx).await?;
+    let roots: Vec<Thing> = tables.iter().map(|t| Thing::Relation(t.oid)).collect();
+    drop_dependents(&roots, cascade, ctx).await?;
     for table in tables {
         // The same table may be named twice.
         if let Some(now) = lock_table(table, ctx).await? {
@@ -144,33 +101,67 @@ pub(super) async fn drop_tables(
 /// Removes a table that is locked against everybody.
 pub(super) fn drop_table(table: &TableDef, ctx: &EvalContext) -> Result<()> {
     let txn = transaction(ctx)?;
-    txn.edit_catalog(vec![CatalogEdit::Delete(table.oid)])?;
+    let owned = txn.catalog().owned_sequences(table.oid);
+    let gone = owned.iter().map(|s| s.oid).chain([table.oid]);
+    txn.edit_catalog(gone.map(CatalogEdit::Delete).collect())?;
     for storage in table.storages() {
         txn.drop_storage(storage)?;
     }
     Ok(())
 }
 
-pub(super) async fn truncate(tables: &[Arc<TableDef>], ctx: &EvalContext) -> Result<()> {
+pub(super) async fn truncate(tables: &[Arc<TableDef>], restart: bool, cascade: bool, ctx: &EvalContext) -> Result<()> {
     let txn = transaction(ctx)?;
+    let tables = &with_referencing(tables, cascade, ctx).await?;
     let mut done = BTreeSet::new();
     for table in tables.iter().filter(|t| done.insert(t.oid)) {
         let now = lock_table(table, ctx).await?.ok_or_else(|| missing_table(&table.name))?;
         let mut fresh = (*now).clone();
-        fresh.storage = series::draw(fresh.series.is_some(), txn.manager()).await?;
-        if let Some(series) = &mut fresh.series {
-            series.tags_storage = txn.manager().draw_storage().await?;
-        }
-        for index in fresh.indexes.iter_mut().filter(|i| i.storage.is_some()) {
-            index.storage = Some(txn.manager().draw_storage().await?);
-        }
+        super::build::new_storages(&mut fresh, ctx).await?;
         series::define(&fresh, ctx)?;
-        txn.edit_catalog(vec![CatalogEdit::Put(Object::Table(fresh))])?;
+        let mut edits = vec![CatalogEdit::Put(Object::Table(fresh))];
+        for sequence in txn.catalog().owned_sequences(now.oid).iter().filter(|_| restart) {
+            edits.push(CatalogEdit::Put(Object::Sequence(
+                super::sequence::restarted(sequence, sequence.start, ctx).await?,
+            )));
+        }
+        txn.edit_catalog(edits)?;
         for storage in now.storages() {
             txn.drop_storage(storage)?;
         }
     }
     Ok(())
+}
+
+/// The tables to truncate together: those that refer to one of them must be among them.
+///
+/// # Errors
+/// `0A000` when one is not and CASCADE was not said.
+async fn with_referencing(tables: &[Arc<TableDef>], cascade: bool, ctx: &EvalContext) -> Result<Vec<Arc<TableDef>>> {
+    let txn = transaction(ctx)?;
+    let mut all = tables.to_vec();
+    let mut at = 0;
+    while let Some(table) = all.get(at).cloned() {
+        at += 1;
+        lock_table(&table, ctx).await?;
+        for other in txn.catalog().referencing(table.oid) {
+            if all.iter().any(|t| t.oid == other.oid) {
+                continue;
+            }
+            if !cascade {
+                let text = "cannot truncate a table referenced in a foreign key constraint";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+                    .detail(format!("Table \"{}\" references \"{}\".", other.name, table.name))
+                    .hint(format!(
+                        "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                        other.name
+                    )));
+            }
+            notice(ctx, SqlState::SUCCESSFUL_COMPLETION, format!("truncate cascades to table \"{}\"", other.name));
+            all.push(other);
+        }
+    }
+    Ok(all)
 }
 
 /// The tables of a schema.

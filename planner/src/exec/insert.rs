@@ -1,6 +1,7 @@
 //! INSERT, ON CONFLICT and the rows of COPY.
 
 use super::lock::replace;
+use super::reference::settle;
 use super::returning::Returned;
 use super::rowset::RowSet;
 use super::runtime::{Engine, Source};
@@ -63,9 +64,13 @@ pub(crate) async fn insert(
         if since_throttle >= THROTTLE_ROWS {
             since_throttle = 0;
             writer.txn.throttle().await?;
+            if !writer.refers_to_itself() {
+                settle(&writer).await?;
+            }
         }
     }
     writer.finish();
+    settle(&writer).await?;
     Ok(count)
 }
 
@@ -267,14 +272,22 @@ impl BulkInsert {
         self.since_throttle += count;
         if self.since_throttle >= THROTTLE_ROWS {
             self.since_throttle = 0;
-            self.writer.txn.throttle().await.map_err(|e| (count.saturating_sub(1), e))?;
+            let last = |e| (count.saturating_sub(1), e);
+            self.writer.txn.throttle().await.map_err(last)?;
+            if !self.writer.refers_to_itself() {
+                settle(&self.writer).await.map_err(last)?;
+            }
         }
         Ok(())
     }
 
-    /// After the last batch.
-    pub fn finish(&self) {
+    /// Ends the statement: foreign keys are checked.
+    ///
+    /// # Errors
+    /// `23503`
+    pub async fn finish(&self) -> Result<()> {
         self.writer.finish();
+        settle(&self.writer).await
     }
 
     /// A row with its defaults.

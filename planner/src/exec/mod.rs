@@ -5,17 +5,20 @@
 //!
 //! Not here: relation locks and the choice of the snapshot (session, before [`Executor::run`]).
 
+mod deferred;
 mod direct;
 pub(crate) mod explain;
 mod insert;
 pub(crate) mod lock;
 mod modify;
+pub(crate) mod reference;
 mod returning;
 pub(crate) mod rowset;
 pub(crate) mod runtime;
 pub(crate) mod series;
 mod write;
 
+pub use deferred::{Deferred, set_constraints, settle_deferred};
 pub(crate) use direct::limits;
 pub use insert::BulkInsert;
 pub use runtime::ExecutorConfig;
@@ -195,11 +198,7 @@ impl Executor {
 
     async fn ddl(&self, ddl: &Ddl, ctx: &Arc<EvalContext>, view: &Arc<ReadView>) -> Result<Outcome> {
         if ctx.txn.as_ref().is_some_and(|t| t.read_only()) {
-            return Err(read_only(ddl_word(ddl)));
-        }
-        if let Ddl::CreateIndex(create) = ddl {
-            crate::ddl::create_index(create, ctx).await?;
-            return Ok(Outcome::Done { rows: None });
+            return Err(read_only(ddl.tag()));
         }
         let Ddl::CreateTable(create) = ddl else {
             crate::ddl::execute(ddl, ctx).await?;
@@ -237,7 +236,7 @@ impl Executor {
             bulk.push(rows.collect()).await.map_err(|(_, e)| e)?;
             count += batch.num_rows() as u64;
         }
-        bulk.finish();
+        bulk.finish().await?;
         Ok(count)
     }
 
@@ -331,22 +330,4 @@ fn refuse_read_only(ctx: &EvalContext, statement: &Statement) -> Result<()> {
 fn read_only(word: &str) -> Error {
     let text = format!("cannot execute {word} in a read-only transaction");
     Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, text)
-}
-
-fn ddl_word(ddl: &Ddl) -> &'static str {
-    match ddl {
-        Ddl::CreateTable(c) if c.query.is_some() => "CREATE TABLE AS",
-        Ddl::CreateTable(_) => "CREATE TABLE",
-        Ddl::DropTable { .. } => "DROP TABLE",
-        Ddl::CreateIndex(_) => "CREATE INDEX",
-        Ddl::DropIndex { .. } => "DROP INDEX",
-        Ddl::CreateView(_) => "CREATE VIEW",
-        Ddl::DropView { .. } => "DROP VIEW",
-        Ddl::SetRetention { .. } => "ALTER TABLE",
-        Ddl::Truncate { .. } => "TRUNCATE TABLE",
-        Ddl::CreateSchema { .. } => "CREATE SCHEMA",
-        Ddl::DropSchema { .. } => "DROP SCHEMA",
-        Ddl::CreateDatabase { .. } => "CREATE DATABASE",
-        Ddl::DropDatabase { .. } => "DROP DATABASE",
-    }
 }

@@ -4,6 +4,7 @@
 //! bound WHERE still holds there; columns of FROM tables keep the values the plan gave. REPEATABLE READ answers 40001.
 
 use super::lock::{identity, replace};
+use super::reference::settle;
 use super::returning::Returned;
 use super::rowset::RowSet;
 use super::runtime::{Engine, Source};
@@ -113,6 +114,7 @@ pub(crate) async fn update(
         }
     }
     change.writer.finish();
+    settle(&change.writer).await?;
     Ok(count)
 }
 
@@ -164,5 +166,6 @@ pub(crate) async fn delete(
             }
         }
     }
+    settle(&change.writer).await?;
     Ok(count)
 }

@@ -5,16 +5,19 @@
 //! 1. A unique key is locked before it is looked up, and looked up in the newest state, never in a snapshot.
 //! 2. An index entry is put and deleted with its row, in the same write set.
 
+use super::reference::{Debt, References};
 use super::series::SeriesWriter;
+use crate::bound::{ColId, Expr};
 use crate::context::EvalContext;
-use arrow::array::ArrayRef;
+use crate::eval::{self, Columns};
+use arrow::array::{Array, ArrayRef};
 use bytes::Bytes;
-use heddle_catalog::{IndexDef, TableDef};
+use heddle_catalog::{IndexDef, Rule, TableDef};
 use heddle_engines::{Row, RowReader};
 use heddle_txn::{Counter, Locked, ReadView, RowLock, Transaction, Wait};
 use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
-use heddle_types::{Datum, Error, LogIndex, Result, SqlState};
+use heddle_types::{Datum, Error, LogIndex, Oid, Result, SqlState};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,6 +34,10 @@ pub(crate) struct TableWriter {
     pub ctx: Arc<EvalContext>,
     pub txn: Arc<Transaction>,
     schema: String,
+    /// CHECK constraints by name, as PostgreSQL asks them
+    checks: Vec<(String, Expr)>,
+    references: References,
+    debts: Mutex<Vec<Debt>>,
     row_ids: Mutex<Range<u64>>,
     series: Option<SeriesWriter>,
 }
@@ -50,7 +57,10 @@ impl TableWriter {
         let txn = ctx.txn.clone().ok_or_else(|| Error::internal("a write needs a transaction"))?;
         let schema = ctx.catalog.schema_by_oid(table.schema).map_or_else(String::new, |s| s.name.clone());
         let series = SeriesWriter::of(&table, ctx.statement_us);
-        Ok(Self { layout: table.layout(), table, ctx, txn, schema, row_ids: Mutex::new(0..0), series })
+        let checks = checks(&table)?;
+        let references = References::of(&table, txn.newest().catalog());
+        let (layout, row_ids) = (table.layout(), Mutex::new(0..0));
+        Ok(Self { layout, table, ctx, txn, schema, checks, references, debts: Mutex::default(), row_ids, series })
     }
 
     /// Makes ready for the next inserts, one by one.
@@ -82,7 +92,7 @@ impl TableWriter {
     }
 
     /// Makes sure that the next `rows` inserts need no further draw of hidden row ids.
-    async fn reserve(&self, rows: usize) -> Result<()> {
+    pub async fn reserve(&self, rows: usize) -> Result<()> {
         if self.table.primary_key().is_some() || self.row_ids.lock().clone().count() >= rows {
             return Ok(());
         }
@@ -95,7 +105,7 @@ impl TableWriter {
     /// Inserts a row; any conflict is an error, but a point replaces the one before. Returns its storage key; `values` become
     /// what is stored.
     pub async fn insert(&self, values: &mut [Datum]) -> Result<Bytes> {
-        self.check_not_null(values)?;
+        self.check_row(values)?;
         if let Some(series) = &self.series {
             return series.insert(self, values).await;
         }
@@ -106,7 +116,41 @@ impl TableWriter {
                 return Err(self.duplicate(index, values));
             }
         }
-        self.put_new(values).await
+        let key = self.put_new(values).await?;
+        self.owe(self.references.stored(self.table.oid, &key, values, None));
+        Ok(key)
+    }
+
+    fn owe(&self, debts: impl IntoIterator<Item = Debt>) {
+        self.debts.lock().extend(debts);
+    }
+
+    /// What the rows written since the last call owe to foreign keys.
+    pub fn take_debts(&self) -> Vec<Debt> {
+        std::mem::take(&mut *self.debts.lock())
+    }
+
+    /// May a row refer to one that comes later in the same statement? Otherwise debts need not wait for its end.
+    pub fn refers_to_itself(&self) -> bool {
+        self.references.own.iter().any(|(_, f)| f.table == self.table.oid)
+    }
+
+    /// Is there a row with these values in a unique index? With `lock` it keeps them until our transaction ends.
+    pub async fn holds_key(&self, index: Oid, values: &[Datum], lock: bool) -> Result<bool> {
+        let found = self.table.indexes.iter().find(|i| i.oid == index);
+        let index = found.ok_or_else(|| Error::internal("a foreign key refers to an index that is gone"))?;
+        let Some(key) = self.unique_key(index, values)? else { return Ok(false) };
+        loop {
+            let Some(row) = self.holder(index, &key)? else { return Ok(false) };
+            if !lock {
+                return Ok(true);
+            }
+            self.txn.lock_row(self.table.oid, &row, RowLock::KeyShare, Wait::Block).await?;
+            // Whoever had it may have changed or removed it while we waited.
+            if self.holder(index, &key)?.as_ref() == Some(&row) {
+                return Ok(true);
+            }
+        }
     }
 
     /// Stores a row whose unique keys are locked and free.
@@ -121,7 +165,7 @@ impl TableWriter {
 
     /// Replaces `old` by `new`, which becomes what is stored. Returns the storage key, which differs when the primary key changed.
     pub async fn update(&self, old: &Current, new: &mut [Datum]) -> Result<Bytes> {
-        self.check_not_null(new)?;
+        self.check_row(new)?;
         if let Some(series) = &self.series {
             return series.update(self, old, new).await;
         }
@@ -153,6 +197,7 @@ impl TableWriter {
             self.txn.note_key_change(self.table.oid, old.key.clone(), key.clone());
         }
         self.txn.put(self.table.storage, key.clone(), self.layout.encode(new).into())?;
+        self.owe(self.references.stored(self.table.oid, &key, new, Some(&old.values)));
         Ok(key)
     }
 
@@ -163,6 +208,7 @@ impl TableWriter {
                 self.txn.delete(storage, self.entry_key(index, &old.values, &old.key)?)?;
             }
         }
+        self.owe(self.references.removed(self.table.oid, &old.values));
         self.txn.delete(self.table.storage, old.key.clone())
     }
 
@@ -177,8 +223,7 @@ impl TableWriter {
             && let Some(key) = self.unique_key(index, &values)?
             && newest.get(storage, &key)?.is_some()
         {
-            let text = format!("could not create unique index \"{}\"", index.name);
-            return Err(self.key_error(text, index, &values, "is duplicated"));
+            return Err(self.not_unique(index, &values));
         }
         self.txn.put(storage, self.entry_key(index, &values, &row.key)?, row.key.clone())
     }
@@ -320,6 +365,75 @@ impl TableWriter {
         }
     }
 
+    /// NOT NULL and CHECK, for a row to be stored.
+    fn check_row(&self, values: &[Datum]) -> Result<()> {
+        self.check_not_null(values)?;
+        match self.violated(values, |_| true)? {
+            None => Ok(()),
+            Some(name) => {
+                let text = format!("new row for relation \"{}\" violates check constraint \"{name}\"", self.table.name);
+                Err(Error::new(SqlState::CHECK_VIOLATION, text)
+                    .detail(format!("Failing row contains ({}).", self.row_text(values)))
+                    .relation(&self.schema, &self.table.name)
+                    .constraint(name))
+            }
+        }
+    }
+
+    /// The first of the wanted checks that a row does not hold.
+    fn violated(&self, values: &[Datum], wanted: impl Fn(&str) -> bool) -> Result<Option<&str>> {
+        let column = |id: ColId| {
+            let at = (id.0 as usize).checked_sub(1)?;
+            heddle_types::arrow::column(&values[at..=at], self.table.columns[at].ty).ok()
+        };
+        for (name, expr) in self.checks.iter().filter(|(name, _)| wanted(name)) {
+            let result = eval::eval(expr, &Columns { rows: 1, get: &column }, &self.ctx)?;
+            let result = eval::boolean(&result)?;
+            if !result.is_null(0) && !result.value(0) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does a row that is there hold what ALTER TABLE demands from now on?
+    ///
+    /// # Errors
+    /// `23502`, `23514`
+    pub fn verify(&self, values: &[Datum], not_null: &[usize], checks: &[String]) -> Result<()> {
+        if let Some(at) = not_null.iter().find(|at| values[**at].is_null()) {
+            let column = &self.table.columns[*at].name;
+            let text = format!("column \"{column}\" of relation \"{}\" contains null values", self.table.name);
+            return Err(Error::new(SqlState::NOT_NULL_VIOLATION, text)
+                .relation(&self.schema, &self.table.name)
+                .column(column));
+        }
+        let Some(name) = self.violated(values, |n| checks.iter().any(|c| c == n))? else { return Ok(()) };
+        let text = format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", self.table.name);
+        Err(Error::new(SqlState::CHECK_VIOLATION, text).relation(&self.schema, &self.table.name).constraint(name))
+    }
+
+    /// Stores a row of a table that is locked against everybody in a new storage. `newest` shows the rows put so far.
+    ///
+    /// # Errors
+    /// `23505` when another row has its key.
+    pub async fn put_rebuilt(&self, values: &[Datum], newest: &dyn RowReader) -> Result<()> {
+        for index in self.unique() {
+            let storage = index.storage.unwrap_or(self.table.storage);
+            if let Some(key) = self.unique_key(index, values)?
+                && newest.get(storage, &key)?.is_some()
+            {
+                return Err(self.not_unique(index, values));
+            }
+        }
+        self.put_new(values).await.map(|_| ())
+    }
+
+    fn not_unique(&self, index: &IndexDef, values: &[Datum]) -> Error {
+        let text = format!("could not create unique index \"{}\"", index.name);
+        self.key_error(text, index, values, "is duplicated")
+    }
+
     pub fn check_not_null(&self, values: &[Datum]) -> Result<()> {
         let Some((column, _)) =
             self.table.columns.iter().zip(values).find(|(c, v)| c.not_null && !c.dropped && v.is_null())
@@ -372,6 +486,18 @@ impl TableWriter {
             .relation(&self.schema, &self.table.name)
             .constraint(&index.name)
     }
+}
+
+/// The table's CHECK constraints, bound, by name.
+fn checks(table: &TableDef) -> Result<Vec<(String, Expr)>> {
+    let mut checks = Vec::new();
+    for c in &table.constraints {
+        if let Rule::Check(stored) = &c.rule {
+            checks.push((c.name.clone(), crate::bind::stored_expr(stored)?));
+        }
+    }
+    checks.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(checks)
 }
 
 /// What happened to a row that we want to change.

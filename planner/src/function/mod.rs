@@ -27,6 +27,7 @@ mod pick;
 mod reg;
 mod regex;
 mod registry;
+mod sequence;
 mod set;
 mod strings;
 mod system;
@@ -38,6 +39,10 @@ mod textformat;
 mod window;
 
 pub use error::{from_df, to_df};
+pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
+pub(crate) use reg::quote_ident;
+pub use sequence::SessionSequences;
+pub(crate) use sequence::position as sequence_position;
 
 use crate::context::EvalContext;
 use arrow::array::ArrayRef;
@@ -70,7 +75,11 @@ fn register_all(r: &mut Registry) {
     json_rows::register(r);
     json_set::register(r);
     json_make::register(r);
+    sequence::register(r);
 }
+
+/// nextval(regclass)
+pub(crate) const NEXTVAL: FuncId = FuncId(1574);
 
 /// OID in pg_proc (or one above 9000 of ours where PostgreSQL has no row).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -14,6 +14,11 @@ pub(super) const INT2_TO_OID: u32 = 9005;
 /// text, varchar -> bpchar (trailing blanks go)
 pub(super) const TEXT_TO_BPCHAR: u32 = 9006;
 
+/// A sequence's last_value
+pub(crate) const SEQUENCE_LAST: super::FuncId = super::FuncId(9014);
+/// A sequence's is_called
+pub(crate) const SEQUENCE_CALLED: super::FuncId = super::FuncId(9015);
+
 const fn row(
     sig: &'static str,
     id: u32,
@@ -102,6 +107,16 @@ pub(super) static PROCS: &[Proc] = &[
             Immutable,
         ),
         oid::INT4,
+    ),
+    row("heddle_sequence_last(oid)", SEQUENCE_LAST.0, "heddle_sequence_last", &[oid::OID], oid::INT8, true, Volatile),
+    row(
+        "heddle_sequence_called(oid)",
+        SEQUENCE_CALLED.0,
+        "heddle_sequence_called",
+        &[oid::OID],
+        oid::BOOL,
+        true,
+        Volatile,
     ),
     row("inet_server_addr()", 9020, "inet_server_addr", &[], oid::TEXT, false, Stable),
     row("inet_client_addr()", 9021, "inet_client_addr", &[], oid::TEXT, false, Stable),

@@ -160,11 +160,7 @@ fn in_schema(schema_name: &str, name: &str, cx: &EvalContext) -> Option<u32> {
 }
 
 fn relation_oid(r: &Relation) -> u32 {
-    match r {
-        Relation::Table(t) => t.oid.0,
-        Relation::Index(t, i) => t.indexes[*i].oid.0,
-        Relation::View(v) => v.oid.0,
-    }
+    r.oid().0
 }
 
 /// to_regclass: None when there is no such relation.
@@ -191,7 +187,7 @@ fn relation(name: &str, cx: &EvalContext) -> Result<u32> {
 }
 
 /// Quotes an identifier when it needs to be.
-pub(super) fn quote_ident(s: &str) -> String {
+pub(crate) fn quote_ident(s: &str) -> String {
     let plain = s.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && !reserved(s);
@@ -233,18 +229,7 @@ pub(super) fn class_parts(value: u32, cx: &EvalContext) -> Option<(String, Strin
     if let Some(t) = crate::syscat::by_oid(Oid(value)) {
         return Some((t.schema.to_owned(), t.name.to_owned()));
     }
-    if let Some(view) = cx.catalog.view(Oid(value)) {
-        return cx.catalog.schema_by_oid(view.schema).map(|s| (s.name.clone(), view.name.clone()));
-    }
-    for schema in cx.catalog.schemas(cx.session.database_oid) {
-        for table in cx.catalog.tables(cx.session.database_oid).iter().filter(|t| t.schema == schema.oid) {
-            if table.oid.0 == value {
-                return Some((schema.name.clone(), table.name.clone()));
-            }
-            if let Some(i) = table.indexes.iter().find(|i| i.oid.0 == value) {
-                return Some((schema.name.clone(), i.name.clone()));
-            }
-        }
-    }
-    None
+    let relation = cx.catalog.relation_by_oid(Oid(value))?;
+    let schema = cx.catalog.schema_by_oid(relation.schema())?;
+    Some((schema.name.clone(), relation.name().to_owned()))
 }

@@ -3,6 +3,7 @@
 use super::kernel::{Date, Time, Ts, Uuid, k, kn, nulls};
 use super::{CallTypes, Registry, dt, reg};
 use crate::context::EvalContext;
+use crate::syscat::depends::comment_on;
 use arrow::array::{ArrayRef, StringBuilder};
 use heddle_types::datetime::DAY_US;
 use heddle_types::{Datum, Error, PgArray, PgType, Result, SqlState, oid};
@@ -225,12 +226,12 @@ fn catalog(r: &mut Registry) {
     r.scalar("to_regtype(text)", k!(|n: &str| -> Option<u32> { Ok(reg::type_oid(n)) }));
     r.scalar("to_regnamespace(text)", k!(cx, _ty; |n: &str| -> Option<u32> { Ok(reg::schema(n, cx)) }));
     r.scalars(
-        &[
-            "obj_description(oid,name)",
-            "obj_description(oid)",
-            "col_description(oid,int4)",
-            "shobj_description(oid,name)",
-        ],
-        null,
+        &["obj_description(oid,name)", "shobj_description(oid,name)"],
+        k!(cx, _ty; |o: u32, class: &str| -> Option<String> { comment_on(cx, o, Some(class), 0) }),
+    );
+    r.scalar("obj_description(oid)", k!(cx, _ty; |o: u32| -> Option<String> { comment_on(cx, o, None, 0) }));
+    r.scalar(
+        "col_description(oid,int4)",
+        k!(cx, _ty; |o: u32, n: i32| -> Option<String> { comment_on(cx, o, Some("pg_class"), n) }),
     );
 }

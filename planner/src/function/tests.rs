@@ -30,6 +30,8 @@ fn context() -> EvalContext {
         set_setting: Box::new(|_, v, _| Ok(v.to_owned())),
         settings: Box::new(Vec::new),
         notice: Box::new(|_| {}),
+        deferred: Default::default(),
+        sequences: Default::default(),
         interrupted: Box::new(|| None),
     };
     EvalContext {

@@ -3,8 +3,7 @@
 //! Called by [`super::utility`]; the tree itself still comes from sqlparser.
 
 use super::cursor::Cursor;
-use super::utility::plan;
-use super::{Ast, Deep, Kind, Places, rewrite};
+use super::{Ast, Deep, Kind, Places, rewrite, table};
 use heddle_types::Result;
 use sqlparser::ast::Statement;
 use sqlparser::tokenizer::Token;
@@ -22,11 +21,12 @@ pub(super) fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
     } else if ends(&["with", "data"]) {
         (2, false)
     } else {
-        return plan(c);
+        (0, false)
     };
-    let tokens = rewrite::rewrite(&c.piece.tokens[..n - cut]);
+    let tokens = table::definition(c, &rewrite::rewrite(&c.piece.tokens[..n - cut]))?;
     let mut statement = c.run(&tokens, |p| p.parse_statement())?;
     match &mut statement {
+        _ if cut == 0 => {}
         Statement::CreateTable(t) if t.query.is_some() => t.copy_grants = empty,
         _ => {
             c.at = n - cut;

@@ -1,19 +1,28 @@
 //! SQL text to statements. Guards: tokens, nesting depth and expression width are limited before anything recursive runs (`54001`).
 
+mod alter;
+mod comment;
 mod copy;
 mod create;
 mod cursor;
+mod insert;
+mod maintenance;
+pub(crate) mod own;
 mod places;
 mod relation;
 mod rewrite;
 mod scan;
+mod sequence;
 mod series;
+mod table;
+mod text;
 mod utility;
 
 use heddle_txn::Isolation;
 pub(crate) use places::Places;
 pub(crate) use rewrite::{KEY_MARK, NOTHING};
 pub use series::{Clause, SeriesStatement, Written};
+pub(crate) use text::{Star, expand_stars, rename};
 
 use heddle_types::{Error, Notice, Result, Severity, SqlState};
 use std::sync::Arc;
@@ -73,6 +82,11 @@ pub enum Kind {
         mode: TransactionMode,
     },
     /// SET [LOCAL] name = values; None = DEFAULT. Values are the list items as text (idents folded unless quoted).
+    /// SET CONSTRAINTS; no names: ALL
+    SetConstraints {
+        names: Vec<Vec<String>>,
+        deferred: bool,
+    },
     Set {
         local: bool,
         name: String,
@@ -122,10 +136,8 @@ pub enum Kind {
         mode: heddle_txn::RelationLock,
         nowait: bool,
     },
-    /// VACUUM and ANALYZE: accepted, named in the tag
-    Maintenance {
-        tag: &'static str,
-    },
+    /// VACUUM, ANALYZE, REINDEX: names are checked, the rest happens by itself
+    Maintenance(Maintenance),
     /// LISTEN, NOTIFY and others known but not supported yet: the name for the 0A000 message
     Unsupported(String),
 }
@@ -140,6 +152,8 @@ pub enum Ast {
     Series(Deep<SeriesStatement>),
     /// An expression
     Expr(Deep<sqlparser::ast::Expr>),
+    /// A statement that sqlparser's tree has no place for
+    Own(Deep<own::Own>),
 }
 
 /// An AST node that is shared by its clones and freed on a stack large enough for long operator chains.
@@ -198,6 +212,15 @@ pub enum FetchDirection {
     Backward(Option<u64>),
     Absolute(i64),
     Relative(i64),
+}
+
+/// VACUUM, ANALYZE or REINDEX.
+#[derive(Clone, Debug)]
+pub struct Maintenance {
+    /// The command tag
+    pub tag: &'static str,
+    /// Tables as written, each with its columns
+    pub tables: Vec<(Vec<String>, Vec<String>)>,
 }
 
 /// An option of COPY as written.

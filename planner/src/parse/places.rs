@@ -61,6 +61,14 @@ impl Places {
         before.filter(|(_, kind)| *kind == Kind::Open).map_or(pos, |(at, _)| Some(*at))
     }
 
+    /// What follows an opening bracket at `pos`, else `pos`.
+    pub(crate) fn inside(&self, pos: Option<u32>) -> Option<u32> {
+        match pos.and_then(|p| self.index(p)) {
+            Some(i) if self.0[i].1 == Kind::Open => self.0.get(i + 1).map(|(at, _)| *at),
+            _ => pos,
+        }
+    }
+
     /// The token before `pos` that is no opening bracket: a prefix operator.
     pub(crate) fn prefix(&self, pos: Option<u32>) -> Option<u32> {
         let at = self.index(pos?)?;

@@ -1,12 +1,13 @@
 //! Statements about indexes, views and triggers: what sqlparser reads differently from PostgreSQL is settled on the tokens.
 
 use super::cursor::Cursor;
-use super::{Ast, Deep, Kind, Places, rewrite};
+use super::{Ast, Deep, Kind, Maintenance, Places, rewrite};
 use heddle_types::Result;
 use sqlparser::ast::Statement;
 use sqlparser::tokenizer::Token;
 
-/// `CREATE [OR REPLACE] VIEW v [(column, …)] AS query`; the query's text travels as `comment`.
+/// `CREATE [OR REPLACE] VIEW v [(column, …)] AS query`; the query's text travels as `comment`, after its place in the statement
+/// (`20:SELECT …`).
 pub(super) fn create_view(c: &mut Cursor<'_>) -> Result<Kind> {
     let tokens = c.piece.tokens;
     let word = |i: usize| match tokens.get(i).map(|t| &t.token) {
@@ -24,7 +25,8 @@ pub(super) fn create_view(c: &mut Cursor<'_>) -> Result<Kind> {
     let places = Places::of(&rewritten, c.base());
     let query = (0..tokens.len()).find(|i| word(*i) == "as").and_then(|i| tokens.get(i + 1));
     if let (Statement::CreateView(view), Some(first), Some(last)) = (&mut statement, query, tokens.last()) {
-        view.comment = Some(c.source.slice(first.start, last.end).to_owned());
+        let text = c.source.slice(first.start, last.end);
+        view.comment = Some(format!("{}:{text}", first.start - c.base()));
     }
     Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, places)))))
 }
@@ -53,7 +55,7 @@ pub(super) fn reindex(c: &mut Cursor<'_>) -> Result<Kind> {
     c.take("concurrently");
     c.name()?;
     c.end()?;
-    Ok(Kind::Maintenance { tag: "REINDEX" })
+    Ok(Kind::Maintenance(Maintenance { tag: "REINDEX", tables: vec![] }))
 }
 
 /// CREATE TRIGGER: read far enough to tell PostgreSQL's grammar from others, then `0A000`.

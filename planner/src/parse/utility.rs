@@ -3,7 +3,8 @@
 use super::cursor::Cursor;
 use super::scan::{Piece, Source};
 use super::{
-    Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, copy, create, relation, rewrite, series,
+    Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, alter, comment, copy, create, insert,
+    maintenance, relation, rewrite, sequence, series,
 };
 use heddle_txn::{Isolation, RelationLock};
 use heddle_types::{Result, SqlState};
@@ -11,8 +12,8 @@ use sqlparser::tokenizer::Token;
 
 /// Commands PostgreSQL knows and we do not; anything else that is no command is a syntax error.
 const KNOWN: &[&str] = &[
-    "alter", "call", "cluster", "comment", "do", "grant", "import", "listen", "load", "merge", "notify", "reassign",
-    "refresh", "revoke", "security", "unlisten", "create", "drop", "explain",
+    "alter", "call", "cluster", "do", "grant", "import", "listen", "load", "merge", "notify", "reassign", "refresh",
+    "revoke", "security", "unlisten", "create", "drop", "explain",
 ];
 /// Second words that belong to a command's name.
 const OBJECTS: &[&str] = &[
@@ -83,6 +84,11 @@ fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
         "explain" if explains_execute(c) => Ok(Kind::Unsupported("EXPLAIN EXECUTE".into())),
         "explain" => explain(c),
         "create" | "drop" => create_or_drop(c),
+        "alter" => match series::alter_table(c)? {
+            Some(kind) => Ok(kind),
+            None => alter::alter(c),
+        },
+        "comment" => comment::comment(c),
         "begin" | "start" => begin(c),
         "commit" | "end" => finish(c, true),
         "rollback" | "abort" => finish(c, false),
@@ -105,15 +111,14 @@ fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
         }
         "lock" => lock(c),
         "reindex" => relation::reindex(c),
-        "vacuum" | "analyze" | "analyse" => maintenance(c),
-        "alter" => Ok(series::alter_table(c)?.unwrap_or_else(|| Kind::Unsupported(command_name(c)))),
+        "vacuum" | "analyze" | "analyse" => maintenance::maintenance(c),
         word if KNOWN.contains(&word) => Ok(Kind::Unsupported(command_name(c))),
         _ => Err(c.unexpected()),
     }
 }
 
 /// `ALTER TABLE`, `COMMENT`, `CREATE INDEX`: for `… is not supported`.
-fn command_name(c: &Cursor<'_>) -> String {
+pub(super) fn command_name(c: &Cursor<'_>) -> String {
     let word = |n: usize| match c.peek_nth(n).map(|t| &t.token) {
         Some(Token::Word(w)) => w.value.to_ascii_uppercase(),
         _ => String::new(),
@@ -146,8 +151,9 @@ fn explains_execute(c: &Cursor<'_>) -> bool {
 
 /// Hands the statement to sqlparser.
 pub(super) fn plan(c: &mut Cursor<'_>) -> Result<Kind> {
-    let tokens = rewrite::rewrite(c.piece.tokens);
-    let statement = c.run(&tokens, |p| p.parse_statement())?;
+    let (tokens, overriding) = insert::without_overriding(rewrite::rewrite(c.piece.tokens));
+    let mut statement = c.run(&tokens, |p| p.parse_statement())?;
+    insert::set_overriding(&mut statement, overriding);
     let places = Places::of(&tokens, c.base());
     Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, places)))))
 }
@@ -200,6 +206,8 @@ fn create_or_drop(c: &mut Cursor<'_>) -> Result<Kind> {
         "CREATE VIEW" => relation::create_view(c),
         "CREATE TRIGGER" => relation::create_trigger(c),
         "DROP TRIGGER" => relation::drop_trigger(c),
+        "CREATE SEQUENCE" => sequence::create(c),
+        "DROP SEQUENCE" => sequence::drop(c),
         "CREATE DATABASE" => create::create_database(c),
         "DROP DATABASE" => create::drop_database(c),
         "CREATE" | "DROP" => {
@@ -315,7 +323,7 @@ fn set(c: &mut Cursor<'_>) -> Result<Kind> {
         return Ok(Kind::SetTransaction { session: false, mode });
     }
     if c.is("constraints") && !followed_by_value(c) {
-        return Ok(Kind::Unsupported("SET CONSTRAINTS".into()));
+        return set_constraints(c);
     }
     let name = set_name(c)?;
     let special = matches!(name.as_str(), "timezone" | "client_encoding" | "role" | "session_authorization")
@@ -327,6 +335,24 @@ fn set(c: &mut Cursor<'_>) -> Result<Kind> {
     let value = if c.take("default") || (special && c.take("local")) { None } else { set_value(c, &name)? };
     c.end()?;
     Ok(Kind::Set { local, name, value })
+}
+
+/// `SET CONSTRAINTS { ALL | name, … } { DEFERRED | IMMEDIATE }`
+fn set_constraints(c: &mut Cursor<'_>) -> Result<Kind> {
+    c.at += 1;
+    let mut names = Vec::new();
+    if !c.take("all") {
+        names.push(c.name()?);
+        while c.take_token(&Token::Comma) {
+            names.push(c.name()?);
+        }
+    }
+    let deferred = c.take("deferred");
+    if !deferred {
+        c.expect("immediate")?;
+    }
+    c.end()?;
+    Ok(Kind::SetConstraints { names, deferred })
 }
 
 /// Is the word here a setting's name (`SET session = …`)?
@@ -614,27 +640,6 @@ fn lock_mode(c: &mut Cursor<'_>) -> Result<RelationLock> {
         Some((_, mode)) => Ok(*mode),
         None => Err(c.unexpected()),
     }
-}
-
-fn maintenance(c: &mut Cursor<'_>) -> Result<Kind> {
-    let tag = if c.is("vacuum") { "VACUUM" } else { "ANALYZE" };
-    c.at += 1;
-    if c.take_token(&Token::LParen) {
-        c.bracketed()?;
-    }
-    while c.take("full") || c.take("freeze") || c.take("verbose") || c.take("analyze") {}
-    while c.peek().is_some() {
-        c.take("only");
-        c.name()?;
-        if c.take_token(&Token::LParen) {
-            c.bracketed()?;
-        }
-        if !c.take_token(&Token::Comma) {
-            break;
-        }
-    }
-    c.end()?;
-    Ok(Kind::Maintenance { tag })
 }
 
 /// A `0A000` for grammar we know.

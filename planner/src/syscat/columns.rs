@@ -1,7 +1,7 @@
 //! The columns of every computed table, as PostgreSQL 15 has them (names, order, types and OIDs read from its catalogs).
 //! What has no rows function here is empty because nothing of its kind can exist in this server yet.
 
-use super::{SystemTable, information, objects, routines, server, views};
+use super::{SystemTable, depends, information, keys, objects, routines, sequences, server, views};
 use heddle_types::{Datum, Oid, PgType, Result, oid};
 
 fn none(_: &crate::context::EvalContext) -> Result<Vec<Vec<Datum>>> {
@@ -98,10 +98,10 @@ pub(super) static TABLES: &[SystemTable] = &[
     table! { 2605 "pg_catalog" "pg_cast" routines::pg_cast,
         "oid" OID, "castsource" OID, "casttarget" OID, "castfunc" OID, "castcontext" CHAR, "castmethod" CHAR,
     },
-    table! { 2609 "pg_catalog" "pg_description" none,
+    table! { 2609 "pg_catalog" "pg_description" depends::pg_description,
         "objoid" OID, "classoid" OID, "objsubid" INT4, "description" TEXT,
     },
-    table! { 2608 "pg_catalog" "pg_depend" none,
+    table! { 2608 "pg_catalog" "pg_depend" depends::pg_depend,
         "classid" OID, "objid" OID, "objsubid" INT4, "refclassid" OID, "refobjid" OID, "refobjsubid" INT4,
         "deptype" CHAR,
     },
@@ -160,7 +160,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "tginitdeferred" BOOL, "tgnargs" INT2, "tgattr" INT2VECTOR, "tgargs" BYTEA, "tgqual" PG_NODE_TREE,
         "tgoldtable" NAME, "tgnewtable" NAME,
     },
-    table! { 2224 "pg_catalog" "pg_sequence" none,
+    table! { 2224 "pg_catalog" "pg_sequence" sequences::pg_sequence,
         "seqrelid" OID, "seqtypid" OID, "seqstart" INT8, "seqincrement" INT8, "seqmax" INT8, "seqmin" INT8,
         "seqcache" INT8, "seqcycle" BOOL,
     },
@@ -176,7 +176,7 @@ pub(super) static TABLES: &[SystemTable] = &[
     table! { 1261 "pg_catalog" "pg_auth_members" none,
         "roleid" OID, "member" OID, "grantor" OID, "admin_option" BOOL,
     },
-    table! { 2396 "pg_catalog" "pg_shdescription" none,
+    table! { 2396 "pg_catalog" "pg_shdescription" depends::pg_shdescription,
         "objoid" OID, "classoid" OID, "description" TEXT,
     },
     table! { 1213 "pg_catalog" "pg_tablespace" server::pg_tablespace,
@@ -194,7 +194,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "oid" OID, "pubname" NAME, "pubowner" OID, "puballtables" BOOL, "pubinsert" BOOL, "pubupdate" BOOL,
         "pubdelete" BOOL, "pubtruncate" BOOL, "pubviaroot" BOOL,
     },
-    table! { 2618 "pg_catalog" "pg_rewrite" none,
+    table! { 2618 "pg_catalog" "pg_rewrite" depends::pg_rewrite,
         "oid" OID, "rulename" NAME, "ev_class" OID, "ev_type" CHAR, "ev_enabled" CHAR, "is_instead" BOOL,
         "ev_qual" PG_NODE_TREE, "ev_action" PG_NODE_TREE,
     },
@@ -331,7 +331,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "sessions" INT8, "sessions_abandoned" INT8, "sessions_fatal" INT8, "sessions_killed" INT8,
         "stats_reset" TIMESTAMPTZ,
     },
-    table! { 12048 "pg_catalog" "pg_sequences" none,
+    table! { 12048 "pg_catalog" "pg_sequences" sequences::pg_sequences,
         "schemaname" NAME, "sequencename" NAME, "sequenceowner" NAME, "data_type" REGTYPE, "start_value" INT8,
         "min_value" INT8, "max_value" INT8, "increment_by" INT8, "cycle" BOOL, "cache_size" INT8, "last_value" INT8,
     },
@@ -380,7 +380,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "table_catalog" NAME, "table_schema" NAME, "table_name" NAME, "column_name" NAME, "constraint_catalog" NAME,
         "constraint_schema" NAME, "constraint_name" NAME,
     },
-    table! { 13339 "information_schema" "referential_constraints" none,
+    table! { 13339 "information_schema" "referential_constraints" keys::referential_constraints,
         "constraint_catalog" NAME, "constraint_schema" NAME, "constraint_name" NAME,
         "unique_constraint_catalog" NAME, "unique_constraint_schema" NAME, "unique_constraint_name" NAME,
         "match_option" VARCHAR, "update_rule" VARCHAR, "delete_rule" VARCHAR,
@@ -432,7 +432,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "scope_schema" NAME, "scope_name" NAME, "maximum_cardinality" INT4, "dtd_identifier" NAME,
         "parameter_default" VARCHAR,
     },
-    table! { 13386 "information_schema" "sequences" none,
+    table! { 13386 "information_schema" "sequences" sequences::sequences,
         "sequence_catalog" NAME, "sequence_schema" NAME, "sequence_name" NAME, "data_type" VARCHAR,
         "numeric_precision" INT4, "numeric_precision_radix" INT4, "numeric_scale" INT4, "start_value" VARCHAR,
         "minimum_value" VARCHAR, "maximum_value" VARCHAR, "increment" VARCHAR, "cycle_option" YES_OR_NO,

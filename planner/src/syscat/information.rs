@@ -137,6 +137,11 @@ pub(super) fn columns(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
             if c.not_null {
                 values.push(("is_nullable", text("NO")));
             }
+            if let Some(identity) = c.identity {
+                let always = identity == heddle_catalog::Identity::Always;
+                values.push(("is_identity", text("YES")));
+                values.push(("identity_generation", text(if always { "ALWAYS" } else { "BY DEFAULT" })));
+            }
             rows.push(row("columns", &values));
         }
     }
@@ -153,6 +158,7 @@ pub(super) fn columns(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 pub(super) fn table_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
     for t in cx.catalog.tables(cx.session.database_oid) {
+        rows.extend(super::keys::table_constraints(cx, &t));
         for i in t.indexes.iter().filter(|i| i.constraint.is_some()) {
             rows.push(row(
                 "table_constraints",
@@ -178,6 +184,7 @@ pub(super) fn table_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 pub(super) fn key_column_usage(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
     for t in cx.catalog.tables(cx.session.database_oid) {
+        rows.extend(super::keys::key_columns(cx, &t));
         for i in t.indexes.iter().filter(|i| i.constraint.is_some()) {
             for (n, key) in i.columns.iter().enumerate() {
                 rows.push(row(

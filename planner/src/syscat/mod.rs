@@ -4,10 +4,14 @@
 //! from the function and type tables, or from the session.
 
 mod columns;
+mod constraints;
+pub(crate) mod depends;
 mod information;
+mod keys;
 mod objects;
 mod routines;
 mod series;
+mod sequences;
 mod server;
 mod views;
 

@@ -2,7 +2,7 @@
 
 use super::{all, row, text, type_len, vector};
 use crate::context::EvalContext;
-use heddle_catalog::{BOOTSTRAP_ROLE, IndexDef, IndexState, PG_CATALOG, TableDef};
+use heddle_catalog::{BOOTSTRAP_ROLE, ColumnDef, Identity, IndexDef, IndexState, PG_CATALOG, Rule, TableDef};
 use heddle_types::{Datum, Oid, PgArray, Result, oid};
 use std::sync::Arc;
 
@@ -75,6 +75,10 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         if let Some(series) = &t.series {
             values.push(("reloptions", super::series::options(&t, series)));
         }
+        let checks = t.constraints.iter().filter(|c| matches!(c.rule, Rule::Check(_))).count();
+        values.push(("relchecks", Datum::Int2(checks as i16)));
+        let referenced = !cx.catalog.referencing(t.oid).is_empty() || checks < t.constraints.len();
+        values.push(("relhastriggers", Datum::Bool(referenced)));
         rows.push(row("pg_class", &values));
         for i in &t.indexes {
             let mut values = class(i.oid, &i.name, t.schema, "i", i.columns.len());
@@ -82,6 +86,11 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
             values.push(("relfilenode", Datum::Oid(i.storage.unwrap_or(t.storage).0 as u32)));
             rows.push(row("pg_class", &values));
         }
+    }
+    for s in cx.catalog.sequences(cx.session.database_oid) {
+        let mut values = class(s.oid, &s.name, s.schema, "S", super::sequences::COLUMNS.len());
+        values.push(("relfilenode", Datum::Oid(s.state.0)));
+        rows.push(row("pg_class", &values));
     }
     for v in cx.catalog.views(cx.session.database_oid) {
         let mut values = class(v.oid, &v.name, v.schema, "v", v.columns.len());
@@ -116,6 +125,14 @@ fn attribute(relation: Oid, attnum: usize, name: &str, ty: heddle_types::PgType)
     ]
 }
 
+fn identity(c: &ColumnDef) -> Datum {
+    text(match c.identity {
+        Some(Identity::Always) => "a",
+        Some(Identity::ByDefault) => "d",
+        None => "",
+    })
+}
+
 pub(super) fn pg_attribute(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
     for t in all() {
@@ -127,7 +144,12 @@ pub(super) fn pg_attribute(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         for c in &t.columns {
             let mut values = attribute(t.oid, c.attnum as usize, &c.name, c.ty);
             values.push(("attnotnull", Datum::Bool(c.not_null)));
-            values.push(("atthasdef", Datum::Bool(c.default.is_some())));
+            values.push(("atthasdef", Datum::Bool(c.default.is_some() && c.identity.is_none())));
+            values.push(("atthasmissing", Datum::Bool(c.missing.is_some())));
+            values.push(("attidentity", identity(c)));
+            if c.dropped {
+                values.push(("atttypid", Datum::Oid(0)));
+            }
             values.push(("attisdropped", Datum::Bool(c.dropped)));
             rows.push(row("pg_attribute", &values));
         }
@@ -136,6 +158,13 @@ pub(super) fn pg_attribute(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
                 let c = &t.columns[key.attnum as usize - 1];
                 rows.push(row("pg_attribute", &attribute(i.oid, n + 1, &c.name, c.ty)));
             }
+        }
+    }
+    for s in cx.catalog.sequences(cx.session.database_oid) {
+        for (i, (name, ty)) in super::sequences::COLUMNS.iter().enumerate() {
+            let mut values = attribute(s.oid, i + 1, name, *ty);
+            values.push(("attnotnull", Datum::Bool(true)));
+            rows.push(row("pg_attribute", &values));
         }
     }
     for v in cx.catalog.views(cx.session.database_oid) {
@@ -154,7 +183,7 @@ pub(super) fn attrdef_oid(table: Oid, attnum: i16) -> Oid {
 pub(super) fn pg_attrdef(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
     for t in tables(cx) {
-        for c in t.columns.iter().filter(|c| !c.dropped) {
+        for c in t.columns.iter().filter(|c| !c.dropped && c.identity.is_none()) {
             if let Some(default) = &c.default {
                 rows.push(row(
                     "pg_attrdef",
@@ -210,6 +239,7 @@ pub(super) fn pg_index(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 pub(super) fn pg_constraint(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
     for t in tables(cx) {
+        rows.extend(super::constraints::rows(cx, &t));
         for i in &t.indexes {
             let Some(constraint) = i.constraint else { continue };
             let columns = i.columns.iter().map(|c| Datum::Int2(c.attnum)).collect();

@@ -109,6 +109,12 @@ pub(super) fn pg_operator(_: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     Ok(function::all_operators().iter().enumerate().map(one).collect())
 }
 
+/// The OID of an operator.
+pub(super) fn operator_oid(name: &str, left: Oid, right: Oid) -> Option<u32> {
+    let at = function::all_operators().iter().position(|o| o.name == name && o.left == left && o.right == right)?;
+    Some(OPERATOR_OID_FIRST + at as u32)
+}
+
 /// The operator table carries no OIDs; they follow its order, in a range PostgreSQL leaves to itself.
 const OPERATOR_OID_FIRST: u32 = 14_000;
 const CAST_OID_FIRST: u32 = 12_000;

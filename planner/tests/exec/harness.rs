@@ -60,6 +60,8 @@ impl Db {
             setting: Box::new(|_| None),
             set_setting: Box::new(|_, v, _| Ok(v.to_owned())),
             settings: Box::new(Vec::new),
+            deferred: Default::default(),
+            sequences: Default::default(),
             interrupted: Box::new(|| None),
             notice: Box::new(move |n| notices.lock().push(n.message().to_owned())),
         };

@@ -74,7 +74,6 @@ impl Session {
             }
             interrupt.guard(client, load.drain(last)).await?;
             if last {
-                load.bulk.finish();
                 return Ok(load.rows);
             }
         }
@@ -119,6 +118,7 @@ impl Load<'_> {
         }
         if last {
             self.flush().await?;
+            self.bulk.finish().await?;
         }
         Ok(())
     }
