@@ -177,7 +177,7 @@ fn digits(value: f64) -> String {
 fn grouped(text: &str) -> String {
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {
-        if i > 0 && (text.len() - i) % 3 == 0 && !out.ends_with('-') {
+        if i > 0 && (text.len() - i).is_multiple_of(3) && !out.ends_with('-') {
             out.push(',');
         }
         out.push(c);

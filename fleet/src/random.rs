@@ -26,7 +26,7 @@ impl Random {
     /// One of `0..n`; n must not be 0.
     pub fn below(&mut self, n: u64) -> u64 {
         // The high half of the product: no division, and a bias below n / 2^64.
-        (u128::from(self.bits()) * u128::from(n) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(n)) >> 64) as u64
     }
 
     /// In `[0, 1)`, all 53 bits of it.

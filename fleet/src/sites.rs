@@ -70,8 +70,8 @@ fn site(device: u32) -> u32 {
 
 /// The site's mean, a daily wave with its top at 15 h, some noise; now and then a reading is missing.
 fn celsius(device: u32, minute: u32, out: &mut Vec<u8>) {
-    let noise = noise(u64::from(device) << 32 | u64::from(minute));
-    if noise % 997 == 0 {
+    let noise = noise((u64::from(device) << 32) | u64::from(minute));
+    if noise.is_multiple_of(997) {
         return out.extend_from_slice(b"\\N");
     }
     let mean = SITES[site(device) as usize].2;
