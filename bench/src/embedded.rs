@@ -73,12 +73,12 @@ impl Embedded {
         serde_json::from_value(rows).map_err(|e| format!("rows are not rows: {e}"))
     }
 
-    /// Runs a query and materialises its result `runs` times; the time of each, in milliseconds.
+    /// Runs a query and materialises its result, at least once, for so many seconds; the time of each run, in milliseconds.
     ///
     /// # Errors
     /// The library's.
-    pub fn times(&mut self, sql: &str, runs: usize) -> Result<Vec<f64>> {
-        let times = self.ask(json!({"op": "time", "sql": sql, "runs": runs}))?;
+    pub fn times(&mut self, sql: &str, seconds: f64) -> Result<Vec<f64>> {
+        let times = self.ask(json!({"op": "time", "sql": sql, "seconds": seconds}))?;
         serde_json::from_value(times).map_err(|e| format!("times are not numbers: {e}"))
     }
 

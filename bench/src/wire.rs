@@ -145,10 +145,14 @@ impl Wire {
 
     /// Kills the server and starts it on the same folder; how long it took to be ready again.
     pub fn kill_and_restart(&mut self) -> Duration {
+        match &mut self.running {
+            Running::Heddle { server, .. } => server.kill(),
+            Running::Postgres(judge) => judge.crash(),
+        }
         let begin = Instant::now();
         match &mut self.running {
             Running::Heddle { server, .. } => server.restart(),
-            Running::Postgres(judge) => judge.crash_and_restart(),
+            Running::Postgres(judge) => judge.restart(),
         }
         begin.elapsed()
     }

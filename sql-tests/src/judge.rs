@@ -71,13 +71,20 @@ impl Judge {
         Some(judge)
     }
 
-    /// Ends it as a crash does (nothing is written any more) and starts it again; returns when it has recovered.
+    /// Ends it as a crash does: nothing is written any more.
     ///
     /// # Panics
-    /// When it does not end or start.
-    pub fn crash_and_restart(&mut self) {
+    /// When it does not end.
+    pub fn crash(&mut self) {
         self.process.signal(rustix::process::Signal::QUIT);
         self.process.wait();
+    }
+
+    /// Starts it again after a crash; returns when it has recovered.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
         self.process = spawn(&self.program, self.folder.path(), &self.settings);
         self.wait_until_ready();
     }

@@ -28,9 +28,15 @@ pub fn run(options: &Options) -> Result<Report> {
         }
     }
     report.note("start: from the launch of the process to its line \"listening on\"");
-    report.note("recovery: 8.5 M rows of 100 bytes (about 1 GiB of log) by COPY, nothing of it merged or checkpointed; then a kill, and the time to the first connection");
+    let rows = size(options).0 * size(options).1;
+    report.note(format!("recovery: {rows} rows of about 100 bytes by COPY, nothing of them merged or checkpointed; then a kill, and the time to the first connection"));
     report.note(super::DURABILITY);
     Ok(report)
+}
+
+/// Rows of one COPY, and how many of them.
+fn size(options: &Options) -> (u32, u32) {
+    if options.quick { (10_000, 2) } else { (100_000, 85) }
 }
 
 fn stripped() -> Result<f64> {
@@ -46,7 +52,7 @@ fn stripped() -> Result<f64> {
 /// Fills the log while nothing is merged, kills, starts.
 fn recovery(report: &mut Report, options: &Options, peer: Peer) -> Result<()> {
     let mut server = Wire::start_without_checkpoints(peer)?;
-    let (rows, times) = if options.quick { (10_000, 2) } else { (100_000, 85) };
+    let (rows, times) = size(options);
     let mut client = server.client()?;
     client.run("CREATE TABLE filled (id int8 PRIMARY KEY, text text NOT NULL)")?;
     for time in 0..times {

@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> Result<Report> {
                 }
                 report.add(&name, "ms", server.peer(), server_time(server, sql, &right));
             }
-            let time = duck.times(sql, 1).map(|t| t[0]);
+            let time = duck.times(sql, 0.0).map(|t| t[0]);
             report.add(&name, "ms", Peer::Duck, time);
         }
     }

@@ -183,9 +183,10 @@ fn load_library(peer: Peer, options: &Options, path: &std::path::Path) -> Result
     Ok(library)
 }
 
-/// Executions of one turn, after one that warms up.
-fn runs(options: &Options) -> usize {
-    if options.quick { 2 } else { 7 }
+/// One turn repeats a query, after one execution that warms up, for so many seconds and at least three times: short queries often
+/// enough for the clock of CPU time, which ticks a hundred times a second.
+fn turn_seconds(options: &Options) -> f64 {
+    if options.quick { 0.1 } else { 1.0 }
 }
 
 /// Median time and mean CPU time in milliseconds.
@@ -194,20 +195,20 @@ fn server_time(server: &Wire, sql: &str, right: &[Vec<String>], options: &Option
     compare(&client.rows(sql)?, right)?;
     client.prepare(sql)?;
     client.execute()?;
-    let begin = server.cpu_micros();
+    let (used, begin) = (server.cpu_micros(), Instant::now());
     let mut times = vec![];
-    for _ in 0..runs(options) {
+    while times.len() < 3 || begin.elapsed().as_secs_f64() < turn_seconds(options) {
         let begin = Instant::now();
         client.execute()?;
         times.push(begin.elapsed().as_secs_f64() * 1000.0);
     }
-    let cpu = (server.cpu_micros() - begin) as f64 / 1000.0 / times.len() as f64;
+    let cpu = (server.cpu_micros() - used) as f64 / 1000.0 / times.len() as f64;
     Ok((middle(times), cpu))
 }
 
 fn library_time(library: &mut Embedded, sql: &str, right: &[Vec<String>], options: &Options) -> Result<f64> {
     compare(&library.rows(sql)?, right)?;
-    library.times(sql, runs(options)).map(middle)
+    library.times(sql, turn_seconds(options)).map(middle)
 }
 
 fn middle(mut times: Vec<f64>) -> f64 {
