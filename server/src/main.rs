@@ -97,10 +97,9 @@ fn start(flags: &ArgMatches) -> Result<()> {
     // Before the node is: a signal from now on ends it the ordinary way.
     let mut stop = runtime.block_on(async { Stop::new() })?;
     let node = Node::start(config)?;
-    print(&format!("listening on {} (PostgreSQL protocol)\n", node.addr()))?;
-    if let Some(path) = node.socket_path() {
-        print(&format!("listening on Unix socket {}\n", path.display()))?;
-    }
+    // In one write: who waits for the first line may close the pipe behind it.
+    let socket = node.socket_path().map(|path| format!("listening on Unix socket {}\n", path.display()));
+    print(&format!("listening on {} (PostgreSQL protocol)\n{}", node.addr(), socket.unwrap_or_default()))?;
     let name = runtime.block_on(stop.wait());
     tracing::info!(signal = name, sessions = node.server().session_count(), "stopping");
     node.shutdown();
