@@ -20,7 +20,12 @@ struct Dialect {
 
 fn dialect(peer: Peer) -> Dialect {
     match peer {
-        Peer::Heddle | Peer::Postgres => Dialect {
+        Peer::Heddle => Dialect {
+            minute: "time_bucket('1 minute', ts)",
+            hour: "time_bucket('1 hour', ts)",
+            time: ("timestamptz '", "+00'"),
+        },
+        Peer::Postgres => Dialect {
             minute: "date_trunc('minute', ts)",
             hour: "date_trunc('hour', ts)",
             time: ("timestamptz '", "+00'"),
