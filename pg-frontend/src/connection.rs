@@ -1,6 +1,7 @@
 //! The message loop of one connection.
 
 use crate::frame::{self, Message, Target};
+use crate::socket::Socket;
 use crate::startup::{self, Begun};
 use crate::wire::{Wire, lost, row_description};
 use futures::FutureExt;
@@ -12,13 +13,12 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// A client that has not said who it is by then is dropped.
 const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(socket: TcpStream, server: Arc<Server>) {
+pub(crate) async fn serve(socket: Socket, server: Arc<Server>) {
     let mut wire = Wire::new(socket);
     let begun = tokio::time::timeout(AUTHENTICATION_TIMEOUT, startup::negotiate(&mut wire, &server)).await;
     let session = match begun {

@@ -6,6 +6,7 @@
 //! | `wire` | buffers and socket of one connection; the [`heddle_session::Client`] a session talks to |
 //! | `startup` | SSLRequest, GSSENCRequest, CancelRequest, StartupMessage |
 //! | `connection` | the message loop: simple and extended queries, errors, Sync |
+//! | `socket` | TCP and Unix sockets alike, the Unix socket's file |
 //! | `listener` | accepts connections and spreads them over one runtime per core |
 //!
 //! Invariants
@@ -18,6 +19,7 @@
 mod connection;
 pub mod frame;
 mod listener;
+mod socket;
 mod startup;
 mod wire;
 

@@ -1,10 +1,14 @@
-//! Accepts connections and spreads them over one current-thread runtime per core; a request runs to completion on the
-//! runtime that owns its connection.
+//! Accepts connections, from TCP and from a Unix socket, and spreads them over one current-thread runtime per core; a request
+//! runs to completion on the runtime that owns its connection.
 
 use crate::connection;
+use crate::socket::{Accepted, SocketFile};
+use heddle_env::Disk;
 use heddle_session::Server;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +20,8 @@ use tokio::task::LocalSet;
 pub struct ListenerConfig {
     /// Address; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Folder for a Unix socket, named by the port.
+    pub socket_dir: Option<PathBuf>,
     /// Runtimes (threads) that own connections.
     pub workers: usize,
 }
@@ -26,20 +32,27 @@ pub struct Listener {
     server: Arc<Server>,
     stop: tokio::sync::watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    socket_file: Option<SocketFile>,
 }
 
 /// How long sessions get to end after they were told to.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 impl Listener {
-    /// Binds the address and starts serving.
+    /// Binds the addresses and starts serving.
     ///
     /// # Errors
-    /// The operating system's: address in use, not permitted.
-    pub fn start(config: &ListenerConfig, server: Arc<Server>) -> io::Result<Self> {
-        let socket = TcpListener::bind(config.address)?;
+    /// The operating system's, with the address: in use, not permitted.
+    pub fn start(config: &ListenerConfig, server: Arc<Server>, disk: &Arc<dyn Disk>) -> io::Result<Self> {
+        let socket = TcpListener::bind(config.address).map_err(|e| named(&e, &config.address))?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
+        let (socket_file, unix) = match &config.socket_dir {
+            Some(dir) => SocketFile::bind(dir, address.port(), disk)
+                .map(|(file, unix)| (Some(file), Some(unix)))
+                .map_err(|e| named(&e, &dir.display()))?,
+            None => (None, None),
+        };
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut threads = vec![];
         let mut workers = vec![];
@@ -48,13 +61,18 @@ impl Listener {
             workers.push(send);
             threads.push(worker(i, receive, Arc::clone(&server))?);
         }
-        threads.push(acceptor(socket, workers, stopped)?);
-        Ok(Self { address, server, stop, threads })
+        threads.push(acceptor(socket, unix, workers, stopped)?);
+        Ok(Self { address, server, stop, threads, socket_file })
     }
 
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The Unix socket's file.
+    pub fn socket_path(&self) -> Option<&Path> {
+        self.socket_file.as_ref().map(SocketFile::path)
     }
 
     /// Accepts no more, ends the sessions, waits for the threads.
@@ -74,25 +92,50 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
+fn named(e: &io::Error, address: &dyn std::fmt::Display) -> io::Error {
+    io::Error::new(e.kind(), format!("could not listen on {address}: {e}"))
+}
+
+/// The next connection of an optional Unix socket.
+async fn next_unix(listener: Option<&tokio::net::UnixListener>) -> io::Result<Accepted> {
+    match listener {
+        Some(listener) => Ok(Accepted::Unix(listener.accept().await?.0.into_std()?)),
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_tcp(listener: &tokio::net::TcpListener) -> io::Result<Accepted> {
+    Ok(Accepted::Tcp(listener.accept().await?.0.into_std()?))
+}
+
+fn adopt_unix(listener: UnixListener) -> io::Result<tokio::net::UnixListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::UnixListener::from_std(listener)
+}
+
 fn acceptor(
     socket: TcpListener,
-    workers: Vec<mpsc::UnboundedSender<TcpStream>>,
+    unix: Option<UnixListener>,
+    workers: Vec<mpsc::UnboundedSender<Accepted>>,
     mut stopped: tokio::sync::watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime()?;
     std::thread::Builder::new().name("pg-accept".to_owned()).spawn(move || {
         runtime.block_on(async move {
-            let listener = match tokio::net::TcpListener::from_std(socket) {
-                Ok(l) => l,
+            let listeners =
+                tokio::net::TcpListener::from_std(socket).and_then(|tcp| Ok((tcp, unix.map(adopt_unix).transpose()?)));
+            let (tcp, unix) = match listeners {
+                Ok(listeners) => listeners,
                 Err(e) => return tracing::error!(error = %e, "cannot listen"),
             };
             let mut turn = 0;
             loop {
                 let accepted = tokio::select! {
-                    accepted = listener.accept() => accepted,
+                    accepted = next_tcp(&tcp) => accepted,
+                    accepted = next_unix(unix.as_ref()) => accepted,
                     _ = stopped.wait_for(|s| *s) => return,
                 };
-                match accepted.and_then(|(stream, _)| stream.into_std()) {
+                match accepted {
                     Ok(stream) => {
                         turn = (turn + 1) % workers.len();
                         // A worker ends only after this sender is dropped.
@@ -111,7 +154,7 @@ fn acceptor(
 
 fn worker(
     i: usize,
-    mut connections: mpsc::UnboundedReceiver<TcpStream>,
+    mut connections: mpsc::UnboundedReceiver<Accepted>,
     server: Arc<Server>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime()?;
@@ -119,7 +162,7 @@ fn worker(
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             while let Some(stream) = connections.recv().await {
-                match adopt(stream) {
+                match stream.adopt() {
                     Ok(stream) => {
                         tokio::task::spawn_local(connection::serve(stream, Arc::clone(&server)));
                     }
@@ -133,11 +176,4 @@ fn worker(
             tracing::warn!("sessions did not end in time and were dropped");
         }
     })
-}
-
-fn adopt(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    socket2::SockRef::from(&stream).set_keepalive(true)?;
-    tokio::net::TcpStream::from_std(stream)
 }

@@ -1,6 +1,7 @@
 //! Socket and buffers of one connection, and how a session talks to it.
 
 use crate::frame::{self, Message};
+use crate::socket::Socket;
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -15,7 +16,6 @@ use pgwire::messages::startup::ParameterStatus;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Output is flushed when it passes this many bytes.
 const OUTPUT_FLUSH_BYTES: usize = 64 << 10;
@@ -26,7 +26,7 @@ const HANGUP_POLL: Duration = Duration::from_millis(500);
 
 /// One connection's socket and buffers.
 pub(crate) struct Wire {
-    socket: TcpStream,
+    socket: Socket,
     pub input: BytesMut,
     pub output: BytesMut,
     /// The client broke off a COPY with another message: what it will send next cannot be told.
@@ -39,7 +39,7 @@ pub(crate) fn lost(e: &io::Error) -> Error {
 }
 
 impl Wire {
-    pub fn new(socket: TcpStream) -> Self {
+    pub fn new(socket: Socket) -> Self {
         Self {
             socket,
             input: BytesMut::with_capacity(8 << 10),
@@ -256,9 +256,8 @@ impl Client for Wire {
     }
 
     async fn closed(&mut self) {
-        let mut byte = [0];
         loop {
-            match self.socket.peek(&mut byte).await {
+            match self.socket.peek().await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => tokio::time::sleep(HANGUP_POLL).await,
             }

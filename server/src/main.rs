@@ -75,6 +75,7 @@ fn flag(setting: &'static Setting) -> Arg {
     match setting.domain {
         Domain::Switch => arg.action(ArgAction::SetTrue).help(setting.about),
         Domain::Path => arg.value_name("DIR").help(setting.about),
+        Domain::PathOrNone => arg.value_name("DIR").help(with_default(setting)),
         Domain::Address => arg.value_name("ADDRESS:PORT").help(with_default(setting)),
         Domain::LogFilter => arg.value_name("FILTER").help(with_default(setting)),
         Domain::Count { .. } => arg.value_name("N").help(format!("{} [range: {range}]", with_default(setting))),
@@ -96,7 +97,9 @@ fn start(flags: &ArgMatches) -> Result<()> {
     // Before the node is: a signal from now on ends it the ordinary way.
     let mut stop = runtime.block_on(async { Stop::new() })?;
     let node = Node::start(config)?;
-    print(&format!("listening on {} (PostgreSQL protocol)\n", node.addr()))?;
+    // In one write: who waits for the first line may close the pipe behind it.
+    let socket = node.socket_path().map(|path| format!("listening on Unix socket {}\n", path.display()));
+    print(&format!("listening on {} (PostgreSQL protocol)\n{}", node.addr(), socket.unwrap_or_default()))?;
     let name = runtime.block_on(stop.wait());
     tracing::info!(signal = name, sessions = node.server().session_count(), "stopping");
     node.shutdown();

@@ -16,6 +16,7 @@ use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{TxnConfig, TxnManager};
 use heddle_types::{Error, Result, SqlState};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A server on one data folder. Dropping it shuts it down.
@@ -42,13 +43,18 @@ impl Node {
         config.check()?;
         let env = Env::real();
         let folder = DataFolder::open(&*env.disk, &config.data_directory)?;
+        let disk = Arc::clone(&env.disk);
         let txns = TxnManager::open(env.clone(), txn_config(&config, &folder))?;
         let executor = Arc::new(Executor::new(executor_config(&config, &folder))?);
         let options = ServerOptions { max_connections: config.max_connections, settings: config.shown() };
         let server = Server::new(Arc::clone(&txns), executor, env, options);
-        let listen = ListenerConfig { address: config.pg_listen, workers: or_cores(config.worker_threads) };
-        let listener = Listener::start(&listen, Arc::clone(&server))
-            .map_err(|e| Error::new(SqlState::IO_ERROR, format!("could not listen on {}: {e}", config.pg_listen)))?;
+        let listen = ListenerConfig {
+            address: config.pg_listen,
+            socket_dir: config.pg_socket_dir.clone(),
+            workers: or_cores(config.worker_threads),
+        };
+        let listener = Listener::start(&listen, Arc::clone(&server), &disk)
+            .map_err(|e| Error::new(SqlState::IO_ERROR, e.to_string()))?;
         let address = listener.address();
         tracing::info!(%address, data_directory = %config.data_directory.display(), "ready");
         Ok(Self { address, running: Some(Running { listener, server, txns, folder }) })
@@ -57,6 +63,11 @@ impl Node {
     /// Where it listens for the PostgreSQL protocol.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The file of its Unix socket, if it has one.
+    pub fn socket_path(&self) -> Option<&Path> {
+        self.running.as_ref().expect("only shutdown takes it, and consumes the node").listener.socket_path()
     }
 
     /// What its sessions share; for tests that look inside.

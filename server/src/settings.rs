@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub enum Domain {
     /// A path.
     Path,
+    /// A path, or `none`.
+    PathOrNone,
     /// An IP address and a port.
     Address,
     /// on/off
@@ -119,6 +121,8 @@ settings! {
         "Folder of the database; created when absent, used by one server at a time.";
     pg_listen: SocketAddr, "pg-listen", "127.0.0.1:5432", Domain::Address, Restart,
         "IP address and port for the PostgreSQL protocol; port 0 takes a free one.";
+    pg_socket_dir: Option<PathBuf>, "pg-socket-dir", "none", Domain::PathOrNone, Restart,
+        "Folder in which a Unix socket for the PostgreSQL protocol is made, named .s.PGSQL. and the port; only the server's own user may use it.";
     insecure: bool, "insecure", "off", Domain::Switch, Restart,
         "Trusts every connection and makes every user a superuser; required until roles exist, and then only loopback addresses are accepted.";
     max_connections: usize, "max-connections", "500", Domain::Count { min: 1, max: 100_000 }, Restart,
@@ -215,6 +219,16 @@ impl Value for PathBuf {
     }
 }
 
+impl Value for Option<PathBuf> {
+    fn parse(setting: &Setting, text: &str) -> std::result::Result<Self, String> {
+        if text == "none" { Ok(None) } else { PathBuf::parse(setting, text).map(Some) }
+    }
+
+    fn show(&self, setting: &Setting) -> String {
+        self.as_ref().map_or_else(|| "none".to_owned(), |path| path.show(setting))
+    }
+}
+
 impl Value for SocketAddr {
     fn parse(_: &Setting, text: &str) -> std::result::Result<Self, String> {
         text.parse().map_err(|_| "An IP address and a port are needed, like 127.0.0.1:5432".to_owned())
@@ -293,6 +307,7 @@ impl Domain {
     pub fn range(&self) -> String {
         match *self {
             Self::Path => "a path".to_owned(),
+            Self::PathOrNone => "a path, none".to_owned(),
             Self::Address => "IP address:port".to_owned(),
             Self::Switch => "on, off".to_owned(),
             Self::Count { min, max } => format!("{min} .. {max}"),

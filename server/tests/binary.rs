@@ -133,6 +133,42 @@ async fn settings_reach_show() {
     node.shutdown();
 }
 
+#[tokio::test]
+async fn unix_socket_serves_replaces_a_stale_file_and_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let path = dir.path().join(format!(".s.PGSQL.{port}"));
+    // What a killed server leaves: nobody listens any more.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let config = heddle_server::Config {
+        pg_listen: std::net::SocketAddr::from(([127, 0, 0, 1], port)),
+        pg_socket_dir: Some(dir.path().to_owned()),
+        ..heddle_server::Config::local(dir.path().join("data"))
+    };
+    let node = heddle_server::Node::start(config).unwrap();
+    assert_eq!(node.socket_path(), Some(path.as_path()));
+    let parameters = format!("host={} port={port} user=anybody dbname=postgres", dir.path().display());
+    let (client, connection) = tokio_postgres::connect(&parameters, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let row = client.query_one("SELECT 1 + $1::int", &[&2]).await.unwrap();
+    assert_eq!(row.get::<_, i32>(0), 3);
+
+    // The same name for another port, on which somebody answers.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let taken = std::os::unix::net::UnixListener::bind(dir.path().join(format!(".s.PGSQL.{other}"))).unwrap();
+    let config = heddle_server::Config {
+        pg_listen: std::net::SocketAddr::from(([127, 0, 0, 1], other)),
+        pg_socket_dir: Some(dir.path().to_owned()),
+        ..heddle_server::Config::local(dir.path().join("other"))
+    };
+    let refused = heddle_server::Node::start(config).err().unwrap();
+    assert!(refused.message().contains("could not listen on"), "{refused}");
+    drop(taken);
+
+    node.shutdown();
+    assert!(!path.exists());
+}
+
 #[test]
 fn version_and_help() {
     assert_eq!(run(&["--version"]), (Some(0), format!("heddledb {}\n", env!("CARGO_PKG_VERSION")), String::new()));

@@ -15,8 +15,10 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct Judge {
     process: Process,
+    program: PathBuf,
+    settings: Vec<String>,
     address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Judge {
@@ -25,6 +27,14 @@ impl Judge {
     /// # Panics
     /// When PostgreSQL is there but does not start.
     pub fn start() -> Option<Self> {
+        Self::start_with(&["fsync=off", "shared_buffers=32MB", "max_connections=40", "deadlock_timeout=200ms"])
+    }
+
+    /// The same with these settings over PostgreSQL's defaults.
+    ///
+    /// # Panics
+    /// When PostgreSQL is there but does not start.
+    pub fn start_with(settings: &[&str]) -> Option<Self> {
         let bin = match programs() {
             Ok(bin) => bin,
             Err(reason) => {
@@ -45,24 +55,38 @@ impl Judge {
             .expect("initdb runs");
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         let port = free_port();
-        let settings = [
-            "fsync=off".to_owned(),
+        let place = [
             "listen_addresses=127.0.0.1".to_owned(),
             format!("port={port}"),
             format!("unix_socket_directories={}", folder.path().display()),
             "timezone=UTC".to_owned(),
-            "shared_buffers=32MB".to_owned(),
-            "max_connections=40".to_owned(),
-            "deadlock_timeout=200ms".to_owned(),
             "lc_messages=C".to_owned(),
         ];
-        let mut server = command(&bin.join("postgres"), folder.path());
-        server.arg("-D").arg(&data).args(settings.iter().flat_map(|s| ["-c", s.as_str()]));
-        server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process::spawn(&mut server).expect("postgres starts");
-        let judge = Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)), _folder: folder };
+        let settings: Vec<String> = place.into_iter().chain(settings.iter().map(|s| (*s).to_owned())).collect();
+        let program = bin.join("postgres");
+        let process = spawn(&program, folder.path(), &settings);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let judge = Self { process, program, settings, address, folder };
         judge.wait_until_ready();
         Some(judge)
+    }
+
+    /// Ends it as a crash does: nothing is written any more.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn crash(&mut self) {
+        self.process.signal(rustix::process::Signal::QUIT);
+        self.process.wait();
+    }
+
+    /// Starts it again after a crash; returns when it has recovered.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.program, self.folder.path(), &self.settings);
+        self.wait_until_ready();
     }
 
     fn wait_until_ready(&self) {
@@ -76,6 +100,11 @@ impl Judge {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The folder of its Unix socket; its data are in `pg` below.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its process.
@@ -109,6 +138,13 @@ impl Drop for Judge {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+fn spawn(program: &Path, folder: &Path, settings: &[String]) -> Process {
+    let mut server = command(program, folder);
+    server.arg("-D").arg(folder.join("pg")).args(settings.iter().flat_map(|s| ["-c", s]));
+    server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Process::spawn(&mut server).expect("postgres starts")
 }
 
 fn root() -> bool {

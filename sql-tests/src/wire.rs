@@ -206,6 +206,14 @@ impl Conn {
         Ok(Self { stream, buffer: vec![], at: 0, parameters: vec![], process_id: 0, secret: vec![] })
     }
 
+    /// Waits this long for an answer instead of [`ANSWER`].
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn wait_at_most(&self, wait: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(wait))
+    }
+
     /// Writes bytes.
     ///
     /// # Errors
@@ -290,6 +298,30 @@ impl Conn {
             }
         }
         out
+    }
+
+    /// Reads to ReadyForQuery without looking at any row: how many there were, and the first error.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn drain(&mut self) -> io::Result<(u64, Option<Fields>)> {
+        let (mut rows, mut error) = (0, None);
+        loop {
+            self.fill(5)?;
+            let length = u32::from_be_bytes(self.buffer[self.at + 1..self.at + 5].try_into().expect("four bytes"));
+            let end = 1 + length as usize;
+            self.fill(end)?;
+            match self.buffer[self.at] {
+                b'D' => rows += 1,
+                b'E' if error.is_none() => error = Some(Fields::decode(&self.buffer[self.at + 5..self.at + end])),
+                _ => {}
+            }
+            let ready = self.buffer[self.at] == b'Z';
+            self.at += end;
+            if ready {
+                return Ok((rows, error));
+            }
+        }
     }
 
     /// Runs a simple Query.

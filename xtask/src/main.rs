@@ -27,7 +27,7 @@ usage: cargo xtask VERB
   test [ARGS]   installs what is missing, then check, then all tests (ARGS go to the test runner)
   slt [FILTER]  SQL logic tests of sql-tests/slt
   clients       tests with PostgreSQL's client programs and libraries
-  bench [NAME]  benchmarks
+  bench NAME    measures beside PostgreSQL, DuckDB and chdb; writes docs/performance.md (without NAME: lists them)
   docs          writes docs/guide/settings.md from the tables in the code; with --check only compares
   tidy          the rules about layering and source alone
 ";
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         "clients" => clients(),
         "docs" => docs(rest.iter().any(|a| a == "--check")),
         "tidy" => tidy::run(&root()),
-        "bench" => return bench(rest),
+        "bench" => bench(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -129,10 +129,22 @@ fn clients() -> Outcome {
     with_tools(step, &prepared).run()
 }
 
-fn bench(args: &[String]) -> ExitCode {
-    let name = args.first().map_or_else(String::new, |n| format!(" \"{n}\""));
-    eprintln!("xtask bench: no benchmark{name} exists yet; the crate `bench` comes with its own issue");
-    ExitCode::from(2)
+/// What users run is what is measured: the release build.
+fn bench(args: &[String]) -> Outcome {
+    let prepared = tools::prepare(tools::Wanted { judge: true, python: false });
+    let python = tools::python(&tools::PEERS);
+    cargo(&["build", "--release", "-p", "heddle-server", "--bin", "heddledb"]).run()?;
+    let release = process::target_dir().join("release/heddledb");
+    let json = process::target_dir().join("bench");
+    let mut step = cargo(&["run", "--quiet", "--release", "-p", "heddle-bench", "--bin", "bench", "--"])
+        .env("HEDDLEDB_BIN", release.as_os_str())
+        .env("PATH", &prepared.path)
+        .args(&["--page", "docs/performance.md", "--json", &json.to_string_lossy()]);
+    if let Some(python) = &python {
+        step = step.args(&["--python", &python.to_string_lossy()]);
+    }
+    args.iter().for_each(|arg| step.arg(arg));
+    step.run()
 }
 
 fn docs(only_check: bool) -> Outcome {

@@ -26,14 +26,41 @@ pub struct Prepared {
 
 /// Debian keeps initdb and postgres out of PATH.
 const POSTGRES_BIN: &str = "/usr/lib/postgresql/15/bin";
-const DRIVERS: [&str; 2] = ["psycopg[binary]>=3.2,<4", "asyncpg>=0.29,<1"];
+
+/// A virtual environment in the cache folder.
+pub struct Venv {
+    folder: &'static str,
+    what: &'static str,
+    used_by: &'static str,
+    imports: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// What tests with Python clients need.
+const DRIVERS: Venv = Venv {
+    folder: "venv",
+    what: "a Python with psycopg and asyncpg",
+    used_by: "tests with Python clients",
+    imports: "import psycopg, asyncpg",
+    packages: &["psycopg[binary]>=3.2,<4", "asyncpg>=0.29,<1"],
+};
+
+/// The peers of benchmarks that are libraries.
+pub const PEERS: Venv = Venv {
+    folder: "bench-venv",
+    what: "a Python with duckdb and chdb",
+    used_by: "benchmarks beside them",
+    imports: "import duckdb, chdb, pyarrow",
+    packages: &["duckdb==2.0.1", "chdb==4.4.0", "pyarrow"],
+};
 
 /// Looks, installs what it can, says what it cannot.
 pub fn prepare(wanted: Wanted) -> Prepared {
     if wanted.judge && !(in_path("psql") && in_path("initdb")) {
         lacking("PostgreSQL 15 (psql, initdb)", "tests that compare with it", install_postgres());
     }
-    let python = if wanted.python { python() } else { Some(interpreter()).filter(|p| has_drivers(p)) };
+    let present = || Some(DRIVERS.interpreter()).filter(|p| DRIVERS.imports(p));
+    let python = if wanted.python { python(&DRIVERS) } else { present() };
     Prepared { path: search_path(), python }
 }
 
@@ -88,35 +115,38 @@ fn is_root() -> bool {
     Step::new("id").args(&["-u"]).output().is_ok_and(|id| id.trim() == "0")
 }
 
-fn interpreter() -> PathBuf {
-    cache_dir().join("venv/bin/python")
+impl Venv {
+    fn interpreter(&self) -> PathBuf {
+        cache_dir().join(self.folder).join("bin/python")
+    }
+
+    fn imports(&self, python: &Path) -> bool {
+        Step::new(python).args(&["-c", self.imports]).succeeds()
+    }
+
+    fn install(&self, python: &Path) -> Outcome {
+        let venv = cache_dir().join(self.folder);
+        let make = || Step::new("python3").args(&["-m", "venv", "--clear", &venv.to_string_lossy()]);
+        if !make().succeeds() {
+            apt(&["python3", "python3-venv"])?;
+            make().run()?;
+        }
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        Step::new(python).args(&install).args(self.packages).run()
+    }
 }
 
-fn has_drivers(python: &Path) -> bool {
-    Step::new(python).args(&["-c", "import psycopg, asyncpg"]).succeeds()
-}
-
-fn python() -> Option<PathBuf> {
-    let python = interpreter();
-    if has_drivers(&python) {
+/// The interpreter of a virtual environment, which is made when it is not there.
+pub fn python(venv: &Venv) -> Option<PathBuf> {
+    let python = venv.interpreter();
+    if venv.imports(&python) {
         return Some(python);
     }
-    match install_drivers(&python) {
+    match venv.install(&python) {
         Ok(()) => Some(python),
         Err(why) => {
-            lacking("a Python with psycopg and asyncpg", "tests with Python clients", Err(why));
+            lacking(venv.what, venv.used_by, Err(why));
             None
         }
     }
-}
-
-fn install_drivers(python: &Path) -> Outcome {
-    let venv = cache_dir().join("venv");
-    let make = || Step::new("python3").args(&["-m", "venv", "--clear", &venv.to_string_lossy()]);
-    if !make().succeeds() {
-        apt(&["python3", "python3-venv"])?;
-        make().run()?;
-    }
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    Step::new(python).args(&install).args(&DRIVERS).run()
 }
