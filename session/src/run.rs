@@ -47,6 +47,16 @@ impl Interrupt {
         }
     }
 
+    /// Waits for something from the client, which can then not be asked at the same time whether it is still there.
+    pub async fn wait<T>(&self, message: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            r = message => r,
+            e = self.canceller.interrupted() => Err(e),
+            () = until(self.deadline) => Err(self.due().unwrap_or_else(|| Error::internal("a deadline came early"))),
+        }
+    }
+
     /// The error to raise now, if there is one.
     pub fn due(&self) -> Option<Error> {
         self.canceller.pending()

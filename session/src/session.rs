@@ -549,19 +549,11 @@ fn parameter(value: Option<&[u8]>, ty: PgType, format: i16, settings: &TextSetti
     let Some(bytes) = value else { return Ok(Datum::Null) };
     match format {
         0 => {
-            let s = std::str::from_utf8(bytes).map_err(|_| invalid_utf8(bytes))?;
+            let s = text::check_utf8(bytes)?;
             let ty = if ty.oid == oid::UNKNOWN { PgType::new(oid::TEXT) } else { ty };
             text::parse(s, ty, settings)
         }
         1 => binary::decode(bytes, ty),
         other => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}"))),
     }
-}
-
-/// `22021` for bytes that are no UTF-8.
-pub(crate) fn invalid_utf8(bytes: &[u8]) -> Error {
-    let at = std::str::from_utf8(bytes).err().map_or(0, |e| e.valid_up_to());
-    let shown: Vec<String> = bytes[at..].iter().take(2).map(|b| format!("0x{b:02x}")).collect();
-    let text = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
-    Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
 }

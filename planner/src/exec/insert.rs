@@ -1,4 +1,4 @@
-//! INSERT, ON CONFLICT and the rows of COPY.
+//! INSERT and ON CONFLICT.
 
 use super::lock::replace;
 use super::returning::Returned;
@@ -181,54 +181,5 @@ impl<'a> Conflicts<'a> {
             new[*i] = self.engine.value(expr, &row, ctx, self.view).await?;
         }
         Ok(Some(new))
-    }
-}
-
-/// A running bulk insert.
-pub struct BulkInsert {
-    writer: TableWriter,
-    columns: Vec<usize>,
-    defaults: Vec<(usize, Expr)>,
-    since_throttle: usize,
-}
-
-impl BulkInsert {
-    pub(crate) fn new(table: Arc<TableDef>, columns: Vec<usize>, ctx: Arc<EvalContext>) -> Result<Self> {
-        let given: HashSet<usize> = columns.iter().copied().collect();
-        let mut defaults = vec![];
-        for (i, column) in table.columns.iter().enumerate() {
-            if let (false, false, Some(stored)) = (given.contains(&i), column.dropped, &column.default) {
-                defaults.push((i, crate::bind::stored_expr(stored)?));
-            }
-        }
-        Ok(Self { writer: TableWriter::new(table, ctx)?, columns, defaults, since_throttle: 0 })
-    }
-
-    /// Inserts a batch of rows (each with one datum per column given at the start).
-    ///
-    /// # Errors
-    /// As INSERT, with the number of the row within this batch.
-    pub async fn push(&mut self, rows: Vec<Vec<Datum>>) -> std::result::Result<(), (usize, Error)> {
-        self.writer.reserve(rows.len()).await.map_err(|e| (0, e))?;
-        let count = rows.len();
-        for (at, row) in rows.into_iter().enumerate() {
-            self.one(row).await.map_err(|e| (at, e))?;
-        }
-        self.since_throttle += count;
-        if self.since_throttle >= THROTTLE_ROWS {
-            self.since_throttle = 0;
-            self.writer.txn.throttle().await.map_err(|e| (count.saturating_sub(1), e))?;
-        }
-        Ok(())
-    }
-
-    async fn one(&self, row: Vec<Datum>) -> Result<()> {
-        let mut values = vec![Datum::Null; self.writer.table.columns.len()];
-        for (i, value) in self.columns.iter().zip(row) {
-            values[*i] = value;
-        }
-        fill_defaults(&mut values, &self.defaults, &self.writer.ctx)?;
-        self.writer.insert(&values).await?;
-        Ok(())
     }
 }
