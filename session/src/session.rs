@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::portal::{Completion, Portal};
 use crate::prepared::Prepared;
+use crate::run::no_parameter;
 use crate::server::{Canceller, Server};
 use crate::settings::Settings;
 use crate::transaction::NamedSavepoint;
@@ -346,9 +347,6 @@ impl Session {
             _ => false,
         };
         let first = parsed.first_parameter();
-        let no_parameter = |(name, position): (String, Option<u32>)| {
-            Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
-        };
         let prepared = match (self.prepare(Some(parsed), vec![]), first) {
             (Err(e), Some(first)) if e.code() == SqlState::INDETERMINATE_DATATYPE => return Err(no_parameter(first)),
             (Ok(prepared), Some(first)) if !prepared.params.is_empty() => return Err(no_parameter(first)),

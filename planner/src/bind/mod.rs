@@ -36,7 +36,7 @@ mod view;
 mod walk;
 mod window;
 
-pub use copy::{copy_filter, copy_source, copy_target};
+pub use copy::{CopySource, copy_filter, copy_source, copy_target};
 pub(crate) use names::fold_identifier;
 pub(crate) use types::resolve_type;
 

@@ -1,7 +1,8 @@
 //! Rows in bulk that no INSERT made: COPY FROM and CREATE TABLE AS. Typed columns in, stored rows out.
 //!
 //! A batch is as long as its maker likes. Of several faults in one batch the first row's is reported, as if rows came one by
-//! one: each row takes its defaults, passes the filter, is stored.
+//! one: each takes its defaults, passes the filter, is checked. Duplicate keys are looked for after that, when the batch is
+//! stored, as in PostgreSQL's COPY.
 
 use super::write::TableWriter;
 use crate::bound::{ColId, Expr, RowFilter};
@@ -68,11 +69,12 @@ impl BulkInsert {
     pub async fn push(&mut self, columns: &[ArrayRef], rows: usize) -> std::result::Result<usize, RowError> {
         let mut batch = self.complete(columns, rows).map_err(|e| (0, e))?;
         let keep = self.filter(&mut batch);
-        self.writer.reserve(batch.rows).await.map_err(|e| (0, e))?;
-        let stored = self.store(&batch, keep.as_ref()).await?;
+        self.check_not_null(&batch, keep.as_ref())?;
         if let Some(failed) = batch.failed {
             return Err(failed);
         }
+        self.writer.reserve(batch.rows).await.map_err(|e| (0, e))?;
+        let stored = self.store(&batch, keep.as_ref()).await?;
         self.since_throttle += stored;
         if self.since_throttle >= THROTTLE_ROWS {
             self.since_throttle = 0;
@@ -158,17 +160,36 @@ impl BulkInsert {
         Some(BooleanArray::from(keep))
     }
 
-    async fn store(&self, batch: &Batch, keep: Option<&BooleanArray>) -> std::result::Result<usize, RowError> {
+    fn check_not_null(&self, batch: &Batch, keep: Option<&BooleanArray>) -> std::result::Result<(), RowError> {
         let table = &self.writer.table;
-        let mut values = vec![Datum::Null; table.columns.len()];
+        let watched: Vec<&ArrayRef> = (table.columns.iter().zip(&batch.columns))
+            .filter(|(column, values)| column.not_null && !column.dropped && values.null_count() > 0)
+            .map(|(_, values)| values)
+            .collect();
+        let bad = |row: &usize| watched.iter().any(|values| values.is_null(*row));
+        match kept(batch, keep).find(bad) {
+            Some(row) => self.writer.check_not_null(&self.values(batch, row)).map_err(|e| (row, e)),
+            None => Ok(()),
+        }
+    }
+
+    fn values(&self, batch: &Batch, row: usize) -> Vec<Datum> {
+        let columns = self.writer.table.columns.iter().zip(&batch.columns);
+        columns.map(|(column, values)| datum_at(values, column.ty, row)).collect()
+    }
+
+    async fn store(&self, batch: &Batch, keep: Option<&BooleanArray>) -> std::result::Result<usize, RowError> {
         let mut stored = 0;
-        for row in (0..batch.rows).filter(|row| keep.is_none_or(|k| k.value(*row))) {
-            for ((value, array), column) in values.iter_mut().zip(&batch.columns).zip(&table.columns) {
-                *value = datum_at(array, column.ty, row);
-            }
+        for row in kept(batch, keep) {
+            let values = self.values(batch, row);
             self.writer.insert(&values).await.map_err(|e| (row, e))?;
             stored += 1;
         }
         Ok(stored)
     }
+}
+
+/// The rows that passed the filter.
+fn kept(batch: &Batch, keep: Option<&BooleanArray>) -> impl Iterator<Item = usize> {
+    (0..batch.rows).filter(move |row| keep.is_none_or(|k| k.value(*row)))
 }

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::scan::position;
-use super::utility::{commas, unsupported};
+use super::utility::unsupported;
 use super::{Ast, Deep, Kind, rewrite};
 use heddle_types::{Error, Result, SqlState};
 use sqlparser::tokenizer::Token;
@@ -10,8 +10,8 @@ use sqlparser::tokenizer::Token;
 /// COPY as written.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    /// Schema (if qualified) and table; None for COPY (query) TO
-    pub table: Option<(Option<String>, String)>,
+    /// The relation's dotted name, at most database, schema and name; None for COPY (query) TO
+    pub table: Option<Vec<String>>,
     /// Columns as written; empty = all
     pub columns: Vec<String>,
     /// COPY (query) TO
@@ -92,14 +92,12 @@ pub(super) fn copy(c: &mut Cursor<'_>) -> Result<Kind> {
 
 fn copy_table(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
     copy.position = here(c);
-    let mut name = c.name()?;
-    let table = name.pop().expect("a name has a part");
-    if name.len() > 1 {
-        let full = format!("{}.{table}", name.join("."));
-        let message = format!("cross-database references are not implemented: \"{full}\"");
-        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(copy.position));
+    let name = c.name()?;
+    if name.len() > 3 {
+        let message = format!("improper qualified name (too many dotted names): {}", name.join("."));
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(copy.position));
     }
-    copy.table = Some((name.pop(), table));
+    copy.table = Some(name);
     if c.take_token(&Token::LParen) {
         loop {
             copy.columns.push(c.identifier()?);
@@ -134,17 +132,15 @@ fn copy_options(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
     }
     c.take("with");
     if c.take_token(&Token::LParen) {
-        let base = c.base();
-        let list = c.bracketed()?;
-        for part in commas(list) {
-            let mut inner = c.clone();
-            inner.piece.tokens = part;
-            inner.at = 0;
-            let at = within(&inner, base);
-            let read = new_option(&mut inner)?;
-            inner.end()?;
+        loop {
+            let at = here(c);
+            let read = new_option(c)?;
             copy.options.push(option(read, at));
+            if !c.take_token(&Token::Comma) {
+                break;
+            }
         }
+        c.expect_token(&Token::RParen)?;
     } else {
         while c.peek().is_some() && !c.is("where") {
             let at = here(c);
@@ -157,10 +153,13 @@ fn copy_options(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
 
 fn copy_filter(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
     let at = here(c);
-    if !c.take("where") {
+    if copy.query.is_some() || !c.take("where") {
         return Ok(());
     }
     let tokens = c.rest().tokens;
+    if tokens.is_empty() {
+        return Err(c.unexpected());
+    }
     copy.filter = Some(c.expression(tokens)?);
     c.at += tokens.len();
     if !copy.from {
@@ -171,12 +170,7 @@ fn copy_filter(c: &mut Cursor<'_>, copy: &mut Copy) -> Result<()> {
 
 /// Position of the next token in the statement.
 fn here(c: &Cursor<'_>) -> Option<u32> {
-    within(c, c.base())
-}
-
-/// Position of the next token in the statement that begins at `base`.
-fn within(c: &Cursor<'_>, base: usize) -> Option<u32> {
-    c.peek().and_then(|t| position(t.start - base))
+    c.peek().and_then(|t| position(t.start - c.base()))
 }
 
 type Read = (String, CopyValue);
@@ -191,18 +185,16 @@ fn text(word: &str) -> CopyValue {
 
 fn new_option(c: &mut Cursor<'_>) -> Result<Read> {
     let name = c.identifier()?;
-    let value = if c.peek().is_none() {
+    let value = if c.peek().is_none_or(|t| matches!(t.token, Token::Comma | Token::RParen)) {
         CopyValue::None
     } else if c.take_token(&Token::Mul) {
         CopyValue::Star
     } else if c.take_token(&Token::LParen) {
-        let mut items = Vec::new();
-        for part in commas(c.bracketed()?) {
-            let mut inner = c.clone();
-            (inner.piece.tokens, inner.at) = (part, 0);
-            items.push(word(&mut inner)?);
-            inner.end()?;
+        let mut items = vec![word(c)?];
+        while c.take_token(&Token::Comma) {
+            items.push(word(c)?);
         }
+        c.expect_token(&Token::RParen)?;
         CopyValue::List(items)
     } else if let Some(number) = c.number() {
         CopyValue::Text(number)

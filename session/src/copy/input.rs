@@ -55,13 +55,13 @@ impl Session {
         client: &mut C,
     ) -> Result<(Arc<TableDef>, Arc<EvalContext>)> {
         let txn = self.transaction()?;
-        let (schema, name) = copy.table.as_ref().ok_or_else(|| Error::internal("COPY FROM without a table"))?;
+        let name = copy.table.as_ref().ok_or_else(|| Error::internal("COPY FROM without a table"))?;
         let mut ctx = self.context(Arc::from([]))?;
         let interrupt = self.interrupt();
         let mut locked = None;
         // Until the name means, under the lock, the table that is locked.
         loop {
-            let table = bind::copy_target(schema.as_deref(), name, &ctx)?;
+            let table = bind::copy_target(name, &ctx)?;
             if locked == Some(table.oid) {
                 refuse_overtaken(&txn, table.oid, RelationLock::RowExclusive)?;
                 return Ok((table, Arc::new(ctx)));

@@ -1,7 +1,7 @@
 //! Cuts text and csv input into lines, whatever the chunk boundaries: PostgreSQL's CopyReadLineText.
 //!
 //! Sees bytes, since every special character is ASCII and UTF-8 has no ASCII inside a character. The first line decides how
-//! all lines end (LF, CR or CRLF). A line is given out once it is whole, its ending is known and its encoding is right.
+//! all lines end (LF, CR or CRLF). A line is given out once it is whole and its ending is known.
 
 use super::buffer::Buffer;
 use super::options::{Format, Options};
@@ -26,8 +26,11 @@ pub(crate) struct Line {
 
 impl Line {
     /// Its text, until the buffer lets go of it.
-    pub fn text(self, buffer: &Buffer) -> &str {
-        std::str::from_utf8(buffer.kept(self.begin, self.len)).expect("checked when the line was cut")
+    ///
+    /// # Errors
+    /// `22021`
+    pub fn text(self, buffer: &Buffer) -> Result<&str> {
+        check_utf8(buffer.kept(self.begin, self.len))
     }
 }
 
@@ -80,7 +83,7 @@ impl Lines {
     /// The next whole line; at the end of input (`last`) also an unterminated one.
     ///
     /// # Errors
-    /// `22P04` for mixed line ends and misplaced end markers, `22021`.
+    /// `22P04` for mixed line ends and misplaced end markers; `22021` when bad bytes stand before them.
     pub fn next(&mut self, last: bool) -> Result<Option<Line>> {
         if self.ended {
             return Ok(None);
@@ -99,7 +102,6 @@ impl Lines {
         if self.ended && content == 0 {
             return Ok(None);
         }
-        check_utf8(&self.buffer.unread()[..content])?;
         let line = Line { number: self.number, begin: self.buffer.take(content + ending), len: content };
         (self.scanned, self.in_quotes) = (0, false);
         self.number += 1;

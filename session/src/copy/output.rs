@@ -7,7 +7,7 @@ use crate::client::{Client, CopyFormatCodes};
 use crate::portal::{Rows, Tag};
 use crate::session::Session;
 use heddle_planner::Outcome;
-use heddle_planner::bind;
+use heddle_planner::bind::{self, CopySource};
 use heddle_planner::parse::{self, Copy, Kind, Parsed};
 use heddle_types::{Error, Result, SqlState};
 use std::sync::Arc;
@@ -70,14 +70,18 @@ impl Session {
             let kind = Kind::Plan(query.clone());
             return Ok((Parsed { kind, sql: String::new(), offset: 0, notices: Vec::new() }, None));
         }
-        let (schema, name) = copy.table.as_ref().ok_or_else(|| Error::internal("COPY TO without a table"))?;
+        let name = copy.table.as_ref().ok_or_else(|| Error::internal("COPY TO without a table"))?;
         let ctx = self.context(Arc::from([]))?;
-        let all = bind::copy_source(schema.as_deref(), name, &ctx)?;
-        let list: Vec<String> = listed(name, &all, &copy.columns)?.into_iter().map(|i| quoted(&all[i])).collect();
+        let CopySource { name: (schema, name), columns: all, is_view } = bind::copy_source(name, &ctx)?;
+        let list: Vec<String> = listed(&name, &all, &copy.columns)?.into_iter().map(|i| quoted(&all[i])).collect();
+        if is_view {
+            let text = format!("cannot copy from view \"{name}\"");
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).hint("Try the COPY (SELECT ...) TO variant."));
+        }
         let schema = schema.as_ref().map_or(String::new(), |s| format!("{}.", quoted(s)));
-        let sql = format!("SELECT {} FROM {schema}{}", list.join(", "), quoted(name));
+        let sql = format!("SELECT {} FROM {schema}{}", list.join(", "), quoted(&name));
         let parsed = parse::parse(&sql)?.pop().ok_or_else(|| Error::internal("COPY TO made no query"))?;
-        Ok((parsed, Some((name.clone(), all))))
+        Ok((parsed, Some((name, all))))
     }
 }
 

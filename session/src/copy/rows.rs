@@ -95,27 +95,24 @@ impl<'a> TextRows<'a> {
         }
     }
 
-    fn check_header(&mut self, line: Line, target: &Target<'_>) -> Result<()> {
-        let text = line.text(&self.lines.buffer);
-        self.fields.split(text)?;
-        let (got, want) = (self.fields.len(), target.columns.len());
-        if got != want {
-            return Err(bad(format!("wrong number of fields in header line: got {got}, expected {want}")));
+    fn whole(&self, line: Line, target: &Target<'_>) -> String {
+        match line.text(&self.lines.buffer) {
+            Ok(text) => whole(target, line.number, text),
+            Err(_) => target.at(line.number),
         }
-        for i in 0..want {
-            let (got, want, n) = (self.fields.get(text, i), target.name(i), i + 1);
-            let shown = match got {
-                Some(name) if name == want => continue,
-                Some(name) => format!("\"{name}\""),
-                None => format!("null value (\"{}\")", self.null),
-            };
-            return Err(bad(format!("column name mismatch in header line field {n}: got {shown}, expected \"{want}\"")));
-        }
-        Ok(())
+    }
+
+    /// HEADER match; no line at all is an empty one.
+    fn check_header(&mut self, line: Option<Line>, target: &Target<'_>) -> Result<()> {
+        let (number, text) = match line {
+            Some(line) => (line.number, line.text(&self.lines.buffer).map_err(|e| e.within(target.at(line.number)))?),
+            None => (self.lines.number, ""),
+        };
+        compare_header(&mut self.fields, text, self.null, target).map_err(|e| e.within(whole(target, number, text)))
     }
 
     fn convert(&mut self, line: Line, target: &mut Target<'_>) -> Result<()> {
-        let text = line.text(&self.lines.buffer);
+        let text = line.text(&self.lines.buffer).map_err(|e| e.within(target.at(line.number)))?;
         let columns = target.columns.len();
         let fault = |e: Error, target: &Target<'_>| e.within(whole(target, line.number, text));
         let extra = || bad("extra data after last expected column");
@@ -148,6 +145,24 @@ impl<'a> TextRows<'a> {
     }
 }
 
+fn compare_header(fields: &mut Fields<'_>, text: &str, null: &str, target: &Target<'_>) -> Result<()> {
+    fields.split(text)?;
+    let (got, want) = (fields.len(), target.columns.len());
+    if got != want {
+        return Err(bad(format!("wrong number of fields in header line: got {got}, expected {want}")));
+    }
+    for i in 0..want {
+        let (want, n) = (target.name(i), i + 1);
+        let got = match fields.get(text, i) {
+            Some(name) if name == want => continue,
+            Some(name) => format!("\"{name}\""),
+            None => format!("null value (\"{null}\")"),
+        };
+        return Err(bad(format!("column name mismatch in header line field {n}: got {got}, expected \"{want}\"")));
+    }
+    Ok(())
+}
+
 impl Source for TextRows<'_> {
     fn push(&mut self, chunk: &[u8], target: &Target<'_>) -> Result<()> {
         self.lines.push(chunk).map_err(|e| e.within(target.at(self.lines.number)))
@@ -156,7 +171,12 @@ impl Source for TextRows<'_> {
     fn row(&mut self, target: &mut Target<'_>, last: bool) -> Result<bool> {
         loop {
             let line = self.lines.next(last).map_err(|e| e.within(target.at(self.lines.number)))?;
-            let Some(line) = line else { return Ok(false) };
+            let Some(line) = line else {
+                if last && self.header == Header::Match {
+                    self.check_header(None, target)?;
+                }
+                return Ok(false);
+            };
             match std::mem::replace(&mut self.header, Header::None) {
                 Header::None => {
                     self.convert(line, target)?;
@@ -164,9 +184,7 @@ impl Source for TextRows<'_> {
                     return Ok(true);
                 }
                 Header::Present => {}
-                Header::Match => self.check_header(line, target).map_err(|e| {
-                    e.within(whole(target, line.number, line.text(&self.lines.buffer)))
-                })?,
+                Header::Match => self.check_header(Some(line), target)?,
             }
         }
     }
@@ -181,7 +199,7 @@ impl Source for TextRows<'_> {
 
     fn place(&self, row: usize, text: bool, target: &Target<'_>) -> String {
         match self.batch.get(row) {
-            Some(line) if text => whole(target, line.number, line.text(&self.lines.buffer)),
+            Some(line) if text => self.whole(*line, target),
             Some(line) => target.at(line.number),
             None => self.waiting(target),
         }

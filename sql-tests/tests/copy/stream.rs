@@ -34,6 +34,8 @@ fn copy_is_atomic_and_one_row_per_message() {
     assert_eq!(conn.value("SELECT count(*) FROM c"), "0");
 }
 
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
+
 #[test]
 fn copy_is_broken_off() {
     let server = Server::start();
@@ -51,15 +53,19 @@ fn copy_is_broken_off() {
             answers.push(form(&conn.query("SELECT count(*) FROM c")));
             conn.query("ROLLBACK");
         }
-        // Cancel, while the server waits.
+        // Cancel while the server waits; PostgreSQL notices when more data comes.
         conn.query("COPY c (a) FROM STDIN CSV");
         conn.send(&build::message(b'd', b"1\n2\n")).expect("sent");
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(PAUSE);
         conn.cancel();
+        std::thread::sleep(PAUSE);
+        conn.send(&build::message(b'd', b"3\n")).expect("sent");
         answers.push(form(&conn.outcome()));
         // statement_timeout, the same.
         conn.run("SET statement_timeout = 300");
         conn.query("COPY c (a) FROM STDIN (FORMAT binary)");
+        std::thread::sleep(2 * PAUSE);
+        conn.send(&build::message(b'd', b"PGCOPY")).expect("sent");
         answers.push(form(&conn.outcome()));
         conn.run("RESET statement_timeout");
         answers.push(conn.value("SELECT count(*) FROM c"));
