@@ -7,6 +7,7 @@
 use super::write::TableWriter;
 use crate::bound::{ColId, Expr, RowFilter};
 use crate::context::EvalContext;
+use crate::eval::visit::is_volatile;
 use crate::eval::{self, Columns, eval_constant};
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use heddle_catalog::TableDef;
@@ -91,7 +92,9 @@ impl BulkInsert {
             batch.columns.push(match self.columns.iter().position(|c| *c == i) {
                 Some(at) => Arc::clone(&given[at]),
                 None => match self.defaults.iter().find(|(d, _)| *d == i) {
-                    Some((_, Expr::Literal { value, .. })) => repeat(value, column.ty, rows)?,
+                    Some((_, expr)) if !is_volatile(expr) => {
+                        repeat(&eval_constant(expr, &self.writer.ctx)?, column.ty, rows)?
+                    }
                     _ => repeat(&Datum::Null, column.ty, rows)?,
                 },
             });
@@ -100,10 +103,9 @@ impl BulkInsert {
         Ok(batch)
     }
 
-    /// Defaults that are more than a constant, row by row: they may count.
+    /// Defaults that differ from row to row, in the order of the rows: they may count.
     fn compute_defaults(&self, batch: &mut Batch) -> Result<()> {
-        let computed: Vec<&(usize, Expr)> =
-            self.defaults.iter().filter(|(_, e)| !matches!(e, Expr::Literal { .. })).collect();
+        let computed: Vec<&(usize, Expr)> = self.defaults.iter().filter(|(_, e)| is_volatile(e)).collect();
         if computed.is_empty() {
             return Ok(());
         }

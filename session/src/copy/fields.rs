@@ -183,9 +183,11 @@ fn skip(line: &[u8], at: usize, a: u8, b: u8) -> usize {
 /// Writes what the escape means whose letter is at `at`; returns the place after it.
 fn escape(line: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
     let digits = |from: usize, most: usize, radix: u32| {
-        line[from..].iter().take(most).map_while(|b| char::from(*b).to_digit(radix)).fold((0, 0), |(n, v), digit| {
-            (n + 1, v * radix + digit)
-        })
+        line[from..]
+            .iter()
+            .take(most)
+            .map_while(|b| char::from(*b).to_digit(radix))
+            .fold((0, 0), |(n, v), digit| (n + 1, v * radix + digit))
     };
     let letter = line[at];
     let (len, byte) = match letter {
@@ -218,7 +220,8 @@ mod tests {
     fn options(format: &str) -> Options {
         let option = CopyOption { name: "format".into(), value: CopyValue::Text(format.into()), position: None };
         let (columns, options) = (vec![], vec![option]);
-        let copy = Copy { table: None, columns, query: None, from: true, file: None, options, filter: None, position: None };
+        let copy =
+            Copy { table: None, columns, query: None, from: true, file: None, options, filter: None, position: None };
         Options::parse(&copy).unwrap()
     }
 

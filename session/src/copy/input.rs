@@ -7,10 +7,10 @@ use crate::client::{Client, CopyFormatCodes};
 use crate::run::{Interrupt, refuse_overtaken};
 use crate::session::Session;
 use heddle_catalog::TableDef;
+use heddle_planner::EvalContext;
 use heddle_planner::bind;
 use heddle_planner::exec::BulkInsert;
 use heddle_planner::parse::Copy;
-use heddle_planner::EvalContext;
 use heddle_txn::{RelationLock, Wait};
 use heddle_types::{Error, Result, Severity, SqlState};
 use std::sync::Arc;
@@ -40,7 +40,9 @@ impl Session {
         let target = Target::new(&table, &columns, &ctx.text);
         let interrupt = self.interrupt();
         match options.format {
-            Format::Binary => Load { source: BinaryRows::default(), target, bulk, rows: 0, interrupt }.run(client).await,
+            Format::Binary => {
+                Load { source: BinaryRows::default(), target, bulk, rows: 0, interrupt }.run(client).await
+            }
             Format::Text | Format::Csv => {
                 let source = TextRows::new(&options, force_null, force_not_null);
                 Load { source, target, bulk, rows: 0, interrupt }.run(client).await
@@ -91,7 +93,8 @@ impl<S: Source> Load<'_, S> {
     async fn run<C: Client>(mut self, client: &mut C) -> Result<u64> {
         let interrupt = self.interrupt.clone();
         loop {
-            let chunk = interrupt.wait(client.copy_data()).await.map_err(|e| e.within(self.source.waiting(&self.target)))?;
+            let chunk =
+                interrupt.wait(client.copy_data()).await.map_err(|e| e.within(self.source.waiting(&self.target)))?;
             let last = chunk.is_none();
             self.source.push(chunk.as_deref().unwrap_or_default(), &self.target)?;
             interrupt.guard(client, self.drain(last)).await?;

@@ -159,7 +159,8 @@ fn formats_are_announced_and_messages_are_rows() {
             "COPY z TO STDOUT BINARY",
         ] {
             conn.send(&heddle_sql_tests::wire::build::query(sql)).expect("sent");
-            let shown = |m: &heddle_sql_tests::wire::Message| format!("{} {}", char::from(m.kind), m.body.escape_ascii());
+            let shown =
+                |m: &heddle_sql_tests::wire::Message| format!("{} {}", char::from(m.kind), m.body.escape_ascii());
             all.extend(conn.until_ready().iter().map(shown));
         }
         for sql in ["COPY c (a, b) FROM STDIN (FORMAT binary)", "COPY c (a) FROM STDIN", "COPY z FROM STDIN BINARY"] {

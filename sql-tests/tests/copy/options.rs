@@ -5,7 +5,10 @@ use super::{SETUP, compare_in, form};
 #[test]
 fn spellings() {
     compare_in(&[
-        ("COPY c FROM STDIN WITH CSV HEADER DELIMITER AS '|' NULL AS '-' QUOTE AS '~' ESCAPE AS '!'", "x\n1|~a!~b~|-\n"),
+        (
+            "COPY c FROM STDIN WITH CSV HEADER DELIMITER AS '|' NULL AS '-' QUOTE AS '~' ESCAPE AS '!'",
+            "x\n1|~a!~b~|-\n",
+        ),
         ("COPY c FROM STDIN USING DELIMITERS ';'", "1;a;\\N\n"),
         ("COPY c FROM STDIN DELIMITERS ';' NULL '-'", "1;a;-\n"),
         ("COPY c FROM STDIN WITH DELIMITER ';' CSV", "1;a;\n"),

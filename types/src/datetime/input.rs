@@ -715,10 +715,13 @@ mod tests {
     #[test]
     fn general_decoder_agrees() {
         let dates = ["0001-01-01", "1969-12-31", "2000-02-29", "1900-02-29", "2024-02-30", "2024-13-01", "9999-12-31"];
-        let clocks = ["00:00:00", "23:59:59", "12:60:00", "12:00:60", "24:00:00", "2:00:00", "12:34", "12:34:56.", "ab:00:00"];
+        let clocks =
+            ["00:00:00", "23:59:59", "12:60:00", "12:00:60", "24:00:00", "2:00:00", "12:34", "12:34:56.", "ab:00:00"];
         let fractions = ["", ".5", ".000001", ".123456", ".1234567"];
         let zones = ["", "Z", "+00", "-03", "+0530", "-11:30", "+14:59", "+15", "+1", " UTC", "z", "+05:3", "PST"];
-        for (zone, order) in [("UTC", DateOrder::Mdy), ("America/New_York", DateOrder::Dmy), ("Asia/Kolkata", DateOrder::Ymd)] {
+        for (zone, order) in
+            [("UTC", DateOrder::Mdy), ("America/New_York", DateOrder::Dmy), ("Asia/Kolkata", DateOrder::Ymd)]
+        {
             let zone = Zone::parse(zone).expect("a known zone");
             let s = DateTimeSettings { zone, order, ..DateTimeSettings::default() };
             for date in dates {
@@ -726,7 +729,8 @@ mod tests {
                 for (clock, between) in clocks.iter().flat_map(|c| [(c, ' '), (c, 'T')]) {
                     for text in fractions.iter().flat_map(|f| zones.map(|z| format!("{date}{between}{clock}{f}{z}"))) {
                         for zoned in [false, true] {
-                            let (fast, slow) = (parse_stamp(&text, &s, "t", zoned), decode_stamp(&text, &s, "t", zoned));
+                            let (fast, slow) =
+                                (parse_stamp(&text, &s, "t", zoned), decode_stamp(&text, &s, "t", zoned));
                             assert_eq!(fast.ok(), slow.ok(), "{text}");
                         }
                     }

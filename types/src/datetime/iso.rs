@@ -94,7 +94,8 @@ mod tests {
         assert_eq!(date("2024-1-01"), None);
         assert_eq!(stamp("1970-01-01 00:00:01.5"), Some(Stamp { local: 1_500_000, east: None }));
         assert_eq!(stamp("1970-01-01T00:00:00-03:30"), Some(Stamp { local: 0, east: Some(-12_600) }));
-        for other in ["1970-01-01 24:00:00", "1970-01-01 00:00", "1970-01-01 00:00:00.1234567", "1970-01-01 00:00:00 UTC"]
+        for other in
+            ["1970-01-01 24:00:00", "1970-01-01 00:00", "1970-01-01 00:00:00.1234567", "1970-01-01 00:00:00 UTC"]
         {
             assert_eq!(stamp(other), None, "{other}");
         }

@@ -49,8 +49,7 @@ fn has_digit(number: &str) -> bool {
 
 /// The number without blanks, or the special value it names.
 fn split<'a>(s: &'a str, type_name: &str) -> Result<(&'a str, Option<f64>)> {
-    let is_number =
-        |t: &str| t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+    let is_number = |t: &str| t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
     if is_number(s) {
         return Ok((s, None));
     }
