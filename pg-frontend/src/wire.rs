@@ -21,6 +21,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const OUTPUT_FLUSH_BYTES: usize = 64 << 10;
 /// Buffers above this are given back once drained.
 const BUFFER_KEEP_BYTES: usize = 256 << 10;
+/// Room for the next read of COPY data.
+const COPY_READ_BYTES: usize = 64 << 10;
 /// How often a busy connection looks whether its peer, having sent more input, hung up.
 const HANGUP_POLL: Duration = Duration::from_millis(500);
 
@@ -230,6 +232,7 @@ impl Client for Wire {
                     return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
                 }
                 None => {
+                    self.input.reserve(COPY_READ_BYTES);
                     if !self.fill().await.map_err(|e| lost(&e))? {
                         return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
                     }

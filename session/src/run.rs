@@ -47,6 +47,16 @@ impl Interrupt {
         }
     }
 
+    /// Waits for something from the client, which can then not be asked at the same time whether it is still there.
+    pub async fn wait<T>(&self, message: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            r = message => r,
+            e = self.canceller.interrupted() => Err(e),
+            () = until(self.deadline) => Err(self.due().unwrap_or_else(|| Error::internal("a deadline came early"))),
+        }
+    }
+
     /// The error to raise now, if there is one.
     pub fn due(&self) -> Option<Error> {
         self.canceller.pending()
@@ -119,6 +129,9 @@ impl Session {
                 Ok(None)
             }
             Kind::Copy(copy) => {
+                if let Some(first) = parsed.first_parameter() {
+                    return Err(no_parameter(first));
+                }
                 let tag = self.copy(copy, client).await.map_err(|e| e.shifted(parsed.offset))?;
                 Ok(Some(Completion::Complete(tag)))
             }
@@ -305,6 +318,11 @@ fn rows(planned: &Planned, stream: RowStream, tag: Tag) -> Result<Rows> {
     let columns =
         planned.bound().columns.clone().ok_or_else(|| Error::internal("rows from a statement without columns"))?;
     Ok(Rows::new(columns.into(), stream, tag))
+}
+
+/// `42P02`: nobody gives it a value.
+pub(crate) fn no_parameter((name, position): (String, Option<u32>)) -> Error {
+    Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
 }
 
 /// A text column of a utility's answer.

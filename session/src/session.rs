@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::portal::{Completion, Portal};
 use crate::prepared::Prepared;
+use crate::run::no_parameter;
 use crate::server::{Canceller, Server};
 use crate::settings::Settings;
 use crate::transaction::NamedSavepoint;
@@ -346,9 +347,6 @@ impl Session {
             _ => false,
         };
         let first = parsed.first_parameter();
-        let no_parameter = |(name, position): (String, Option<u32>)| {
-            Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
-        };
         let prepared = match (self.prepare(Some(parsed), vec![]), first) {
             (Err(e), Some(first)) if e.code() == SqlState::INDETERMINATE_DATATYPE => return Err(no_parameter(first)),
             (Ok(prepared), Some(first)) if !prepared.params.is_empty() => return Err(no_parameter(first)),
@@ -549,19 +547,11 @@ fn parameter(value: Option<&[u8]>, ty: PgType, format: i16, settings: &TextSetti
     let Some(bytes) = value else { return Ok(Datum::Null) };
     match format {
         0 => {
-            let s = std::str::from_utf8(bytes).map_err(|_| invalid_utf8(bytes))?;
+            let s = text::check_utf8(bytes)?;
             let ty = if ty.oid == oid::UNKNOWN { PgType::new(oid::TEXT) } else { ty };
             text::parse(s, ty, settings)
         }
         1 => binary::decode(bytes, ty),
         other => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}"))),
     }
-}
-
-/// `22021` for bytes that are no UTF-8.
-pub(crate) fn invalid_utf8(bytes: &[u8]) -> Error {
-    let at = std::str::from_utf8(bytes).err().map_or(0, |e| e.valid_up_to());
-    let shown: Vec<String> = bytes[at..].iter().take(2).map(|b| format!("0x{b:02x}")).collect();
-    let text = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
-    Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
 }

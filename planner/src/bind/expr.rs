@@ -152,7 +152,8 @@ impl Binder<'_> {
     fn placeholder(&mut self, name: &str) -> Result<Expr> {
         let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
         match number {
-            Some(n) if (1..=65_535).contains(&n) => {
+            // COPY has no parameters.
+            Some(n) if (1..=65_535).contains(&n) && self.level().clause != Clause::CopyWhere => {
                 let ty = self.param(n - 1).unwrap_or(PgType::new(oid::UNKNOWN));
                 Ok(Expr::Param { index: n - 1, ty })
             }

@@ -9,12 +9,13 @@
 //! | `types`, `coerce`, `candidates` | type names; casts; PostgreSQL's choice among overloaded functions |
 //! | `call`, `expr`, `special`, `subquery`, `window` | expressions |
 //! | `from`, `select`, `grouping`, `setop` | queries |
-//! | `dml`, `updatable`, `ddl`, `index`, `view` | statements |
+//! | `dml`, `updatable`, `ddl`, `index`, `view`, `copy` | statements |
 //! | `stored` | bound expressions as catalog text |
 
 mod call;
 mod candidates;
 mod coerce;
+mod copy;
 mod ddl;
 mod dml;
 mod expr;
@@ -36,6 +37,7 @@ mod view;
 mod walk;
 mod window;
 
+pub use copy::{CopySource, copy_filter, copy_source, copy_target};
 pub(crate) use names::fold_identifier;
 pub(crate) use types::resolve_type;
 

@@ -29,6 +29,7 @@ pub(crate) enum Clause {
     Returning,
     Default,
     ExecuteParameter,
+    CopyWhere,
 }
 
 impl Clause {
@@ -48,6 +49,7 @@ impl Clause {
             Self::Returning => "RETURNING",
             Self::Default => "DEFAULT expressions",
             Self::ExecuteParameter => "EXECUTE parameters",
+            Self::CopyWhere => "COPY FROM WHERE conditions",
         }
     }
 

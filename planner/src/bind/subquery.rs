@@ -2,21 +2,33 @@
 
 use super::expr::{not, row_elements};
 use super::names::start;
+use super::scope::Clause;
 use super::{Binder, Typed};
 use crate::bound::{ColId, Expr, Query, Rel};
 use heddle_types::{Error, PgType, Result, SqlState};
 use sqlparser::ast::{self, Spanned};
 
 impl Binder<'_> {
+    /// Clauses that are evaluated without a plan have no sub-queries.
+    fn refuse_subquery(&mut self, pos: Option<u32>) -> Result<()> {
+        if self.level().clause != Clause::CopyWhere {
+            return Ok(());
+        }
+        let text = "cannot use subquery in COPY FROM WHERE condition";
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(pos))
+    }
+
     pub(super) fn exists(&mut self, q: &ast::Query, negated: bool) -> Result<Typed> {
-        let query = Box::new(self.query(q)?);
         let pos = start(q.span());
+        self.refuse_subquery(self.places.prefix(pos))?;
+        let query = Box::new(self.query(q)?);
         let test = Expr::Exists { query };
         Ok(Typed::new(if negated { not(test) } else { test }, pos))
     }
 
     pub(super) fn scalar_subquery(&mut self, q: &ast::Query) -> Result<Typed> {
         let pos = self.places.opened(start(q.span()));
+        self.refuse_subquery(pos)?;
         let query = self.query(q)?;
         let ty = one_column(&query, pos)?;
         Ok(Typed::new(Expr::Scalar { query: Box::new(query), ty }, pos))
@@ -24,6 +36,7 @@ impl Binder<'_> {
 
     /// ARRAY(SELECT …)
     pub(super) fn array_subquery(&mut self, q: &ast::Query, pos: Option<u32>) -> Result<Typed> {
+        self.refuse_subquery(pos)?;
         let query = self.query(q)?;
         let ty = super::expr::array_type(one_column(&query, pos)?, pos)?;
         Ok(Typed::new(Expr::ArrayQuery { query: Box::new(query), ty }, pos))
@@ -39,6 +52,7 @@ impl Binder<'_> {
 
     fn pairs(&mut self, e: &ast::Expr, op: &str, q: &ast::Query, all: bool, negated: bool) -> Result<Typed> {
         let (at, pos) = (start(e.span()), self.after(e));
+        self.refuse_subquery(pos)?;
         let left = match row_elements(e) {
             Some(parts) => parts,
             None => vec![e],

@@ -62,6 +62,15 @@ pub struct Insert {
     pub on_conflict: Option<OnConflict>,
 }
 
+/// The rows of a table's values that COPY FROM keeps.
+#[derive(Clone, Debug)]
+pub struct RowFilter {
+    /// True for those rows
+    pub predicate: Expr,
+    /// Which column of the table it sees under which id
+    pub columns: Vec<(ColId, usize)>,
+}
+
 /// ON CONFLICT.
 #[derive(Clone, Debug)]
 pub struct OnConflict {

@@ -1,4 +1,4 @@
-//! INSERT, ON CONFLICT and the rows of COPY.
+//! INSERT and ON CONFLICT.
 
 use super::lock::replace;
 use super::returning::Returned;
@@ -121,17 +121,6 @@ impl<'a> Filler<'a> {
     }
 }
 
-/// Rows as one column for each of the table's.
-fn columns_of(table: &TableDef, rows: &[Vec<Datum>]) -> Result<Vec<ArrayRef>> {
-    let mut out = Vec::with_capacity(table.columns.len());
-    for (i, column) in table.columns.iter().enumerate() {
-        let mut builder = ColumnBuilder::new(column.ty, rows.len());
-        rows.iter().try_for_each(|row| builder.append(&row[i]))?;
-        out.push(builder.finish());
-    }
-    Ok(out)
-}
-
 fn fill_defaults(values: &mut [Datum], defaults: &[(usize, Expr)], ctx: &EvalContext) -> Result<()> {
     for (i, expr) in defaults {
         values[*i] = eval_constant(expr, ctx)?;
@@ -222,68 +211,5 @@ impl<'a> Conflicts<'a> {
             new[*i] = self.engine.value(expr, &row, ctx, self.view).await?;
         }
         Ok(Some(new))
-    }
-}
-
-/// A running bulk insert.
-pub struct BulkInsert {
-    writer: TableWriter,
-    columns: Vec<usize>,
-    defaults: Vec<(usize, Expr)>,
-    since_throttle: usize,
-}
-
-impl BulkInsert {
-    pub(crate) fn new(table: Arc<TableDef>, columns: Vec<usize>, ctx: Arc<EvalContext>) -> Result<Self> {
-        let given: HashSet<usize> = columns.iter().copied().collect();
-        let mut defaults = vec![];
-        for (i, column) in table.columns.iter().enumerate() {
-            if let (false, false, Some(stored)) = (given.contains(&i), column.dropped, &column.default) {
-                defaults.push((i, crate::bind::stored_expr(stored)?));
-            }
-        }
-        Ok(Self { writer: TableWriter::new(table, ctx)?, columns, defaults, since_throttle: 0 })
-    }
-
-    /// Inserts a batch of rows (each with one datum per column given at the start).
-    ///
-    /// # Errors
-    /// As INSERT, with the number of the row within this batch.
-    pub async fn push(&mut self, rows: Vec<Vec<Datum>>) -> std::result::Result<(), (usize, Error)> {
-        let count = rows.len();
-        let mut batch = Vec::with_capacity(count);
-        for (at, row) in rows.into_iter().enumerate() {
-            batch.push(self.full(row).map_err(|e| (at, e))?);
-        }
-        if self.writer.takes_columns(count) {
-            let columns = columns_of(&self.writer.table, &batch).map_err(|e| (0, e))?;
-            self.writer.insert_columns(&columns, count).await?;
-        } else {
-            self.writer.prepare(&batch).await.map_err(|e| (0, e))?;
-            for (at, values) in batch.iter_mut().enumerate() {
-                self.writer.insert(values).await.map_err(|e| (at, e))?;
-            }
-        }
-        self.since_throttle += count;
-        if self.since_throttle >= THROTTLE_ROWS {
-            self.since_throttle = 0;
-            self.writer.txn.throttle().await.map_err(|e| (count.saturating_sub(1), e))?;
-        }
-        Ok(())
-    }
-
-    /// After the last batch.
-    pub fn finish(&self) {
-        self.writer.finish();
-    }
-
-    /// A row with its defaults.
-    fn full(&self, row: Vec<Datum>) -> Result<Vec<Datum>> {
-        let mut values = vec![Datum::Null; self.writer.table.columns.len()];
-        for (i, value) in self.columns.iter().zip(row) {
-            values[*i] = value;
-        }
-        fill_defaults(&mut values, &self.defaults, &self.writer.ctx)?;
-        Ok(values)
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Not here: relation locks and the choice of the snapshot (session, before [`Executor::run`]).
 
+mod bulk;
 mod direct;
 pub(crate) mod explain;
 mod insert;
@@ -16,12 +17,12 @@ pub(crate) mod runtime;
 pub(crate) mod series;
 mod write;
 
+pub use bulk::{BulkInsert, RowError};
 pub(crate) use direct::limits;
-pub use insert::BulkInsert;
 pub use runtime::ExecutorConfig;
 pub(crate) use write::TableWriter;
 
-use crate::bound::{Bound, ColId, Ddl, OutputColumn, Query, Returning, Statement};
+use crate::bound::{Bound, ColId, Ddl, OutputColumn, Query, Returning, RowFilter, Statement};
 use crate::context::EvalContext;
 use arrow::record_batch::RecordBatch;
 use direct::Direct;
@@ -130,13 +131,20 @@ impl Executor {
         }
     }
 
-    /// Inserts rows that did not come from SQL (COPY FROM): `columns[i]` is the index into `table.columns` of the i-th value of each row, already of the column's type.
-    /// Defaults, NOT NULL, keys and indexes are handled as for INSERT.
+    /// Inserts rows that did not come from SQL (COPY FROM): `columns[i]` is the index into `table.columns` of the i-th column
+    /// pushed, already of the column's type. Defaults, NOT NULL, keys and indexes are handled as for INSERT; rows that do not
+    /// pass `filter` are left out.
     ///
     /// # Errors
     /// When a default cannot be read, or without a transaction.
-    pub fn bulk_insert(&self, table: Arc<TableDef>, columns: Vec<usize>, ctx: Arc<EvalContext>) -> Result<BulkInsert> {
-        BulkInsert::new(table, columns, ctx)
+    pub fn bulk_insert(
+        &self,
+        table: Arc<TableDef>,
+        columns: Vec<usize>,
+        filter: Option<RowFilter>,
+        ctx: Arc<EvalContext>,
+    ) -> Result<BulkInsert> {
+        BulkInsert::new(table, columns, filter, ctx)
     }
 
     async fn query(
@@ -224,18 +232,12 @@ impl Executor {
         view: &Arc<ReadView>,
     ) -> Result<u64> {
         let columns: Vec<usize> = (0..table.columns.len()).collect();
-        let mut bulk = BulkInsert::new(Arc::clone(&table), columns, Arc::clone(ctx))?;
+        let mut bulk = BulkInsert::new(table, columns, None, Arc::clone(ctx))?;
         let mut stream = self.query(query, Direct::compile(&query.rel).as_ref(), ctx, view).await?;
         let mut count = 0;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
-            let rows = (0..batch.num_rows()).map(|i| {
-                let value =
-                    |(c, a): (usize, &arrow::array::ArrayRef)| heddle_types::arrow::datum_at(a, table.columns[c].ty, i);
-                batch.columns().iter().enumerate().map(value).collect()
-            });
-            bulk.push(rows.collect()).await.map_err(|(_, e)| e)?;
-            count += batch.num_rows() as u64;
+            count += bulk.push(batch.columns(), batch.num_rows()).await.map_err(|(_, e)| e)? as u64;
         }
         bulk.finish();
         Ok(count)

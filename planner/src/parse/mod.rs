@@ -10,6 +10,7 @@ mod scan;
 mod series;
 mod utility;
 
+pub use copy::{Copy, CopyOption, CopyValue};
 use heddle_txn::Isolation;
 pub(crate) use places::Places;
 pub(crate) use rewrite::{KEY_MARK, NOTHING};
@@ -198,36 +199,6 @@ pub enum FetchDirection {
     Backward(Option<u64>),
     Absolute(i64),
     Relative(i64),
-}
-
-/// An option of COPY as written.
-#[derive(Clone, Debug)]
-pub struct CopyOption {
-    /// Lower-case name
-    pub name: String,
-    /// Value as text
-    pub value: String,
-    /// Where it stands (1-based characters)
-    pub position: Option<u32>,
-}
-
-/// COPY.
-#[derive(Clone, Debug)]
-pub struct Copy {
-    /// Schema (if qualified) and table; None for COPY (query) TO
-    pub table: Option<(Option<String>, String)>,
-    /// Columns as written; empty = all
-    pub columns: Vec<String>,
-    /// COPY (query) TO
-    pub query: Option<Box<Ast>>,
-    /// FROM?
-    pub from: bool,
-    /// STDIN/STDOUT? A file name otherwise (42501 for now).
-    pub file: Option<String>,
-    /// Options by lower-case name with their text value (`true` when none was written): format, header, null, delimiter, quote, escape, encoding, freeze, force_quote, force_null, force_not_null
-    pub options: Vec<CopyOption>,
-    /// Position of the table name (1-based characters)
-    pub position: Option<u32>,
 }
 
 /// Parses a whole query string; a syntax error anywhere fails it all. Empty strings, `;` and comments give an empty list.

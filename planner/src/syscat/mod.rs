@@ -30,6 +30,13 @@ pub struct SystemTable {
     pub rows: fn(&EvalContext) -> Result<Vec<Vec<Datum>>>,
 }
 
+impl SystemTable {
+    /// Is it a view in PostgreSQL, and so in pg_class?
+    pub fn is_view(&self) -> bool {
+        self.schema != "pg_catalog"
+    }
+}
+
 impl std::fmt::Debug for SystemTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.schema, self.name)

@@ -64,7 +64,7 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
     for t in all() {
         let schema = if t.schema == "pg_catalog" { PG_CATALOG } else { heddle_catalog::INFORMATION_SCHEMA };
-        let kind = if t.schema == "pg_catalog" { "r" } else { "v" };
+        let kind = if t.is_view() { "v" } else { "r" };
         rows.push(row("pg_class", &class(t.oid, t.name, schema, kind, t.columns.len())));
     }
     for t in tables(cx) {
