@@ -25,7 +25,8 @@ usage: cargo xtask VERB
   check         reads: tidy, formatting, lints
   fix           writes: formatting, what the lints can repair, the settings page
   test [ARGS]   installs what is missing, then check, then all tests (ARGS go to the test runner)
-  slt [FILTER]  SQL logic tests of sql-tests/slt
+  slt [FILTER]  SQL logic tests of sql-tests/slt and the conformance corpus
+  fuzz [SEED] [N]  random queries, compared with PostgreSQL 15
   clients       tests with PostgreSQL's client programs and libraries
   bench [NAME]  benchmarks
   docs          writes docs/guide/settings.md from the tables in the code; with --check only compares
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
         "check" => check(),
         "fix" => fix(),
         "test" => test(rest),
-        "slt" => slt(rest),
+        "slt" => sql_program("slt", rest),
+        "fuzz" => sql_program("fuzz", rest),
         "clients" => clients(),
         "docs" => docs(rest.iter().any(|a| a == "--check")),
         "tidy" => tidy::run(&root()),
@@ -110,10 +112,12 @@ fn runner(nextest: bool, args: &[&str]) -> Step {
     cargo(verb).args(&[PROFILE]).args(args)
 }
 
-fn slt(args: &[String]) -> Outcome {
-    let prepared = tools::prepare(tools::Wanted { judge: false, python: false });
+/// Runs a program of `sql-tests` against the server of this clone.
+fn sql_program(name: &str, args: &[String]) -> Outcome {
+    let judge = name == "fuzz" || args.iter().any(|a| a == "--postgres");
+    let prepared = tools::prepare(tools::Wanted { judge, python: false });
     build_server()?;
-    let mut step = cargo(&["run", "--quiet", "--profile", PROFILE, "-p", "heddle-sql-tests", "--bin", "slt", "--"]);
+    let mut step = cargo(&["run", "--quiet", "--profile", PROFILE, "-p", "heddle-sql-tests", "--bin", name, "--"]);
     for arg in args {
         step.arg(arg);
     }

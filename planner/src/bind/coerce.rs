@@ -92,6 +92,8 @@ pub(super) fn relabel(expr: Expr, ty: PgType) -> Expr {
         Expr::Outer { id, .. } => Expr::Outer { id, ty },
         Expr::Param { index, .. } => Expr::Param { index, ty },
         Expr::Literal { value, .. } => Expr::Literal { value, ty },
+        // What a conversion through text reads depends on its type: it keeps it, under the new name.
+        Expr::Call(c) if c.func == function::io_cast() => Expr::Coalesce { args: vec![Expr::Call(c)], ty },
         Expr::Call(c) => Expr::Call(Call { ty, ..c }),
         Expr::Case { branches, otherwise, .. } => Expr::Case { branches, otherwise, ty },
         Expr::Coalesce { args, .. } => Expr::Coalesce { args, ty },

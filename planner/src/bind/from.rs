@@ -290,6 +290,10 @@ impl Binder<'_> {
     fn cte(&mut self, at: usize, alias: Option<&TableAlias>) -> Result<Bound> {
         self.ctes[at].used += 1;
         let entry = self.ctes[at].clone();
+        if !entry.readable {
+            let message = format!("WITH query \"{}\" does not have a RETURNING clause", entry.name);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         let columns: Vec<Col> = entry.columns.iter().map(|(_, ty)| Col { id: self.new_column(), ty: *ty }).collect();
         let shown = entry.columns.iter().zip(&columns).map(|((name, ty), c)| scope_column(name, c.id, *ty)).collect();
         let item = aliased(plain_item(entry.name, shown), alias)?;
@@ -610,7 +614,10 @@ pub(super) fn output(rel: &Rel) -> Vec<Col> {
         Rel::System { table, columns } => {
             columns.iter().map(|(id, i)| Col { id: *id, ty: table.columns[*i].1 }).collect()
         }
-        Rel::Values { columns, .. } | Rel::SetOp { columns, .. } | Rel::CteScan { columns, .. } => columns.clone(),
+        Rel::Values { columns, .. }
+        | Rel::Rows { columns, .. }
+        | Rel::SetOp { columns, .. }
+        | Rel::CteScan { columns, .. } => columns.clone(),
         Rel::Filter { input, .. }
         | Rel::Distinct { input, .. }
         | Rel::Sort { input, .. }

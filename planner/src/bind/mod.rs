@@ -22,6 +22,8 @@ mod from;
 mod grouping;
 mod index;
 mod names;
+mod ordered_set;
+mod record;
 mod scope;
 mod select;
 mod series;
@@ -35,6 +37,7 @@ mod updatable;
 mod view;
 mod walk;
 mod window;
+mod with;
 
 pub(crate) use names::fold_identifier;
 pub(crate) use types::resolve_type;
@@ -59,7 +62,7 @@ pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> 
         let (statement, columns) = match ast {
             Ast::Statement(statement) => {
                 binder.places = statement.places();
-                binder.statement(statement)?
+                binder.whole_statement(statement)?
             }
             Ast::Series(statement) => {
                 binder.places = statement.places();
@@ -194,6 +197,10 @@ pub(crate) struct Binder<'a> {
     views: Vec<Arc<ViewDef>>,
     /// Relations the text itself names; those inside views are not among them.
     direct: Vec<Oid>,
+    /// WITH queries of the statement that change data.
+    changes: Vec<crate::bound::Change>,
+    /// How many WITH queries this one is inside of.
+    cte_depth: u32,
     /// How many views this one is inside of.
     view_depth: u32,
 }
@@ -216,6 +223,8 @@ impl<'a> Binder<'a> {
             shown: scope::Namespace::default(),
             views: Vec::new(),
             direct: Vec::new(),
+            changes: Vec::new(),
+            cte_depth: 0,
             view_depth: 0,
         }
     }

@@ -165,6 +165,9 @@ impl Binder<'_> {
                     let table = all.pop().unwrap_or_default();
                     self.star(Some((all.pop(), table)), start(name.span()), &mut outputs)?;
                 }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(e), _) => {
+                    self.fields(e, &mut outputs)?;
+                }
                 other => return Err(Error::unsupported(format!("in a select list: {other}"))),
             }
         }
@@ -172,6 +175,18 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::TOO_MANY_COLUMNS, "target lists can have at most 1664 entries"));
         }
         Ok(outputs)
+    }
+
+    /// `(row).*`
+    fn fields(&mut self, e: &ast::Expr, outputs: &mut Vec<Output>) -> Result<()> {
+        let row = self.expr(e)?;
+        let Some(parts) = super::record::Row::of(&row.expr) else {
+            return Err(Error::unsupported("the fields of a value that is not a row of this query").at(row.pos));
+        };
+        for (name, field) in parts.names().zip(parts.fields) {
+            outputs.push(Output { name: name.to_owned(), value: Typed::new(field.clone(), row.pos) });
+        }
+        Ok(())
     }
 
     fn star(
@@ -448,7 +463,7 @@ fn contains_scan(rel: &Rel, id: ColId) -> bool {
     match rel {
         Rel::Filter { input, .. } | Rel::ProjectSet { input, .. } => contains_scan(input, id),
         Rel::Join { left, right, .. } => contains_scan(left, id) || contains_scan(right, id),
-        Rel::Values { .. } | Rel::System { .. } | Rel::Unit | Rel::CteScan { .. } => false,
+        Rel::Values { .. } | Rel::Rows { .. } | Rel::System { .. } | Rel::Unit | Rel::CteScan { .. } => false,
         other => super::from::output(other).iter().any(|c| c.id == id) && reads_tables(other),
     }
 }

@@ -22,6 +22,24 @@ impl Binder<'_> {
         Ok(Typed::new(Expr::Scalar { query: Box::new(query), ty }, pos))
     }
 
+    /// The columns of a sub-query that gives one row, each as a scalar sub-query.
+    pub(super) fn subquery_fields(&mut self, q: &ast::Query, width: usize) -> Result<Vec<Typed>> {
+        let pos = self.places.opened(start(q.span()));
+        let mut fields = Vec::with_capacity(width);
+        for i in 0..width {
+            let query = self.query(q)?;
+            if query.columns.len() != width {
+                let many = if query.columns.len() > width { "many" } else { "few" };
+                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("subquery has too {many} columns")).at(pos));
+            }
+            let column = query.columns[i].clone();
+            let ty = column.ty;
+            let query = Box::new(Query { rel: query.rel, columns: vec![column] });
+            fields.push(Typed::new(Expr::Scalar { query, ty }, pos));
+        }
+        Ok(fields)
+    }
+
     /// ARRAY(SELECT …)
     pub(super) fn array_subquery(&mut self, q: &ast::Query, pos: Option<u32>) -> Result<Typed> {
         let query = self.query(q)?;

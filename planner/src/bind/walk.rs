@@ -1,6 +1,6 @@
 //! Walks over bound expressions: children, rewriting, equality.
 
-use crate::bound::{Call, ColId, Expr};
+use crate::bound::{Call, ColId, Expr, Query};
 
 /// The direct sub-expressions (not those inside sub-queries).
 pub(super) fn children(e: &Expr) -> Vec<&Expr> {
@@ -77,7 +77,7 @@ pub(super) fn columns(e: &Expr) -> Vec<ColId> {
     ids
 }
 
-/// Equal trees mean equal values for one row (PostgreSQL's equal()). Sub-queries are never equal.
+/// Equal trees mean equal values for one row (PostgreSQL's equal()). Sub-queries are equal to copies of themselves only.
 pub(super) fn same(a: &Expr, b: &Expr) -> bool {
     let alike = match (a, b) {
         (Expr::Column { id: x, .. }, Expr::Column { id: y, .. }) => x == y,
@@ -91,11 +91,19 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
         (Expr::Coalesce { ty: s, .. }, Expr::Coalesce { ty: t, .. }) => s == t,
         (Expr::Array { ty: s, .. }, Expr::Array { ty: t, .. }) => s == t,
         (Expr::InList { equals: x, .. }, Expr::InList { equals: y, .. }) => x == y,
+        // Column ids are unique in a statement: the same outputs mean copies of one sub-query.
+        (Expr::Scalar { query: x, .. }, Expr::Scalar { query: y, .. })
+        | (Expr::ArrayQuery { query: x, .. }, Expr::ArrayQuery { query: y, .. })
+        | (Expr::Exists { query: x }, Expr::Exists { query: y }) => copies(x, y),
         (Expr::AnyArray { op: x, all: p, .. }, Expr::AnyArray { op: y, all: q, .. }) => x == y && p == q,
         _ => false,
     };
     let (x, y) = (children(a), children(b));
     alike && x.len() == y.len() && x.iter().zip(&y).all(|(p, q)| same(p, q))
+}
+
+fn copies(x: &Query, y: &Query) -> bool {
+    !x.columns.is_empty() && x.columns.iter().map(|c| c.id).eq(y.columns.iter().map(|c| c.id))
 }
 
 fn same_head(x: &Call, y: &Call) -> bool {

@@ -35,14 +35,14 @@ impl Binder<'_> {
             return Err(Error::unsupported(format!("this form of {name}")).at(pos));
         }
         if !f.within_group.is_empty() {
-            return Err(Error::unsupported(format!("ordered-set aggregate {name}")).at(pos));
+            return self.ordered_set(f, &name);
         }
         if let Some(value) = self.word(&name, f, pos)? {
             return Ok(value);
         }
         let aggregate = is_aggregate(&name);
         let written =
-            if aggregate && f.over.is_none() { self.aggregate_arguments(f, &name, pos)? } else { self.arguments(f)? };
+            if aggregate && f.over.is_none() { self.aggregate_arguments(f, pos)? } else { self.arguments(f)? };
         self.call(f, &name, written, pos)
     }
 
@@ -88,7 +88,10 @@ impl Binder<'_> {
             }
             "nullif" => self.nullif(f, pos).map(Some),
             "grouping" => self.grouping_call(f, pos).map(Some),
-            "row" => Err(Error::unsupported("a row value here").at(pos)),
+            "row" => match super::expr::row_elements(&ast::Expr::Function(f.clone())) {
+                Some(elements) => self.row_value(elements, pos).map(Some),
+                None => Err(Error::unsupported("this form of a row value").at(pos)),
+            },
             "current_schema" | "current_user" | "session_user" | "current_catalog" | "current_date" | "user"
             | "current_role" | "current_time" | "localtime" | "current_timestamp" | "localtimestamp"
                 if f.args == FunctionArguments::None =>
@@ -135,14 +138,20 @@ impl Binder<'_> {
         Ok(Typed::new(Expr::Column { id, ty: PgType::new(oid::INT4) }, pos))
     }
 
-    fn in_aggregate<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn in_aggregate<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = std::mem::replace(&mut self.level().in_aggregate, true);
         let result = work(self);
         self.level().in_aggregate = before;
         result
     }
 
-    fn aggregate_arguments(&mut self, f: &Function, name: &str, pos: Option<u32>) -> Result<Written> {
+    fn aggregate_arguments(&mut self, f: &Function, pos: Option<u32>) -> Result<Written> {
+        self.aggregate_place(pos)?;
+        self.in_aggregate(|b| b.arguments(f))
+    }
+
+    /// May an aggregate stand here?
+    pub(super) fn aggregate_place(&mut self, pos: Option<u32>) -> Result<()> {
         let level = self.level();
         if level.in_aggregate {
             let message = "aggregate function calls cannot be nested";
@@ -153,8 +162,7 @@ impl Binder<'_> {
             let message = format!("aggregate functions are not allowed in {phrase}");
             return Err(Error::new(SqlState::GROUPING_ERROR, message).at(pos));
         }
-        let _ = name;
-        self.in_aggregate(|b| b.arguments(f))
+        Ok(())
     }
 
     /// Binds the arguments of a call.
@@ -192,6 +200,10 @@ impl Binder<'_> {
                     written.names.push(name);
                 }
                 FunctionArgExpr::Wildcard => written.star = true,
+                FunctionArgExpr::QualifiedWildcard(of) => {
+                    written.args.push(self.qualified_row(of)?);
+                    written.names.push(name);
+                }
                 other => return Err(Error::unsupported(format!("the argument {other}"))),
             }
         }
@@ -211,6 +223,8 @@ impl Binder<'_> {
             .at(pos));
         }
         let Written { args, names, star, distinct, order } = written;
+        let (name, args) = self.see_rows(name, args)?;
+        let name = name.as_str();
         if let ("pg_typeof", [Typed { expr: Expr::Literal { .. }, .. }]) = (name, args.as_slice())
             && args[0].is_unknown()
         {
@@ -262,7 +276,7 @@ impl Binder<'_> {
             kind => {
                 self.only_aggregates_take(name, star, distinct, !order.is_empty(), f, pos)?;
                 match kind {
-                    Kind::Set(_, outputs) => self.set_call(plain, outputs.len(), pos),
+                    Kind::Set(_, outputs) => self.set_call(plain, outputs, pos),
                     _ => Ok(Typed::new(Expr::Call(plain), pos)),
                 }
             }
@@ -324,7 +338,7 @@ impl Binder<'_> {
     }
 
     /// An aggregate of this level: equal calls are made once.
-    fn aggregate(&mut self, call: AggregateCall, pos: Option<u32>) -> Result<Typed> {
+    pub(super) fn aggregate(&mut self, call: AggregateCall, pos: Option<u32>) -> Result<Typed> {
         let ty = call.ty;
         let outer_only = |e: &Expr| {
             super::walk::any(e, &mut |e| matches!(e, Expr::Outer { .. })) && super::walk::columns(e).is_empty()
@@ -355,7 +369,7 @@ impl Binder<'_> {
         super::walk::any(e, &mut |e| matches!(e, Expr::Column { id, .. } if windows.iter().any(|(w, _)| w == id)))
     }
 
-    fn set_call(&mut self, call: Call, outputs: usize, pos: Option<u32>) -> Result<Typed> {
+    fn set_call(&mut self, call: Call, outputs: &[(&str, Oid)], pos: Option<u32>) -> Result<Typed> {
         let clause = self.level().clause;
         let allowed =
             matches!(clause, Clause::Select | Clause::OrderBy) && !self.level().in_aggregate && !self.level().in_window;
@@ -363,14 +377,19 @@ impl Binder<'_> {
             let message = format!("set-returning functions are not allowed in {}", clause.phrase());
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(pos));
         }
-        if outputs > 1 {
-            return Err(Error::unsupported("a function with several result columns in the select list").at(pos));
-        }
         let sets = &self.level().set_calls;
         let made: Vec<_> = sets.iter().flat_map(|s| s.columns.iter().map(|c| c.id)).collect();
         let nested = |e: &Expr| super::walk::columns(e).iter().any(|id| made.contains(id));
         if call.args.iter().any(nested) {
             return Err(Error::unsupported("a set-returning function inside another").at(pos));
+        }
+        if outputs.len() > 1 {
+            let typed = |ty: Oid| if super::coerce::is_polymorphic(ty) { call.ty } else { PgType::new(ty) };
+            let columns: Vec<Col> =
+                outputs.iter().map(|(_, ty)| Col { id: self.new_column(), ty: typed(*ty) }).collect();
+            let fields = columns.iter().map(|c| Expr::Column { id: c.id, ty: c.ty }).collect();
+            self.level().set_calls.push(SetCall { call, columns });
+            return Ok(self.row_of(outputs.iter().map(|(n, _)| (*n).to_owned()).collect(), fields, pos));
         }
         let (id, ty) = (self.new_column(), call.ty);
         self.level().set_calls.push(SetCall { call, columns: vec![Col { id, ty }] });

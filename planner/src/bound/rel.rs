@@ -2,6 +2,7 @@
 
 use super::{Call, Expr};
 use crate::function::FuncId;
+use arrow::record_batch::RecordBatch;
 use heddle_catalog::TableDef;
 use heddle_txn::{RowLock, Wait};
 use heddle_types::{Oid, PgType};
@@ -55,6 +56,8 @@ pub enum Rel {
     System { table: &'static crate::syscat::SystemTable, columns: Vec<(ColId, usize)> },
     /// Rows of expressions (which may refer to outer columns only). Produces `columns`.
     Values { columns: Vec<Col>, rows: Vec<Vec<Expr>> },
+    /// Rows that are there already: those that a WITH query returned. Produces `columns`, by position.
+    Rows { columns: Vec<Col>, batches: Arc<Vec<RecordBatch>> },
     /// Rows for which `predicate` is true. Produces the input's columns.
     Filter { input: Box<Rel>, predicate: Expr },
     /// Produces exactly `exprs`' ids (pass-through columns are `Expr::Column` with the same id).

@@ -6,6 +6,7 @@
 //! 3. A panic inside a plan becomes an error of the statement, not a short result.
 
 use super::RowStream;
+use super::explain::Node;
 use super::rowset::RowSet;
 use crate::bound::{ColId, Expr, Rel};
 use crate::context::EvalContext;
@@ -21,6 +22,7 @@ use futures::StreamExt;
 use heddle_txn::ReadView;
 use heddle_types::{Datum, Error, PgType, Result};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,6 +41,8 @@ pub struct ExecutorConfig {
     pub batch_rows: usize,
     /// Parallelism of one query
     pub partitions: usize,
+    /// Statements about one row by its key, and plain VALUES, run without DataFusion
+    pub point_plans: bool,
     /// Folder for spilled runs
     pub spill_dir: std::path::PathBuf,
 }
@@ -157,18 +161,34 @@ impl Engine {
         Ok((plan, planned.places))
     }
 
-    /// The plan as lines of (depth, text).
+    /// The plan for EXPLAIN, how long making it took, and running it if `run` says so: then its nodes tell what they did.
     pub async fn explain(
         self: &Arc<Self>,
         rel: Rel,
+        run: bool,
         ctx: &Arc<EvalContext>,
         view: &Arc<ReadView>,
-    ) -> Result<Vec<(usize, String)>> {
+    ) -> Result<(Node, Duration, Option<Duration>)> {
         let (engine, ctx, view) = (Arc::clone(self), Arc::clone(ctx), Arc::clone(view));
         let ids: Vec<ColId> = visit::output(&rel).into_iter().map(|(id, _)| id).collect();
         let task = self.handle.spawn(async move {
+            let clock = || ctx.env.clock.monotonic();
+            let started = clock();
             let (plan, _) = engine.physical(&rel, &ids, &ctx, &view).await?;
-            Ok(super::explain::physical(&plan))
+            let planning = clock().saturating_sub(started);
+            let mut names = super::explain::Names::of(&rel);
+            if !run {
+                return Ok((super::explain::nodes(&plan, &mut names, None), planning, None));
+            }
+            // Operators stamp their metrics with the wall clock.
+            let micros = u64::try_from(ctx.env.clock.now_us()).unwrap_or(0);
+            let (begun, started) = (SystemTime::UNIX_EPOCH + Duration::from_micros(micros), clock());
+            let mut stream = execute_stream(Arc::clone(&plan), engine.state.task_ctx()).map_err(from_df)?;
+            while let Some(batch) = stream.next().await {
+                batch.map_err(from_df)?;
+            }
+            let executing = clock().saturating_sub(started);
+            Ok((super::explain::nodes(&plan, &mut names, Some(begun)), planning, Some(executing)))
         });
         task.await.map_err(|e| Error::internal(format!("planning stopped: {e}")))?
     }

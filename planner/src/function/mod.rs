@@ -10,6 +10,7 @@ mod bytes;
 mod cast;
 mod compare;
 mod datefn;
+mod definition;
 mod dt;
 pub mod error;
 mod json;
@@ -23,11 +24,15 @@ mod kernel;
 mod like;
 mod math;
 mod own;
+mod percentile;
 mod pick;
+mod privilege;
+mod record;
 mod reg;
 mod regex;
 mod registry;
 mod set;
+mod size;
 mod strings;
 mod system;
 mod table;
@@ -35,9 +40,11 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod textformat;
+mod visible;
 mod window;
 
 pub use error::{from_df, to_df};
+pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
 
 use crate::context::EvalContext;
 use arrow::array::ArrayRef;
@@ -61,6 +68,8 @@ fn register_all(r: &mut Registry) {
     set::register(r);
     window::register(r);
     pick::register(r);
+    percentile::register(r);
+    record::register(r);
     template::register(r);
     bytes::register(r);
     textformat::register(r);
@@ -70,6 +79,10 @@ fn register_all(r: &mut Registry) {
     json_rows::register(r);
     json_set::register(r);
     json_make::register(r);
+    definition::register(r);
+    visible::register(r);
+    size::register(r);
+    privilege::register(r);
 }
 
 /// OID in pg_proc (or one above 9000 of ours where PostgreSQL has no row).
@@ -248,6 +261,16 @@ pub fn length_cast() -> FuncId {
 /// The equality function of a type's default btree order (`=`), and the others; None for json, unknown …
 pub fn comparison(ty: Oid, cmp: Comparison) -> Option<FuncId> {
     TABLES.comparisons.get(&(ty, cmp)).copied()
+}
+
+/// An identifier as SQL text: quoted when it has to be.
+pub(crate) fn quote_ident(name: &str) -> String {
+    reg::quote_ident(name)
+}
+
+/// A relation's name, qualified when the search path does not find it.
+pub(crate) fn class_name(oid: Oid, cx: &EvalContext) -> Option<String> {
+    reg::class_name(oid.0, cx)
 }
 
 /// The name a reg* value stands for, as its text form shows it (`-` for 0, the number when nothing has it).

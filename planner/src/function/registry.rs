@@ -46,6 +46,13 @@ impl Registry {
         self.add(sig, Kind::Scalar(kernel));
     }
 
+    /// One kernel for every row of that name with so many arguments.
+    pub(super) fn every(&mut self, name: &str, arguments: usize, kernel: ScalarKernel) {
+        for row in PROCS.iter().filter(|p| p.name == name && p.args.len() == arguments) {
+            self.add(row.sig, Kind::Scalar(kernel));
+        }
+    }
+
     /// Several names of one kernel.
     pub(super) fn scalars(&mut self, sigs: &[&'static str], kernel: ScalarKernel) {
         for sig in sigs {
