@@ -12,6 +12,7 @@
 
 mod client;
 mod copy;
+mod cursor;
 mod portal;
 mod prepared;
 mod run;

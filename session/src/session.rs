@@ -515,7 +515,7 @@ impl Session {
         self.multi_statement = false;
         self.pipelined = false;
         if self.block == Block::None || self.block == Block::Implicit {
-            self.portals.clear();
+            self.portals.retain(|_, p| p.hold);
         }
         let result = self.end_implicit().await;
         if result.is_err() {

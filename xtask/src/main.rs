@@ -29,7 +29,8 @@ usage: cargo xtask VERB
   fuzz [SEED] [N]  random queries, compared with PostgreSQL 15
   clients       tests with PostgreSQL's client programs and libraries
   bench [NAME]  benchmarks
-  docs          writes docs/guide/settings.md from the tables in the code; with --check only compares
+  docs          writes docs/guide/settings.md and the list of functions in docs/guide/sql.md from the tables in the code;
+                with --check only compares
   tidy          the rules about layering and source alone
 ";
 
@@ -141,17 +142,34 @@ fn bench(args: &[String]) -> ExitCode {
 
 fn docs(only_check: bool) -> Outcome {
     build_server()?;
-    let made = Step::new(server_binary()).args(&["settings"]).output()?;
-    let path = root().join("docs/guide/settings.md");
-    let present = std::fs::read_to_string(&path).unwrap_or_default();
-    if present == made {
+    let settings = Step::new(server_binary()).args(&["settings"]).output()?;
+    let page = root().join("docs/guide/settings.md");
+    made(&page, &settings, only_check)?;
+    let functions = Step::new(server_binary()).args(&["functions"]).output()?;
+    let page = root().join("docs/guide/sql.md");
+    let present = std::fs::read_to_string(&page).map_err(|e| format!("could not read {}: {e}", page.display()))?;
+    made(&page, &between(&present, &functions)?, only_check)
+}
+
+/// What is generated of a page that is otherwise written by hand.
+const GENERATED: (&str, &str) = ("<!-- generated: functions -->", "<!-- end of generated -->");
+
+fn between(page: &str, text: &str) -> Result<String, String> {
+    let (before, rest) = page.split_once(GENERATED.0).ok_or("docs/guide/sql.md has no place for the functions")?;
+    let (_, after) = rest.split_once(GENERATED.1).ok_or("docs/guide/sql.md does not end the functions")?;
+    Ok(format!("{before}{}\n\n{}\n{}{after}", GENERATED.0, text.trim_end(), GENERATED.1))
+}
+
+/// Writes a page that is generated, or compares it.
+fn made(path: &Path, made: &str, only_check: bool) -> Outcome {
+    if std::fs::read_to_string(path).unwrap_or_default() == made {
         println!("{} is current", path.display());
         return Ok(());
     }
     if only_check {
         return Err(format!("{} is not current: run `cargo xtask docs`", path.display()));
     }
-    std::fs::write(&path, made).map_err(|e| format!("could not write {}: {e}", path.display()))?;
+    std::fs::write(path, made).map_err(|e| format!("could not write {}: {e}", path.display()))?;
     println!("wrote {}", path.display());
     Ok(())
 }

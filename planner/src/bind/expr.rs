@@ -100,6 +100,12 @@ impl Binder<'_> {
             A::ILike { negated, any: false, expr, pattern, escape_char } => {
                 self.like(if *negated { "!~~*" } else { "~~*" }, expr, pattern, escape_char.as_ref())
             }
+            A::Like { negated, any: true, expr, pattern, escape_char: None } => {
+                self.quantified(expr, if *negated { "!~~" } else { "~~" }, pattern, false)
+            }
+            A::ILike { negated, any: true, expr, pattern, escape_char: None } => {
+                self.quantified(expr, if *negated { "!~~*" } else { "~~*" }, pattern, false)
+            }
             A::SimilarTo { negated, expr, pattern, escape_char } => {
                 self.similar(*negated, expr, pattern, escape_char.as_ref())
             }

@@ -28,6 +28,7 @@ mod percentile;
 mod pick;
 mod privilege;
 mod record;
+mod reference;
 mod reg;
 mod regex;
 mod registry;
@@ -44,6 +45,7 @@ mod visible;
 mod window;
 
 pub use error::{from_df, to_df};
+pub use reference::reference;
 pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
 
 use crate::context::EvalContext;

@@ -6,6 +6,9 @@
 //! - `SELECT` without a list, where no FROM follows, gets the column [`NOTHING`]
 //! - `SELECT 1 FOR UPDATE` (no clause between list and FOR) gets `LIMIT ALL`, or FOR would be taken for an alias
 //! - `FOR UPDATE OF a, b` becomes `FOR UPDATE OF a FOR UPDATE OF b`
+//! - `x ISNULL` becomes `x IS NULL`
+//! - `FROM ONLY t` loses its ONLY: nothing inherits
+//! - `ORDER BY x USING >` becomes `ORDER BY x DESC`
 //! - `BETWEEN SYMMETRIC` is marked with the prefix operator `@-@`, which no type we have uses
 
 use super::scan::Tok;
@@ -37,6 +40,14 @@ pub(super) fn rewrite(tokens: &[Tok]) -> Vec<Tok> {
             out.push(tokens[i].clone());
             out.push(quoted(NOTHING, &tokens[i]));
             i += 1;
+        } else if is(tokens, i, "isnull") && ends_operand(&out) {
+            out.extend(words("IS NULL", &tokens[i]));
+            i += 1;
+        } else if is(tokens, i, "only") && opens_relation(tokens, i) {
+            i += 1;
+        } else if let Some(order) = sort_operator(tokens, i) {
+            out.extend(words(order, &tokens[i]));
+            i += 2;
         } else if is(tokens, i, "from") && opens_trim(tokens, i) {
             i += 1;
         } else {
@@ -73,6 +84,33 @@ fn empty_list(tokens: &[Tok], i: usize) -> bool {
         None | Some(Token::RParen) => true,
         Some(Token::Word(_)) => after.iter().any(|w| is(tokens, i, w)),
         _ => false,
+    }
+}
+
+/// Does something that can be tested stand at the end of `out`?
+fn ends_operand(out: &[Tok]) -> bool {
+    match out.last().map(|t| &t.token) {
+        Some(Token::Word(_)) => !["select", "distinct", "where", "and", "or", "not", "on", "having"].iter().any(|w| is(out, out.len() - 1, w)),
+        Some(Token::Number(..) | Token::RParen | Token::RBracket | Token::SingleQuotedString(_) | Token::Placeholder(_)) => true,
+        _ => false,
+    }
+}
+
+/// Does the ONLY at `i` stand before a relation?
+fn opens_relation(tokens: &[Tok], i: usize) -> bool {
+    let named = matches!(tokens.get(i + 1).map(|t| &t.token), Some(Token::Word(_)));
+    named && i > 0 && ["from", "join", "update", "using", "truncate", "table"].iter().any(|w| is(tokens, i - 1, w))
+}
+
+/// `USING >` of ORDER BY.
+fn sort_operator(tokens: &[Tok], i: usize) -> Option<&'static str> {
+    if !is(tokens, i, "using") {
+        return None;
+    }
+    match tokens.get(i + 1).map(|t| &t.token) {
+        Some(Token::Gt) => Some("DESC"),
+        Some(Token::Lt) => Some("ASC"),
+        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ mod collected;
 mod count;
 mod edge;
 mod minmax;
+mod regression;
 mod stats;
 mod sum;
 
@@ -344,5 +345,6 @@ pub(super) fn register(r: &mut Registry) {
     minmax::register(r);
     boolean::register(r);
     stats::register(r);
+    regression::register(r);
     collect::register(r);
 }
