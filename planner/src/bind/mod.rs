@@ -18,6 +18,7 @@ mod coerce;
 mod ddl;
 mod dml;
 mod expr;
+mod frame;
 mod from;
 mod grouping;
 mod index;

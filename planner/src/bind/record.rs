@@ -9,6 +9,7 @@ use super::scope::Item;
 use super::{Binder, Typed};
 use crate::bound::{Call, Expr};
 use crate::function::{self, ROW_PRETTY, ROW_WHOLE};
+use crate::parse::ALL_FIELDS;
 use heddle_types::{Datum, Error, PgArray, PgType, Result, SqlState, oid};
 use sqlparser::ast;
 use std::sync::Arc;
@@ -49,6 +50,12 @@ impl<'e> Row<'e> {
     }
 }
 
+/// Is it `(row).*`?
+pub(super) fn shows_all_fields(e: &ast::Expr) -> bool {
+    let ast::Expr::CompoundFieldAccess { access_chain, .. } = e else { return false };
+    matches!(access_chain.last(), Some(ast::AccessExpr::Dot(ast::Expr::Identifier(i))) if i.value == ALL_FIELDS)
+}
+
 impl Binder<'_> {
     /// `ROW(…)` and `(a, b)`
     pub(super) fn row_value(&mut self, elements: Vec<&ast::Expr>, pos: Option<u32>) -> Result<Typed> {
@@ -74,6 +81,9 @@ impl Binder<'_> {
 
     /// `(row).name`
     pub(super) fn row_field(&mut self, row: &Typed, name: &str, pos: Option<u32>) -> Result<Typed> {
+        if name == ALL_FIELDS {
+            return Ok(row.clone());
+        }
         let Some(parts) = Row::of(&row.expr) else {
             let message = format!("column notation .{name} applied to type {}, which is not a composite type", type_name(row.oid()));
             return Err(if row.oid() == oid::RECORD {

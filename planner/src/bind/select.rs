@@ -152,6 +152,7 @@ impl Binder<'_> {
                     let pos = if written { self.places.next(after) } else { after };
                     return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
                 }
+                SelectItem::UnnamedExpr(e) if super::record::shows_all_fields(e) => self.fields(e, &mut outputs)?,
                 SelectItem::UnnamedExpr(e) => outputs.push(Output { name: output_name(e), value: self.expr(e)? }),
                 SelectItem::ExprWithAlias { expr, alias } => {
                     outputs.push(Output { name: fold(alias), value: self.expr(expr)? });
@@ -164,9 +165,6 @@ impl Binder<'_> {
                     let mut all = super::names::parts(name)?;
                     let table = all.pop().unwrap_or_default();
                     self.star(Some((all.pop(), table)), start(name.span()), &mut outputs)?;
-                }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(e), _) => {
-                    self.fields(e, &mut outputs)?;
                 }
                 other => return Err(Error::unsupported(format!("in a select list: {other}"))),
             }

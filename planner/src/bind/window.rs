@@ -3,12 +3,12 @@
 use super::names::{fold, parts, start};
 use super::scope::Clause;
 use super::{Binder, Typed};
-use crate::bound::{AggregateCall, Call, Col, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall};
-use crate::function::{CastContext, Kind};
+use crate::bound::{AggregateCall, Call, Col, Exclude, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall};
+use crate::function::Kind;
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use sqlparser::ast::{
     self, DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    ObjectName, Spanned, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    ObjectName, Spanned, WindowSpec, WindowType,
 };
 
 /// The arguments of a call as written.
@@ -449,7 +449,8 @@ impl Binder<'_> {
         let pos = start(name.span);
         let base = self.named_window(&fold(name), pos)?;
         let wrong = |what: String| Err(Error::new(SqlState::WINDOWING_ERROR, what).at(pos));
-        if !spec.partition_by.is_empty() {
+        let (exclude, partition) = super::frame::exclusion(&spec.partition_by);
+        if !partition.is_empty() {
             return wrong(format!("cannot override PARTITION BY clause of window \"{name}\""));
         }
         if !spec.order_by.is_empty() && !base.order_by.is_empty() {
@@ -461,7 +462,7 @@ impl Binder<'_> {
         let order_by = if spec.order_by.is_empty() { base.order_by } else { spec.order_by.clone() };
         Ok(WindowSpec {
             window_name: None,
-            partition_by: base.partition_by,
+            partition_by: marked(exclude, &spec.partition_by, base.partition_by),
             order_by,
             window_frame: spec.window_frame.clone(),
         })
@@ -469,7 +470,8 @@ impl Binder<'_> {
 
     fn window_parts(&mut self, spec: &WindowSpec) -> Result<(Vec<Expr>, Vec<SortKey>, Frame)> {
         let mut partition = Vec::new();
-        for e in &spec.partition_by {
+        let (exclude, keys) = super::frame::exclusion(&spec.partition_by);
+        for e in keys {
             let value = self.expr(e)?;
             let value = self.resolve_unknown(value)?;
             self.equality(&value)?;
@@ -478,89 +480,12 @@ impl Binder<'_> {
         let order = self.sort_keys(&spec.order_by)?;
         let frame = match &spec.window_frame {
             None => {
-                Frame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow }
+                let (start, end) = (FrameBound::UnboundedPreceding, FrameBound::CurrentRow);
+                Frame { units: FrameUnits::Range, start, end, exclude, keyed: None }
             }
-            Some(f) => self.frame(f, &order)?,
+            Some(f) => Frame { exclude, ..self.frame(f, &order)? },
         };
         Ok((partition, order, frame))
-    }
-
-    fn frame(&mut self, f: &ast::WindowFrame, order: &[SortKey]) -> Result<Frame> {
-        let units = match f.units {
-            WindowFrameUnits::Rows => FrameUnits::Rows,
-            WindowFrameUnits::Range => FrameUnits::Range,
-            WindowFrameUnits::Groups => FrameUnits::Groups,
-        };
-        let wrong = |what: &str| Err(Error::new(SqlState::WINDOWING_ERROR, what));
-        if units == FrameUnits::Groups && order.is_empty() {
-            return wrong("GROUPS mode requires an ORDER BY clause");
-        }
-        if matches!(f.start_bound, WindowFrameBound::Following(None)) {
-            return wrong("frame start cannot be UNBOUNDED FOLLOWING");
-        }
-        if matches!(f.end_bound, Some(WindowFrameBound::Preceding(None))) {
-            return wrong("frame end cannot be UNBOUNDED PRECEDING");
-        }
-        if matches!(f.start_bound, WindowFrameBound::CurrentRow)
-            && matches!(f.end_bound, Some(WindowFrameBound::Preceding(_)))
-        {
-            return wrong("frame starting from current row cannot have preceding rows");
-        }
-        if matches!(f.start_bound, WindowFrameBound::Following(_))
-            && !matches!(f.end_bound, Some(WindowFrameBound::Following(_)))
-        {
-            return wrong("frame starting from following row cannot have preceding rows");
-        }
-        let start = self.frame_bound(&f.start_bound, units, order)?;
-        let end = match &f.end_bound {
-            Some(b) => self.frame_bound(b, units, order)?,
-            None => FrameBound::CurrentRow,
-        };
-        Ok(Frame { units, start, end })
-    }
-
-    fn frame_bound(&mut self, b: &WindowFrameBound, units: FrameUnits, order: &[SortKey]) -> Result<FrameBound> {
-        Ok(match b {
-            WindowFrameBound::CurrentRow => FrameBound::CurrentRow,
-            WindowFrameBound::Preceding(None) => FrameBound::UnboundedPreceding,
-            WindowFrameBound::Following(None) => FrameBound::UnboundedFollowing,
-            WindowFrameBound::Preceding(Some(e)) => FrameBound::Preceding(self.frame_offset(e, units, order)?),
-            WindowFrameBound::Following(Some(e)) => FrameBound::Following(self.frame_offset(e, units, order)?),
-        })
-    }
-
-    fn frame_offset(&mut self, e: &ast::Expr, units: FrameUnits, order: &[SortKey]) -> Result<Expr> {
-        let value = self.expr(e)?;
-        let construct = match units {
-            FrameUnits::Rows => "ROWS",
-            FrameUnits::Groups => "GROUPS",
-            FrameUnits::Range => {
-                let [key] = order else {
-                    let message = "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column";
-                    return Err(Error::new(SqlState::WINDOWING_ERROR, message).at(value.pos));
-                };
-                let key = key.expr.ty();
-                let target = if super::coerce::category(key.oid) == 'D' {
-                    PgType::new(oid::INTERVAL)
-                } else {
-                    PgType::new(key.oid)
-                };
-                let (source, pos) = (value.ty(), value.pos);
-                return match self.coerce(value, target, CastContext::Implicit)? {
-                    Some(v) => Ok(v.expr),
-                    None => Err(Error::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        format!(
-                            "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {} and offset type {}",
-                            key.sql_name(),
-                            source.sql_name()
-                        ),
-                    )
-                    .at(pos)),
-                };
-            }
-        };
-        Ok(self.must_be(value, oid::INT8, construct)?.expr)
     }
 
     /// Can values of this type be grouped?
@@ -570,6 +495,9 @@ impl Binder<'_> {
 
     /// Can values of this type be sorted?
     pub(super) fn ordering(&self, value: &Typed) -> Result<()> {
+        if value.oid() == oid::RECORD {
+            return Err(Error::unsupported("an order of row values").at(value.pos));
+        }
         let hint = "Use an explicit ordering operator or modify the query.";
         self.comparable(value, "could not identify an ordering operator for type", Some(hint))
     }
@@ -592,6 +520,12 @@ impl Binder<'_> {
             None => e,
         })
     }
+}
+
+/// The base's PARTITION BY behind the EXCLUDE of the window that builds on it.
+fn marked(exclude: Exclude, own: &[ast::Expr], base: Vec<ast::Expr>) -> Vec<ast::Expr> {
+    let mark = own.first().filter(|_| exclude != Exclude::NoOthers).cloned();
+    mark.into_iter().chain(base).collect()
 }
 
 /// ASC puts NULLs last, DESC first, unless said otherwise.

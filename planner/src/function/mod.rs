@@ -13,6 +13,7 @@ mod datefn;
 mod definition;
 mod dt;
 pub mod error;
+mod framed;
 mod json;
 mod json_build;
 mod json_make;
@@ -45,6 +46,7 @@ mod visible;
 mod window;
 
 pub use error::{from_df, to_df};
+pub(crate) use framed::{Framed, FramedBound, FramedCall};
 pub use reference::reference;
 pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
 

@@ -175,6 +175,12 @@ fn build_comparisons(functions: &[&'static Function]) -> HashMap<(Oid, Compariso
         (oid::REGROLE, oid::OID),
     ];
     use Comparison::*;
+    // Rows are compared by their text: enough for equality, not for an order.
+    for cmp in [Eq, Ne] {
+        if let Some(&f) = out.get(&(oid::TEXT, cmp)) {
+            out.insert((oid::RECORD, cmp), f);
+        }
+    }
     for cmp in [Eq, Ne, Lt, Le, Gt, Ge] {
         for (ty, from) in borrowed {
             if let Some(&f) = out.get(&(from, cmp)) {

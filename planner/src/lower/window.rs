@@ -38,6 +38,9 @@ impl Lowerer<'_> {
     }
 
     fn window_call(&mut self, plan: &mut LogicalPlan, w: &WindowCall) -> Result<Df> {
+        if self.needs_framing(w)? {
+            return self.framed_call(plan, w);
+        }
         let mut args = vec![];
         for e in &w.call.args {
             let e = self.hoist(plan, e)?;
@@ -128,7 +131,7 @@ impl Lowerer<'_> {
         })
     }
 
-    fn offset(&mut self, e: &Expr, units: FrameUnits, order: Option<PgType>, which: &str) -> Result<ScalarValue> {
+    pub(super) fn offset(&mut self, e: &Expr, units: FrameUnits, order: Option<PgType>, which: &str) -> Result<ScalarValue> {
         let value = eval_constant(e, self.ctx)?;
         let refuse = |what: &str| {
             let code = if what == "null" { SqlState::NULL_VALUE_NOT_ALLOWED } else { SqlState("22013") };
@@ -167,7 +170,7 @@ fn same_window(a: &Df, b: &Df) -> bool {
     }
 }
 
-fn is_plain_number(ty: PgType) -> bool {
+pub(super) fn is_plain_number(ty: PgType) -> bool {
     use heddle_types::oid;
     matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8 | oid::FLOAT4 | oid::FLOAT8)
 }

@@ -217,7 +217,7 @@ fn join(random: &mut Random, schema: &Schema, scope: &mut Scope) -> Join {
         _ => "a.id = b.id".to_owned(),
     };
     scope.extend(right);
-    Join { kind: random.pick(&["INNER", "LEFT", "RIGHT", "FULL", "LEFT"]), source, on }
+    Join { kind: *random.pick(&["INNER", "LEFT", "RIGHT", "FULL", "LEFT"]), source, on }
 }
 
 /// A correlated condition.
