@@ -24,6 +24,7 @@ mod jsonval;
 mod kernel;
 mod like;
 mod math;
+mod overlaps;
 mod own;
 mod percentile;
 mod pick;
@@ -71,6 +72,7 @@ fn register_all(r: &mut Registry) {
     math::register(r);
     set::register(r);
     window::register(r);
+    overlaps::register(r);
     pick::register(r);
     percentile::register(r);
     record::register(r);

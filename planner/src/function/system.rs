@@ -108,6 +108,17 @@ fn reg_or_null(name: &str, ty: heddle_types::Oid, cx: &EvalContext) -> Option<u3
     reg::parse(name, PgType::new(ty), cx).ok().and_then(|d| d.as_i64()).map(|o| o as u32)
 }
 
+/// `Sat Nov 28 02:13:56.123456 2026 UTC`, whatever DateStyle says.
+fn time_of_day(cx: &EvalContext) -> String {
+    let mut settings = cx.text.clone();
+    settings.datetime.format = heddle_types::datetime::DateFormat::Postgres;
+    heddle_types::text::to_string(
+        &Datum::Timestamp(cx.env.clock.now_us()),
+        PgType::new(oid::TIMESTAMPTZ),
+        &settings,
+    )
+}
+
 pub(super) fn register(r: &mut Registry) {
     session(r);
     clocks(r);
@@ -165,6 +176,7 @@ fn clocks(r: &mut Registry) {
         &["now()", "transaction_timestamp()", "current_timestamp()"],
         k!(cx, _ty; || -> Ts { Ok(Ts(cx.text.datetime.now)) }),
     );
+    r.scalar("timeofday()", k!(cx, _ty; || -> String { Ok(time_of_day(cx)) }));
     r.scalar("statement_timestamp()", k!(cx, _ty; || -> Ts { Ok(Ts(cx.statement_us)) }));
     r.scalar("clock_timestamp()", k!(cx, _ty; || -> Ts { Ok(Ts(cx.env.clock.now_us())) }));
     r.scalar("localtimestamp()", k!(cx, _ty; || -> Ts { local_now(cx) }));
