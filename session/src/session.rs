@@ -247,6 +247,7 @@ impl Session {
             settings: Box::new(move || for_all.lock().all()),
             notice: Box::new(move |n| notices.lock().push(n)),
             interrupted: Box::new(move || canceller.pending()),
+            advisory: Arc::clone(&self.server.advisory),
         };
         let min = settings.get("client_min_messages").unwrap_or_default();
         Cached { generation, info: Arc::new(info), text: settings.text(0), min_severity: min_severity(&min) }
@@ -536,6 +537,7 @@ impl Drop for Session {
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
+        self.server.advisory.end_session(self.pid);
         self.server.unregister(self.pid);
     }
 }

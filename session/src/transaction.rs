@@ -177,6 +177,7 @@ impl Session {
     fn finish_block(&mut self, committed: bool) {
         self.savepoints.clear();
         self.block = Block::None;
+        self.server.advisory.end_transaction(self.pid);
         self.settings.lock().end(committed);
     }
 

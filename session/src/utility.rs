@@ -154,6 +154,7 @@ impl Session {
             self.refuse_in_block("DISCARD ALL")?;
             self.portals.clear();
             self.prepared.clear();
+            self.server.advisory.unlock_all(self.pid);
             self.settings.lock().reset_all();
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Functions, operators, casts and aggregates: tables with PostgreSQL's OIDs that the binder resolves over (and pg_proc, pg_operator,
 //! pg_cast show), and the Arrow kernels behind them.
 
+mod advisory;
 mod aggregate;
 mod arith;
 mod array;
@@ -72,6 +73,7 @@ fn register_all(r: &mut Registry) {
     math::register(r);
     set::register(r);
     window::register(r);
+    advisory::register(r);
     overlaps::register(r);
     pick::register(r);
     percentile::register(r);

@@ -142,7 +142,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "state_change" TIMESTAMPTZ, "wait_event_type" TEXT, "wait_event" TEXT, "state" TEXT, "backend_xid" XID,
         "backend_xmin" XID, "query_id" INT8, "query" TEXT, "backend_type" TEXT,
     },
-    table! { 12073 "pg_catalog" "pg_locks" none,
+    table! { 12073 "pg_catalog" "pg_locks" server::pg_locks,
         "locktype" TEXT, "database" OID, "relation" OID, "page" INT4, "tuple" INT2, "virtualxid" TEXT,
         "transactionid" XID, "classid" OID, "objid" OID, "objsubid" INT2, "virtualtransaction" TEXT, "pid" INT4,
         "mode" TEXT, "granted" BOOL, "fastpath" BOOL, "waitstart" TIMESTAMPTZ,

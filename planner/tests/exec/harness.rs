@@ -67,6 +67,7 @@ impl Db {
             set_setting: Box::new(|_, v, _| Ok(v.to_owned())),
             settings: Box::new(Vec::new),
             interrupted: Box::new(|| None),
+            advisory: Default::default(),
             notice: Box::new(move |n| notices.lock().push(n.message().to_owned())),
         };
         EvalContext {
