@@ -14,14 +14,14 @@ use sqlparser::ast::{
 use std::sync::Arc;
 
 /// A FROM item before it is joined.
-struct Bound {
-    source: Source,
-    names: Namespace,
+pub(super) struct Bound {
+    pub source: Source,
+    pub names: Namespace,
     /// Uses columns of what stands before it, as Outer references.
-    lateral: bool,
+    pub lateral: bool,
 }
 
-enum Source {
+pub(super) enum Source {
     Rel(Rel),
     /// Set-returning calls; their arguments name earlier items as plain columns.
     Set {
@@ -343,6 +343,11 @@ impl Binder<'_> {
     ) -> Result<Bound> {
         let pos = start(name.span());
         let bare = self.function_name(name)?;
+        if let ("json_to_record" | "json_to_recordset" | "jsonb_to_record" | "jsonb_to_recordset", Some(alias)) =
+            (bare.as_str(), alias)
+        {
+            return self.json_rows(&bare, args, alias, visible, pos);
+        }
         if bare == "unnest" && args.len() > 1 {
             let exprs = args
                 .iter()
@@ -433,7 +438,7 @@ impl Binder<'_> {
         self.set_source(calls, columns, ordinality, shown, alias)
     }
 
-    fn with_names<T>(&mut self, names: &Namespace, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn with_names<T>(&mut self, names: &Namespace, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = std::mem::replace(&mut self.level().names, names.clone());
         let result = work(self);
         self.level().names = before;

@@ -22,6 +22,7 @@ mod frame;
 mod from;
 mod grouping;
 mod index;
+mod json_rows;
 mod names;
 mod ordered_set;
 mod record;

@@ -19,6 +19,7 @@ mod json;
 mod json_build;
 mod json_make;
 mod json_raw;
+mod json_record;
 mod json_rows;
 mod json_set;
 mod jsonval;
@@ -84,6 +85,7 @@ fn register_all(r: &mut Registry) {
     array::register(r);
     array_ops::register(r);
     json::register(r);
+    json_record::register(r);
     json_rows::register(r);
     json_set::register(r);
     json_make::register(r);
