@@ -78,7 +78,7 @@ impl Binder<'_> {
                     return Err(Error::new(SqlState::WINDOWING_ERROR, message).at(value.pos));
                 };
                 let key = key.expr.ty();
-                let target = if super::coerce::category(key.oid) == 'D' && key.oid != oid::TIME {
+                let target = if super::coerce::category(key.oid) == 'D' {
                     PgType::new(oid::INTERVAL)
                 } else {
                     PgType::new(key.oid)
@@ -107,6 +107,10 @@ impl Binder<'_> {
         let [key] = order else { return Ok(None) };
         if !offset(start) && !offset(end) {
             return Ok(None);
+        }
+        if key.expr.ty().oid == oid::TIME {
+            // Times of day wrap around at midnight; the frame must not.
+            return Err(Error::unsupported("RANGE with offset PRECEDING/FOLLOWING for column type time without time zone"));
         }
         let mut bound = |b: &FrameBound| -> Result<Option<Expr>> {
             let (e, before) = match b {
