@@ -19,6 +19,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use heddle_txn::ReadView;
 use heddle_types::{Datum, Error, PgType, Result};
 use std::sync::Arc;
@@ -136,7 +137,7 @@ impl Engine {
         send: &mpsc::Sender<Result<RecordBatch>>,
     ) -> Result<()> {
         let (plan, places) = self.physical(rel, ids, ctx, view).await?;
-        let mut stream = execute_stream(plan, self.state.task_ctx()).map_err(from_df)?;
+        let mut stream = self.rows_of(plan)?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(from_df)?;
             let arrays = places.iter().map(|i| Arc::clone(batch.column(*i))).collect();
@@ -146,6 +147,20 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// A plan's rows. The branches of a UNION ALL on top come one after the other, as in PostgreSQL; other partitions as they are ready.
+    fn rows_of(&self, plan: Arc<dyn ExecutionPlan>) -> Result<BoxStream<'static, datafusion::error::Result<RecordBatch>>> {
+        let partitions = plan.properties().output_partitioning().partition_count();
+        if partitions < 2 || !appends(&plan) {
+            return Ok(execute_stream(plan, self.state.task_ctx()).map_err(from_df)?.boxed());
+        }
+        let context = self.state.task_ctx();
+        let part = move |i| match plan.execute(i, Arc::clone(&context)) {
+            Ok(stream) => stream.boxed(),
+            Err(e) => futures::stream::once(async move { Err(e) }).boxed(),
+        };
+        Ok(futures::stream::iter(0..partitions).map(part).flatten().boxed())
     }
 
     async fn physical(
@@ -238,6 +253,15 @@ impl Engine {
         }
         let shape = parts.first().cloned().ok_or_else(|| Error::internal("a projection lost its rows"))?;
         super::lock::concat(&shape, &parts)
+    }
+}
+
+/// Is it a UNION ALL, but for what does not change the order of rows?
+fn appends(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    match plan.name() {
+        "UnionExec" => true,
+        "ProjectionExec" | "CooperativeExec" | "CoalesceBatchesExec" => plan.children().first().is_some_and(|c| appends(c)),
+        _ => false,
     }
 }
 
