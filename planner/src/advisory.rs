@@ -114,7 +114,10 @@ mod tests {
         assert!(locks.unlock(db, key, 1, false) && !locks.unlock(db, key, 1, false));
         assert!(!locks.try_lock(db, key, 2, false, false), "the transaction's hold is left");
         locks.end_transaction(1);
-        assert!(locks.try_lock(db, key, 2, true, false) && locks.try_lock(db, key, 3, true, false), "shared with shared");
+        assert!(
+            locks.try_lock(db, key, 2, true, false) && locks.try_lock(db, key, 3, true, false),
+            "shared with shared"
+        );
         locks.end_session(2);
         assert_eq!(locks.held().len(), 1);
     }

@@ -109,7 +109,16 @@ impl Tag {
 
 impl Portal {
     pub fn new(prepared: Arc<Prepared>, params: Arc<[Datum]>, formats: Vec<i16>) -> Self {
-        Self { prepared, params, formats, state: State::Ready, mark: 0, binary_cursor: false, hold: false, settled: false }
+        Self {
+            prepared,
+            params,
+            formats,
+            state: State::Ready,
+            mark: 0,
+            binary_cursor: false,
+            hold: false,
+            settled: false,
+        }
     }
 
     /// What its rows look like.

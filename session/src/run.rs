@@ -82,7 +82,9 @@ impl Session {
                 }
             }
             State::Rows(_) => {}
-            State::Kept(_) => return Err(Error::unsupported("Execute of a cursor that was declared SCROLL or WITH HOLD")),
+            State::Kept(_) => {
+                return Err(Error::unsupported("Execute of a cursor that was declared SCROLL or WITH HOLD"));
+            }
             State::Finished { query: true } => return Ok(Completion::Complete("SELECT 0".to_owned())),
             State::Finished { query: false } => {
                 let text = format!("portal \"{name}\" cannot be run");

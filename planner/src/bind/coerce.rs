@@ -55,8 +55,11 @@ fn path(source: Oid, target: Oid, context: CastContext) -> Option<Path> {
             _ => Path::Io,
         });
     }
-    let pseudo = |t: Oid| matches!(category(t), 'P' | 'X');
+    let pseudo = |t: Oid| matches!(category(t), 'P' | 'X') && t != oid::RECORD;
     if pseudo(source) || pseudo(target) {
+        return None;
+    }
+    if target == oid::RECORD {
         return None;
     }
     let through_text = if is_string(target) {

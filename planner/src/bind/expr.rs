@@ -30,6 +30,21 @@ pub(super) fn unnested(mut e: &ast::Expr) -> &ast::Expr {
     e
 }
 
+/// Whole rows as pairs of their fields.
+fn by_field(pairs: Vec<(Typed, Typed)>) -> Vec<(Typed, Typed)> {
+    let mut out = Vec::new();
+    for (a, b) in pairs {
+        match (Row::of(&a.expr), Row::of(&b.expr)) {
+            (Some(x), Some(y)) if x.fields.len() == y.fields.len() => {
+                let field = |e: &Expr, pos| Typed::new(e.clone(), pos);
+                out.extend(x.fields.iter().zip(y.fields).map(|(p, q)| (field(p, a.pos), field(q, b.pos))));
+            }
+            _ => out.push((a, b)),
+        }
+    }
+    out
+}
+
 /// Elements of `(a, b)` or `ROW(a, b)`.
 pub(super) fn row_elements(e: &ast::Expr) -> Option<Vec<&ast::Expr>> {
     match unnested(e) {
@@ -315,13 +330,17 @@ impl Binder<'_> {
 
     fn distinct(&mut self, a: &ast::Expr, b: &ast::Expr, negated: bool) -> Result<Typed> {
         let pos = self.after(a);
-        let pairs = match (row_elements(a), row_elements(b)) {
-            (Some(x), Some(y)) => self.paired(x, y, pos)?,
-            _ => vec![(a, b)],
-        };
+        let mut pairs = Vec::new();
+        match (row_elements(a), row_elements(b)) {
+            (Some(x), Some(y)) => {
+                for (a, b) in self.paired(x, y, pos)? {
+                    pairs.push((self.expr(a)?, self.expr(b)?));
+                }
+            }
+            _ => pairs.push((self.expr(a)?, self.expr(b)?)),
+        }
         let mut parts = Vec::new();
-        for (a, b) in pairs {
-            let (a, b) = (self.expr(a)?, self.expr(b)?);
+        for (a, b) in by_field(pairs) {
             // Resolving `=` finds both the error and the common type.
             let op = self.resolve_operator("=", a.oid(), b.oid(), pos)?;
             let common = self.comparison_type(op.left, op.right);

@@ -110,7 +110,9 @@ impl Binder<'_> {
         }
         if key.expr.ty().oid == oid::TIME {
             // Times of day wrap around at midnight; the frame must not.
-            return Err(Error::unsupported("RANGE with offset PRECEDING/FOLLOWING for column type time without time zone"));
+            return Err(Error::unsupported(
+                "RANGE with offset PRECEDING/FOLLOWING for column type time without time zone",
+            ));
         }
         let mut bound = |b: &FrameBound| -> Result<Option<Expr>> {
             let (e, before) = match b {

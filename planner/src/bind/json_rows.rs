@@ -61,6 +61,10 @@ impl Binder<'_> {
         };
         let set = SetCall { call, columns: columns.iter().map(|c| Col { id: c.id, ty: c.ty }).collect() };
         let item = plain_item(fold(&alias.name), columns);
-        Ok(Bound { source: Source::Set { calls: vec![set], ordinality: None }, names: Namespace::of(item), lateral: false })
+        Ok(Bound {
+            source: Source::Set { calls: vec![set], ordinality: None },
+            names: Namespace::of(item),
+            lateral: false,
+        })
     }
 }

@@ -62,7 +62,9 @@ impl Binder<'_> {
             let value = b.expr(&key.expr)?;
             let value = b.resolve_unknown(value)?;
             let value = match kind {
-                Kind::Continuous if value.oid() != oid::INTERVAL => b.coerce_implicit(value, PgType::new(oid::FLOAT8))?,
+                Kind::Continuous if value.oid() != oid::INTERVAL => {
+                    b.coerce_implicit(value, PgType::new(oid::FLOAT8))?
+                }
                 _ => value,
             };
             b.ordering(&value)?;

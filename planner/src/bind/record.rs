@@ -85,7 +85,10 @@ impl Binder<'_> {
             return Ok(row.clone());
         }
         let Some(parts) = Row::of(&row.expr) else {
-            let message = format!("column notation .{name} applied to type {}, which is not a composite type", type_name(row.oid()));
+            let message = format!(
+                "column notation .{name} applied to type {}, which is not a composite type",
+                type_name(row.oid())
+            );
             return Err(if row.oid() == oid::RECORD {
                 Error::unsupported("a field of a row value that a sub-query made").at(pos)
             } else {
@@ -105,8 +108,17 @@ impl Binder<'_> {
     pub(super) fn see_rows(&mut self, name: &str, args: Vec<Typed>) -> Result<(String, Vec<Typed>)> {
         let takes = matches!(
             name,
-            "row_to_json" | "to_json" | "to_jsonb" | "json_agg" | "jsonb_agg" | "json_build_object" | "json_build_array"
-                | "jsonb_build_object" | "jsonb_build_array" | "json_object_agg" | "jsonb_object_agg"
+            "row_to_json"
+                | "to_json"
+                | "to_jsonb"
+                | "json_agg"
+                | "jsonb_agg"
+                | "json_build_object"
+                | "json_build_array"
+                | "jsonb_build_object"
+                | "jsonb_build_array"
+                | "json_object_agg"
+                | "jsonb_object_agg"
         );
         if !takes || !args.iter().any(|a| a.oid() == oid::RECORD || a.oid() == oid::RECORD_ARRAY) {
             return Ok((name.to_owned(), args));
@@ -117,7 +129,11 @@ impl Binder<'_> {
         };
         let mut out = Vec::with_capacity(args.len());
         for arg in args {
-            out.push(if arg.oid() == oid::RECORD || arg.oid() == oid::RECORD_ARRAY { json_of(&arg, pretty)? } else { arg });
+            out.push(if arg.oid() == oid::RECORD || arg.oid() == oid::RECORD_ARRAY {
+                json_of(&arg, pretty)?
+            } else {
+                arg
+            });
         }
         Ok(match name {
             "row_to_json" => ("to_json".to_owned(), out.into_iter().take(1).collect()),

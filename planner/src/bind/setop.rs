@@ -430,7 +430,13 @@ impl Binder<'_> {
         {
             let base = self.set_expr(left, true)?;
             let base = self.settle(base)?;
-            let entry = CteEntry { name: name.to_owned(), id, columns: cte_columns(&base.columns, cte, name, pos)?, readable: true, used: 0 };
+            let entry = CteEntry {
+                name: name.to_owned(),
+                id,
+                columns: cte_columns(&base.columns, cte, name, pos)?,
+                readable: true,
+                used: 0,
+            };
             let all = *set_quantifier == SetQuantifier::All;
             if let Some(result) = self.recursive_term(cte, base, Recursive { entry, all }, right)? {
                 return Ok(result);
@@ -490,7 +496,12 @@ impl Binder<'_> {
     }
 }
 
-pub(super) fn cte_columns(columns: &[OutputColumn], cte: &ast::Cte, name: &str, pos: Option<u32>) -> Result<Vec<(String, PgType)>> {
+pub(super) fn cte_columns(
+    columns: &[OutputColumn],
+    cte: &ast::Cte,
+    name: &str,
+    pos: Option<u32>,
+) -> Result<Vec<(String, PgType)>> {
     let aliases = &cte.alias.columns;
     if aliases.len() > columns.len() {
         let message = format!(

@@ -90,7 +90,15 @@ impl Binder<'_> {
 
     fn explain(&mut self, s: &ast::Statement) -> Result<Bound> {
         let ast::Statement::Explain {
-            analyze, verbose, statement, options, format, describe_alias, query_plan, estimate, ..
+            analyze,
+            verbose,
+            statement,
+            options,
+            format,
+            describe_alias,
+            query_plan,
+            estimate,
+            ..
         } = s
         else {
             return Err(Error::internal("not EXPLAIN"));

@@ -3,7 +3,9 @@
 use super::names::{fold, parts, start};
 use super::scope::Clause;
 use super::{Binder, Typed};
-use crate::bound::{AggregateCall, Call, Col, Exclude, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall};
+use crate::bound::{
+    AggregateCall, Call, Col, Exclude, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall,
+};
 use crate::function::Kind;
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use sqlparser::ast::{

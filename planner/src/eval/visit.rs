@@ -268,9 +268,7 @@ pub fn output(rel: &Rel) -> Vec<(ColId, PgType)> {
         Rel::Values { columns, .. }
         | Rel::Rows { columns, .. }
         | Rel::SetOp { columns, .. }
-        | Rel::CteScan { columns, .. } => {
-            columns.iter().map(|c| (c.id, c.ty)).collect()
-        }
+        | Rel::CteScan { columns, .. } => columns.iter().map(|c| (c.id, c.ty)).collect(),
         Rel::Filter { input, .. }
         | Rel::Distinct { input, .. }
         | Rel::Sort { input, .. }

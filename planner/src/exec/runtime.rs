@@ -150,7 +150,10 @@ impl Engine {
     }
 
     /// A plan's rows. The branches of a UNION ALL on top come one after the other, as in PostgreSQL; other partitions as they are ready.
-    fn rows_of(&self, plan: Arc<dyn ExecutionPlan>) -> Result<BoxStream<'static, datafusion::error::Result<RecordBatch>>> {
+    fn rows_of(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> Result<BoxStream<'static, datafusion::error::Result<RecordBatch>>> {
         let partitions = plan.properties().output_partitioning().partition_count();
         if partitions < 2 || !appends(&plan) {
             return Ok(execute_stream(plan, self.state.task_ctx()).map_err(from_df)?.boxed());
@@ -260,7 +263,9 @@ impl Engine {
 fn appends(plan: &Arc<dyn ExecutionPlan>) -> bool {
     match plan.name() {
         "UnionExec" => true,
-        "ProjectionExec" | "CooperativeExec" | "CoalesceBatchesExec" => plan.children().first().is_some_and(|c| appends(c)),
+        "ProjectionExec" | "CooperativeExec" | "CoalesceBatchesExec" => {
+            plan.children().first().is_some_and(|c| appends(c))
+        }
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 //! pg_advisory_lock and its relatives. Waiting polls, as pg_sleep does, so that a cancelled statement stops.
 
-use super::kernel::k;
 use super::Registry;
+use super::kernel::k;
 use crate::advisory::AdvisoryKey;
 use crate::context::EvalContext;
 use heddle_types::{Error, Result, Severity, SqlState};

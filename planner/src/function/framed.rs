@@ -184,7 +184,8 @@ impl<'a> Partition<'a> {
     /// RANGE: by the key's value where a bound has an offset; rows without a key see their peers.
     fn keyed(&self) -> Result<Vec<(usize, usize)>> {
         let plain = |i: usize| (self.start(i), self.end(i));
-        let Some([key, start, end]) = self.values.get(self.f.args + 1 + self.f.order..).and_then(|v| v.first_chunk::<3>())
+        let Some([key, start, end]) =
+            self.values.get(self.f.args + 1 + self.f.order..).and_then(|v| v.first_chunk::<3>())
         else {
             return Ok((0..self.n).map(plain).collect());
         };

@@ -50,8 +50,8 @@ mod window;
 
 pub use error::{from_df, to_df};
 pub(crate) use framed::{Framed, FramedBound, FramedCall};
-pub use reference::reference;
 pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
+pub use reference::reference;
 
 use crate::context::EvalContext;
 use arrow::array::ArrayRef;

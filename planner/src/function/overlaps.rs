@@ -30,7 +30,11 @@ fn ordered(s: Option<i64>, e: Option<i64>) -> Option<(i64, Option<i64>)> {
     }
 }
 
-fn after(start: Option<i64>, length: Option<Interval>, add: impl Fn(i64, Interval) -> Result<i64>) -> Result<Option<i64>> {
+fn after(
+    start: Option<i64>,
+    length: Option<Interval>,
+    add: impl Fn(i64, Interval) -> Result<i64>,
+) -> Result<Option<i64>> {
     start.zip(length).map(|(s, l)| add(s, l)).transpose()
 }
 

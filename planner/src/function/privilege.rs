@@ -65,7 +65,14 @@ fn anything(_: &EvalContext, _: &Datum) -> Result<Option<()>> {
 }
 
 /// Which argument names the object: the first, or the second when a user comes first.
-fn answer(cx: &EvalContext, ty: &CallTypes<'_>, args: &[ArrayRef], n: usize, at: usize, exists: Exists) -> Result<ArrayRef> {
+fn answer(
+    cx: &EvalContext,
+    ty: &CallTypes<'_>,
+    args: &[ArrayRef],
+    n: usize,
+    at: usize,
+    exists: Exists,
+) -> Result<ArrayRef> {
     if args.len() <= at {
         return Ok(nulls(ty.ret, n));
     }

@@ -6,17 +6,21 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 /// Behind an operator, and functions of their own right all the same.
-const BOTH: &[&str] = &["starts_with", "array_append", "array_prepend", "array_cat", "jsonb_concat", "overlaps", "timezone"];
+const BOTH: &[&str] =
+    &["starts_with", "array_append", "array_prepend", "array_cat", "jsonb_concat", "overlaps", "timezone"];
 
 /// Markdown: a table of names with their signatures for each kind of function.
 pub fn reference() -> String {
-    let hidden: HashSet<u32> =
-        all_operators().iter().map(|o| o.func.0).chain(all_casts().iter().filter_map(|c| c.func.map(|f| f.0))).collect();
-    let shown = |f: &&&Function| {
-        !f.name.starts_with("heddle_") && (BOTH.contains(&f.name) || !hidden.contains(&f.id.0))
-    };
+    let hidden: HashSet<u32> = all_operators()
+        .iter()
+        .map(|o| o.func.0)
+        .chain(all_casts().iter().filter_map(|c| c.func.map(|f| f.0)))
+        .collect();
+    let shown =
+        |f: &&&Function| !f.name.starts_with("heddle_") && (BOTH.contains(&f.name) || !hidden.contains(&f.id.0));
     let mut out = String::new();
-    for (title, kind) in [("Functions", 0), ("Set-returning functions", 1), ("Aggregates", 2), ("Window functions", 3)] {
+    for (title, kind) in [("Functions", 0), ("Set-returning functions", 1), ("Aggregates", 2), ("Window functions", 3)]
+    {
         let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for f in all().iter().filter(shown).filter(|f| place(f.kind) == kind) {
             names.entry(f.name).or_default().push(signature(f));

@@ -103,7 +103,12 @@ fn pretty_numeric(n: &Numeric) -> Result<String> {
 fn bytes(text: &str) -> Result<i64> {
     let wrong = || invalid(format!("invalid size: \"{text}\""));
     let trimmed = text.trim();
-    let end = trimmed.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(trimmed.len());
+    let digits = |s: &str| s.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(s.len());
+    let mut end = digits(trimmed);
+    // An exponent, but not the E of a unit.
+    if let Some(power) = trimmed[end..].strip_prefix(['e', 'E']).filter(|p| digits(p) > 0) {
+        end += 1 + digits(power);
+    }
     let (number, unit) = trimmed.split_at(end);
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let unit = unit.trim();
@@ -115,9 +120,9 @@ fn bytes(text: &str) -> Result<i64> {
         "tb" => 4,
         "pb" => 5,
         _ => {
-            return Err(wrong().detail(format!("Invalid size unit: \"{unit}\".")).hint(
-                "Valid units are \"bytes\", \"B\", \"kB\", \"MB\", \"GB\", \"TB\", and \"PB\".",
-            ));
+            return Err(wrong()
+                .detail(format!("Invalid size unit: \"{unit}\"."))
+                .hint("Valid units are \"bytes\", \"B\", \"kB\", \"MB\", \"GB\", \"TB\", and \"PB\"."));
         }
     };
     Ok((number * 1024_f64.powi(power)) as i64)

@@ -112,11 +112,7 @@ fn reg_or_null(name: &str, ty: heddle_types::Oid, cx: &EvalContext) -> Option<u3
 fn time_of_day(cx: &EvalContext) -> String {
     let mut settings = cx.text.clone();
     settings.datetime.format = heddle_types::datetime::DateFormat::Postgres;
-    heddle_types::text::to_string(
-        &Datum::Timestamp(cx.env.clock.now_us()),
-        PgType::new(oid::TIMESTAMPTZ),
-        &settings,
-    )
+    heddle_types::text::to_string(&Datum::Timestamp(cx.env.clock.now_us()), PgType::new(oid::TIMESTAMPTZ), &settings)
 }
 
 pub(super) fn register(r: &mut Registry) {

@@ -1395,6 +1395,8 @@ pub(super) static OPERATORS: &[(&str, u32, u32, u32)] = &[
 /// (castsource, casttarget, castfunc or 0 for binary coercible or 1 for I/O, castcontext)
 #[rustfmt::skip]
 pub(super) static CASTS: &[(u32, u32, u32, char)] = &[
+    (22, 1005, 0, 'i'),
+    (30, 1028, 0, 'i'),
     (16, 23, 2558, 'e'),
     (16, 25, 2971, 'a'),
     (16, 1042, 2971, 'a'),

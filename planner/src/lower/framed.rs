@@ -41,11 +41,11 @@ impl Lowerer<'_> {
             let order = heddle_types::key::compare(&value(start)?, &value(end)?);
             return Ok(if before { order.is_lt() } else { order.is_gt() });
         }
-        let (a, b) = (self.rows(start, f.units, "starting")?, self.rows(end, f.units, "ending")?);
+        let (a, b) = (self.row_count(start, f.units, "starting")?, self.row_count(end, f.units, "ending")?);
         Ok(if before { a < b } else { a > b })
     }
 
-    fn rows(&mut self, e: &Expr, units: FrameUnits, which: &str) -> Result<u64> {
+    fn row_count(&mut self, e: &Expr, units: FrameUnits, which: &str) -> Result<u64> {
         match self.offset(e, units, None, which)? {
             ScalarValue::UInt64(Some(n)) => Ok(n),
             _ => Err(Error::internal("a frame offset is not a count")),
@@ -60,8 +60,8 @@ impl Lowerer<'_> {
                 self.checked_range_offset(e)?;
                 FramedBound::Key
             }
-            (FrameBound::Preceding(e), _) => FramedBound::Before(self.rows(e, units, which)?),
-            (FrameBound::Following(e), _) => FramedBound::After(self.rows(e, units, which)?),
+            (FrameBound::Preceding(e), _) => FramedBound::Before(self.row_count(e, units, which)?),
+            (FrameBound::Following(e), _) => FramedBound::After(self.row_count(e, units, which)?),
         })
     }
 

@@ -131,7 +131,13 @@ impl Lowerer<'_> {
         })
     }
 
-    pub(super) fn offset(&mut self, e: &Expr, units: FrameUnits, order: Option<PgType>, which: &str) -> Result<ScalarValue> {
+    pub(super) fn offset(
+        &mut self,
+        e: &Expr,
+        units: FrameUnits,
+        order: Option<PgType>,
+        which: &str,
+    ) -> Result<ScalarValue> {
         let value = eval_constant(e, self.ctx)?;
         let refuse = |what: &str| {
             let code = if what == "null" { SqlState::NULL_VALUE_NOT_ALLOWED } else { SqlState("22013") };

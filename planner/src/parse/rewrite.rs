@@ -109,8 +109,12 @@ fn empty_list(tokens: &[Tok], i: usize) -> bool {
 /// Does something that can be tested stand at the end of `out`?
 fn ends_operand(out: &[Tok]) -> bool {
     match out.last().map(|t| &t.token) {
-        Some(Token::Word(_)) => !["select", "distinct", "where", "and", "or", "not", "on", "having"].iter().any(|w| is(out, out.len() - 1, w)),
-        Some(Token::Number(..) | Token::RParen | Token::RBracket | Token::SingleQuotedString(_) | Token::Placeholder(_)) => true,
+        Some(Token::Word(_)) => !["select", "distinct", "where", "and", "or", "not", "on", "having"]
+            .iter()
+            .any(|w| is(out, out.len() - 1, w)),
+        Some(
+            Token::Number(..) | Token::RParen | Token::RBracket | Token::SingleQuotedString(_) | Token::Placeholder(_),
+        ) => true,
         _ => false,
     }
 }

@@ -291,9 +291,5 @@ pub(crate) fn index_definition(cx: &EvalContext, table: &TableDef, index: &Index
         _ => crate::function::class_name(table.oid, cx).unwrap_or_else(|| quoted(&table.name)),
     };
     let unique = if index.unique { "UNIQUE " } else { "" };
-    format!(
-        "CREATE {unique}INDEX {} ON {relation} USING btree ({})",
-        quoted(&index.name),
-        columns.join(", ")
-    )
+    format!("CREATE {unique}INDEX {} ON {relation} USING btree ({})", quoted(&index.name), columns.join(", "))
 }

@@ -196,6 +196,8 @@ impl Query {
     }
 }
 
+const JOINS: &[&str] = &["INNER", "LEFT", "RIGHT", "FULL", "LEFT"];
+
 fn scope_of(table: &Table, alias: &str) -> Scope {
     table.columns.iter().map(|c| (format!("{alias}.{}", c.name), c.ty)).collect()
 }
@@ -217,7 +219,7 @@ fn join(random: &mut Random, schema: &Schema, scope: &mut Scope) -> Join {
         _ => "a.id = b.id".to_owned(),
     };
     scope.extend(right);
-    Join { kind: *random.pick(&["INNER", "LEFT", "RIGHT", "FULL", "LEFT"]), source, on }
+    Join { kind: random.pick(JOINS), source, on }
 }
 
 /// A correlated condition.

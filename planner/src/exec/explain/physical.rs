@@ -94,12 +94,7 @@ fn is_mover(plan: &dyn ExecutionPlan) -> bool {
     )
 }
 
-fn filtered(
-    plan: &Arc<dyn ExecutionPlan>,
-    filter: &FilterExec,
-    names: &Names,
-    begun: Option<SystemTime>,
-) -> Node {
+fn filtered(plan: &Arc<dyn ExecutionPlan>, filter: &FilterExec, names: &Names, begun: Option<SystemTime>) -> Node {
     let text = filter.predicate().to_string();
     let condition = names.conditions_over(&columns(&text)).or_else(|| names.translate(&text));
     let Some(input) = plan.children().first().map(|c| node(c, names, begun)) else { return Node::new("Filter") };
@@ -113,9 +108,7 @@ fn filtered(
 
 fn described(plan: &Arc<dyn ExecutionPlan>, names: &Names) -> Node {
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        let pair = |(a, b): &(_, _)| {
-            Some(format!("({} = {})", key(names, a)?, key(names, b)?))
-        };
+        let pair = |(a, b): &(_, _)| Some(format!("({} = {})", key(names, a)?, key(names, b)?));
         let on = join.on().iter().map(pair).collect::<Option<Vec<_>>>().map(|v| v.join(" AND "));
         return Node::new(join_kind("Hash", *join.join_type())).with("Hash Cond", on);
     }
