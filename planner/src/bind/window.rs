@@ -123,6 +123,8 @@ impl Binder<'_> {
             Expr::Call(c) if a.is_unknown() || nullif_promotes(a.oid(), c.args[0].ty().oid) => c.args[0].clone(),
             _ => a.expr,
         };
+        // `=` takes varchar as text, and so does NULLIF.
+        let first = if first.ty().oid == oid::VARCHAR { super::coerce::relabel(first, PgType::new(oid::TEXT)) } else { first };
         let ty = first.ty();
         let branches = vec![(test.expr, super::call::null(ty))];
         Ok(Typed::new(Expr::Case { branches, otherwise: Box::new(first), ty }, pos))

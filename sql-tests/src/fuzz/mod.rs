@@ -8,7 +8,8 @@
 //! | [`query`] | SELECTs, and smaller ones of the same kind |
 //!
 //! Rows are compared as a set, and in order where ORDER BY settles it. What cannot be the same in both is not generated: sums of floats
-//! (rounding follows the order of rows), division and overflow in parts that only one of them evaluates.
+//! (rounding follows the order of rows), division and overflow in parts that only one of them evaluates, letters beyond ASCII (the judge
+//! runs in the C locale).
 
 pub mod expr;
 pub mod query;
