@@ -45,16 +45,14 @@ const COMMANDS: &str = r"
 \dm
 \ds
 \dE
-\dn
+\dn shop
 \df
 \df abs
 \df shop.*
-\da max
 \dg
 \du
 \l postgres
 \dT
-\dT int4
 \dp
 \dp shop.*
 \z plain
