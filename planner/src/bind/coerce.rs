@@ -359,7 +359,7 @@ pub(super) fn cannot_cast(source: PgType, target: PgType) -> Error {
     Error::new(SqlState::CANNOT_COERCE, format!("cannot cast type {s} to {t}"))
 }
 
-fn is_immutable(func: FuncId) -> bool {
+pub(super) fn is_immutable(func: FuncId) -> bool {
     function::by_id(func).is_some_and(|f| f.volatility == function::Volatility::Immutable)
 }
 

@@ -556,7 +556,8 @@ impl Binder<'_> {
         let (mut all, ty) = self.unify(all, "CASE")?;
         let results = all.split_off(1);
         let otherwise = Box::new(all.pop().expect("ELSE is first").expr);
-        let branches = tests.into_iter().zip(results.into_iter().map(|r| r.expr)).collect();
+        let branches: Vec<_> = tests.into_iter().zip(results.into_iter().map(|r| r.expr)).collect();
+        super::constant::check_case(&branches, &otherwise, self.ctx)?;
         Ok(Typed::new(Expr::Case { branches, otherwise, ty }, pos))
     }
 

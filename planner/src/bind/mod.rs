@@ -15,6 +15,7 @@
 mod call;
 mod candidates;
 mod coerce;
+mod constant;
 mod ddl;
 mod dml;
 mod expr;

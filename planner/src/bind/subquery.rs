@@ -1,5 +1,6 @@
 //! Sub-queries inside expressions.
 
+use super::call::type_name;
 use super::expr::{not, row_elements};
 use super::names::start;
 use super::{Binder, Typed};
@@ -71,6 +72,13 @@ impl Binder<'_> {
         }
         let (mut exprs, mut ops, mut types) = (Vec::new(), Vec::new(), Vec::new());
         for (e, column) in left.into_iter().zip(&query.columns) {
+            if let ast::Expr::Value(v) = e
+                && let ast::Value::HexStringLiteral(_) = v.value
+            {
+                let of = type_name(column.ty.oid);
+                let text = format!("operator does not exist: bit {op} {of}");
+                return Err(Error::new(SqlState::UNDEFINED_FUNCTION, text).at(pos));
+            }
             let value = self.expr(e)?;
             let resolved = self.resolve_operator(op, value.oid(), column.ty.oid, pos)?;
             exprs.push(self.operand(value, resolved.left)?);
