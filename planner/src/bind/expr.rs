@@ -649,6 +649,9 @@ impl Binder<'_> {
                 let message = format!("argument of {construct} must not contain variables");
                 return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(value.pos));
             }
+            if super::walk::has_subquery(&value.expr) {
+                return Err(Error::unsupported(format!("a sub-query in {construct}")).at(value.pos));
+            }
             Ok(Some(b.must_be(value, oid::INT8, construct)?.expr))
         })
     }

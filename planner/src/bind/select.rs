@@ -618,7 +618,10 @@ impl Binder<'_> {
                         ] => {
                             sets.extend(self.group_element(e, outputs, groups)?);
                         }
-                        list => sets.push(self.group_list(list, outputs, groups)?),
+                        list => match list.first().and_then(super::grouping::nested) {
+                            Some(e) => sets.extend(self.group_element(&e, outputs, groups)?),
+                            None => sets.push(self.group_list(list, outputs, groups)?),
+                        },
                     }
                 }
                 Ok(sets)

@@ -1,6 +1,7 @@
 //! Walks over bound expressions: children, rewriting, equality.
 
 use crate::bound::{Call, ColId, Expr, Query};
+use heddle_types::Datum;
 
 /// The direct sub-expressions (not those inside sub-queries).
 pub(super) fn children(e: &Expr) -> Vec<&Expr> {
@@ -83,7 +84,9 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
         (Expr::Column { id: x, .. }, Expr::Column { id: y, .. }) => x == y,
         (Expr::Outer { id: x, .. }, Expr::Outer { id: y, .. }) => x == y,
         (Expr::Param { index: x, .. }, Expr::Param { index: y, .. }) => x == y,
-        (Expr::Literal { value: x, ty: s }, Expr::Literal { value: y, ty: t }) => x == y && s == t,
+        (Expr::Literal { value: x, ty: s }, Expr::Literal { value: y, ty: t }) => {
+            s == t && (x == y || is_nan(x) && is_nan(y))
+        }
         (Expr::Call(x), Expr::Call(y)) => same_head(x, y),
         (Expr::And(_), Expr::And(_)) | (Expr::Or(_), Expr::Or(_)) | (Expr::Not(_), Expr::Not(_)) => true,
         (Expr::IsNull(_), Expr::IsNull(_)) | (Expr::NotDistinct(..), Expr::NotDistinct(..)) => true,
@@ -100,6 +103,14 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
     };
     let (x, y) = (children(a), children(b));
     alike && x.len() == y.len() && x.iter().zip(&y).all(|(p, q)| same(p, q))
+}
+
+fn is_nan(value: &Datum) -> bool {
+    match value {
+        Datum::Float4(v) => v.is_nan(),
+        Datum::Float8(v) => v.is_nan(),
+        _ => false,
+    }
 }
 
 fn copies(x: &Query, y: &Query) -> bool {
