@@ -1,5 +1,6 @@
 //! What evaluation may look at besides its arguments.
 
+use crate::advisory::AdvisoryLocks;
 use heddle_catalog::CatalogSnapshot;
 use heddle_env::Env;
 use heddle_txn::Transaction;
@@ -40,6 +41,8 @@ pub struct SessionInfo {
     pub notice: Box<dyn Fn(Notice) + Send + Sync>,
     /// The error to raise when the statement was cancelled or timed out; kernels that take long ask now and then.
     pub interrupted: Box<dyn Fn() -> Option<heddle_types::Error> + Send + Sync>,
+    /// The server's advisory locks.
+    pub advisory: Arc<AdvisoryLocks>,
 }
 
 /// Everything a kernel may need. One per statement execution.

@@ -12,8 +12,10 @@
 //! | [`lower`] | bound tree -> DataFusion plan |
 //! | [`exec`] | runs plans: scans, DML under locks, point plans |
 //! | [`ddl`] | bound DDL -> catalog edits |
+//! | [`advisory`] | locks without objects |
 //! | [`syscat`] | pg_catalog and information_schema, computed from the catalog snapshot |
 
+pub mod advisory;
 pub mod bind;
 pub mod bound;
 pub mod context;

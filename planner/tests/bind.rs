@@ -65,6 +65,7 @@ fn context() -> EvalContext {
         settings: Box::new(Vec::new),
         notice: Box::new(|_| {}),
         interrupted: Box::new(|| None),
+        advisory: Default::default(),
     };
     EvalContext {
         text: TextSettings::default(),

@@ -34,6 +34,7 @@ fn run(matches: &ArgMatches) -> Result<()> {
     match matches.subcommand() {
         Some(("start", flags)) => start(flags),
         Some(("demo", flags)) => demo(flags),
+        Some(("functions", _)) => print(&heddle_planner::function::reference()),
         _ => print(&manual::settings_page()),
     }
 }
@@ -66,7 +67,12 @@ fn command() -> Command {
         .about("HeddleDB: a PostgreSQL-compatible database")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([start, demo, Command::new("settings").about("Prints the reference of all settings (Markdown)")])
+        .subcommands([
+            start,
+            demo,
+            Command::new("settings").about("Prints the reference of all settings (Markdown)"),
+            Command::new("functions").about("Prints the list of all functions (Markdown)"),
+        ])
 }
 
 fn flag(setting: &'static Setting) -> Arg {

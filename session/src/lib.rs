@@ -12,6 +12,7 @@
 
 mod client;
 mod copy;
+mod cursor;
 mod point;
 mod portal;
 mod prepared;

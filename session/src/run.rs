@@ -92,6 +92,9 @@ impl Session {
                 }
             }
             State::Rows(_) => {}
+            State::Kept(_) => {
+                return Err(Error::unsupported("Execute of a cursor that was declared SCROLL or WITH HOLD"));
+            }
             State::Finished { query: true } => return Ok(Completion::Complete("SELECT 0".to_owned())),
             State::Finished { query: false } => {
                 let text = format!("portal \"{name}\" cannot be run");
@@ -349,6 +352,7 @@ fn dml_word(statement: &Statement) -> &'static str {
         Statement::Insert(_) => "INSERT 0",
         Statement::Update(_) => "UPDATE",
         Statement::Delete(_) => "DELETE",
+        Statement::With { inner, .. } => dml_word(inner),
         _ => "SELECT",
     }
 }

@@ -257,6 +257,7 @@ impl Session {
             settings: Box::new(move || for_all.lock().all()),
             notice: Box::new(move |n| notices.lock().push(n)),
             interrupted: Box::new(move || canceller.pending()),
+            advisory: Arc::clone(&self.server.advisory),
         };
         let min = settings.get("client_min_messages").unwrap_or_default();
         let duration = |name| Duration::from_millis(settings.int(name).unsigned_abs());
@@ -574,7 +575,7 @@ impl Session {
         self.multi_statement = false;
         self.pipelined = false;
         if self.block == Block::None || self.block == Block::Implicit {
-            self.portals.clear();
+            self.portals.retain(|_, p| p.hold);
         }
         let result = self.end_implicit().await;
         if result.is_err() {
@@ -595,6 +596,7 @@ impl Drop for Session {
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
+        self.server.advisory.end_session(self.pid);
         self.server.unregister(self.pid);
     }
 }

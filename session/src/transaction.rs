@@ -152,18 +152,19 @@ impl Session {
 
     /// Commits whatever runs; on error everything is rolled back.
     pub(crate) async fn commit_now(&mut self) -> Result<()> {
-        self.portals.clear();
+        self.portals.retain(|_, p| p.hold);
         let result = match self.txn.take() {
             Some(txn) => txn.commit().await.map(|_| ()),
             None => Ok(()),
         };
+        self.end_portals(result.is_ok());
         self.finish_block(result.is_ok());
         result
     }
 
     /// Rolls everything back and leaves the block.
     pub(crate) fn end_rolled_back(&mut self) {
-        self.portals.clear();
+        self.end_portals(false);
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
@@ -173,6 +174,7 @@ impl Session {
     fn finish_block(&mut self, committed: bool) {
         self.savepoints.clear();
         self.block = Block::None;
+        self.server.advisory.end_transaction(self.pid);
         self.settings.lock().end(committed);
     }
 
@@ -184,7 +186,7 @@ impl Session {
                 self.block = Block::Failed;
                 // Portals older than the newest savepoint outlive a ROLLBACK TO it.
                 let mark = self.newest_mark();
-                self.portals.retain(|_, p| p.mark < mark);
+                self.portals.retain(|_, p| p.settled || p.mark < mark);
                 if self.savepoints.is_empty()
                     && let Some(txn) = self.txn.take()
                 {
@@ -260,7 +262,7 @@ impl Session {
         let at = self.find_savepoint(name, "ROLLBACK TO SAVEPOINT")?;
         self.savepoints.truncate(at + 1);
         let mark = self.savepoints[at].mark;
-        self.portals.retain(|_, p| p.mark < mark.0);
+        self.portals.retain(|_, p| p.settled || p.mark < mark.0);
         self.transaction()?.rollback_to(mark);
         self.settings.lock().rollback_to(mark.0);
         self.block = Block::Explicit;

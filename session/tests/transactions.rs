@@ -106,6 +106,7 @@ fn server(dir: &Path) -> Arc<Server> {
         memory_bytes_max: 64 << 20,
         batch_rows: 1024,
         partitions: 1,
+        point_plans: true,
         spill_dir: dir.join("spill"),
     });
     Server::new(txns, Arc::new(executor.unwrap()), env, ServerOptions { max_connections: 10, settings: Arc::from([]) })

@@ -15,14 +15,19 @@
 mod call;
 mod candidates;
 mod coerce;
+mod constant;
 mod copy;
 mod ddl;
 mod dml;
 mod expr;
+mod frame;
 mod from;
 mod grouping;
 mod index;
+mod json_rows;
 mod names;
+mod ordered_set;
+mod record;
 mod scope;
 mod select;
 mod series;
@@ -36,6 +41,7 @@ mod updatable;
 mod view;
 mod walk;
 mod window;
+mod with;
 
 pub use copy::{CopySource, copy_filter, copy_source, copy_target};
 pub(crate) use names::fold_identifier;
@@ -61,7 +67,7 @@ pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> 
         let (statement, columns) = match ast {
             Ast::Statement(statement) => {
                 binder.places = statement.places();
-                binder.statement(statement)?
+                binder.whole_statement(statement)?
             }
             Ast::Series(statement) => {
                 binder.places = statement.places();
@@ -196,6 +202,10 @@ pub(crate) struct Binder<'a> {
     views: Vec<Arc<ViewDef>>,
     /// Relations the text itself names; those inside views are not among them.
     direct: Vec<Oid>,
+    /// WITH queries of the statement that change data.
+    changes: Vec<crate::bound::Change>,
+    /// How many WITH queries this one is inside of.
+    cte_depth: u32,
     /// How many views this one is inside of.
     view_depth: u32,
 }
@@ -218,6 +228,8 @@ impl<'a> Binder<'a> {
             shown: scope::Namespace::default(),
             views: Vec::new(),
             direct: Vec::new(),
+            changes: Vec::new(),
+            cte_depth: 0,
             view_depth: 0,
         }
     }

@@ -1,5 +1,6 @@
 //! Sub-queries inside expressions.
 
+use super::call::type_name;
 use super::expr::{not, row_elements};
 use super::names::start;
 use super::scope::Clause;
@@ -32,6 +33,24 @@ impl Binder<'_> {
         let query = self.query(q)?;
         let ty = one_column(&query, pos)?;
         Ok(Typed::new(Expr::Scalar { query: Box::new(query), ty }, pos))
+    }
+
+    /// The columns of a sub-query that gives one row, each as a scalar sub-query.
+    pub(super) fn subquery_fields(&mut self, q: &ast::Query, width: usize) -> Result<Vec<Typed>> {
+        let pos = self.places.opened(start(q.span()));
+        let mut fields = Vec::with_capacity(width);
+        for i in 0..width {
+            let query = self.query(q)?;
+            if query.columns.len() != width {
+                let many = if query.columns.len() > width { "many" } else { "few" };
+                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("subquery has too {many} columns")).at(pos));
+            }
+            let column = query.columns[i].clone();
+            let ty = column.ty;
+            let query = Box::new(Query { rel: query.rel, columns: vec![column] });
+            fields.push(Typed::new(Expr::Scalar { query, ty }, pos));
+        }
+        Ok(fields)
     }
 
     /// ARRAY(SELECT …)
@@ -67,6 +86,13 @@ impl Binder<'_> {
         }
         let (mut exprs, mut ops, mut types) = (Vec::new(), Vec::new(), Vec::new());
         for (e, column) in left.into_iter().zip(&query.columns) {
+            if let ast::Expr::Value(v) = e
+                && let ast::Value::HexStringLiteral(_) = v.value
+            {
+                let of = type_name(column.ty.oid);
+                let text = format!("operator does not exist: bit {op} {of}");
+                return Err(Error::new(SqlState::UNDEFINED_FUNCTION, text).at(pos));
+            }
             let value = self.expr(e)?;
             let resolved = self.resolve_operator(op, value.oid(), column.ty.oid, pos)?;
             exprs.push(self.operand(value, resolved.left)?);

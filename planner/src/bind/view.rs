@@ -236,6 +236,7 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         settings: Box::new(move || (c.settings)()),
         notice: Box::new(move |notice| (d.notice)(notice)),
         interrupted: Box::new(move || (e.interrupted)()),
+        advisory: Arc::clone(&outer.advisory),
     };
     EvalContext {
         text: ctx.text.clone(),

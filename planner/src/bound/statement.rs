@@ -1,6 +1,6 @@
 //! Bound statements.
 
-use super::{ColId, Expr, OutputColumn, Query, Rel, TableScan};
+use super::{ColId, CteId, Expr, OutputColumn, Query, Rel, TableScan};
 use heddle_catalog::{ColumnDef, Retention, SeriesDefaults, TableDef, ViewColumn, ViewDef};
 use heddle_engines::point::PartitionInterval;
 use heddle_txn::RelationLock;
@@ -39,10 +39,38 @@ pub enum Statement {
     Update(Update),
     /// DELETE
     Delete(Delete),
+    /// WITH queries that change data, in order, and what reads their RETURNING rows
+    With { changes: Vec<Change>, inner: Box<Statement> },
     /// EXPLAIN [ANALYZE] of another statement
-    Explain { inner: Box<Statement>, analyze: bool, json: bool },
+    Explain { inner: Box<Statement>, options: ExplainOptions },
     /// Everything that changes the catalog
     Ddl(Ddl),
+}
+
+/// What EXPLAIN shows.
+#[derive(Clone, Copy, Debug)]
+pub struct ExplainOptions {
+    /// Runs the statement and shows what its operators did
+    pub analyze: bool,
+    /// Shows the output columns
+    pub verbose: bool,
+    /// Shows times under ANALYZE
+    pub timing: bool,
+    /// Shows the times of planning and execution; None = with ANALYZE
+    pub summary: Option<bool>,
+    /// JSON instead of text
+    pub json: bool,
+}
+
+/// INSERT, UPDATE or DELETE inside WITH. It runs whether or not it is read; nothing in the statement sees what it wrote, but for the rows it returns.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Under which number CteScan reads its rows
+    pub cte: CteId,
+    /// What RETURNING gives, by position
+    pub columns: Vec<PgType>,
+    /// The statement
+    pub statement: Statement,
 }
 
 /// INSERT. `source` produces one column per entry of `columns`, already cast (assignment) to the column's type.

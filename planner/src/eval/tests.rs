@@ -18,6 +18,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         settings: Box::new(Vec::new),
         notice: Box::new(|_| {}),
         interrupted: Box::new(|| None),
+        advisory: Default::default(),
     };
     EvalContext {
         text: Default::default(),

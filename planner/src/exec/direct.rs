@@ -114,10 +114,15 @@ impl Direct {
         }
     }
 
-    /// The index a point read uses and its table.
-    pub fn describe(&self) -> Option<(String, String)> {
+    /// The index a point read uses, its table, and the value of each key column.
+    pub fn describe(&self) -> Option<(String, String, Vec<(String, Expr)>)> {
         match &self.source {
-            Source::Get(g) => Some((g.scan.table.indexes[g.index].name.clone(), g.scan.table.name.clone())),
+            Source::Get(g) => {
+                let (table, index) = (&g.scan.table, &g.scan.table.indexes[g.index]);
+                let column = |attnum: i16| function::quote_ident(&table.columns[attnum as usize - 1].name);
+                let key = index.columns.iter().zip(&g.key).map(|(c, e)| (column(c.attnum), e.clone())).collect();
+                Some((index.name.clone(), table.name.clone(), key))
+            }
             _ => None,
         }
     }

@@ -31,6 +31,7 @@ pub(super) fn context() -> EvalContext {
         settings: Box::new(Vec::new),
         notice: Box::new(|_| {}),
         interrupted: Box::new(|| None),
+        advisory: Default::default(),
     };
     EvalContext {
         text: TextSettings::default(),

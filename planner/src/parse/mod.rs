@@ -15,7 +15,7 @@ pub use copy::{Copy, CopyOption, CopyValue};
 use heddle_txn::Isolation;
 pub use lift::Lifted;
 pub(crate) use places::Places;
-pub(crate) use rewrite::{KEY_MARK, NOTHING};
+pub(crate) use rewrite::{ALL_FIELDS, EXCLUDE_GROUP, EXCLUDE_ROW, EXCLUDE_TIES, KEY_MARK, NOTHING};
 pub use series::{Clause, SeriesStatement, Written};
 
 use heddle_types::{Error, Notice, Result, Severity, SqlState};

@@ -4,12 +4,16 @@
 //! from the function and type tables, or from the session.
 
 mod columns;
+pub(crate) mod deparse;
 mod information;
 mod objects;
 mod routines;
 mod series;
 mod server;
 mod views;
+
+pub(crate) use objects::index_definition;
+pub(crate) use views::definition as view_definition;
 
 use crate::context::EvalContext;
 use heddle_types::{Datum, Oid, PgArray, PgType, Result, TypeInfo, oid};
