@@ -3,7 +3,8 @@
 use super::coerce::is_immutable;
 use super::walk;
 use crate::bound::Expr;
-use crate::eval::{EvalContext, eval_constant};
+use crate::context::EvalContext;
+use crate::eval::eval_constant;
 use heddle_types::{Datum, Result};
 
 /// The constants in a CASE, as far as the tests that are constants leave them.

@@ -219,7 +219,7 @@ fn join(random: &mut Random, schema: &Schema, scope: &mut Scope) -> Join {
         _ => "a.id = b.id".to_owned(),
     };
     scope.extend(right);
-    Join { kind: random.pick(JOINS), source, on }
+    Join { kind: random.pick::<&str>(JOINS), source, on }
 }
 
 /// A correlated condition.
