@@ -7,11 +7,11 @@ use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, Bytes, BytesMut};
 use heddle_session::{Client, CopyFormatCodes, OutputColumn};
 use heddle_types::text::TextSettings;
-use heddle_types::{Error, Notice, Result, SqlState, binary, text};
+use heddle_types::{Datum, Error, Notice, Result, SqlState, binary, text};
 use pgwire::messages::Message as Encode;
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
 use pgwire::messages::data::{FieldDescription, RowDescription};
-use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse};
+use pgwire::messages::response::{EmptyQueryResponse, ErrorResponse, NoticeResponse};
 use pgwire::messages::startup::ParameterStatus;
 use std::io;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(crate) struct Wire {
     socket: Socket,
     pub input: BytesMut,
     pub output: BytesMut,
+    /// One value on its way into a row.
+    scratch: Vec<u8>,
     /// The client broke off a COPY with another message: what it will send next cannot be told.
     pub lost_sync: bool,
 }
@@ -44,6 +46,7 @@ impl Wire {
             socket,
             input: BytesMut::with_capacity(8 << 10),
             output: BytesMut::with_capacity(8 << 10),
+            scratch: Vec::new(),
             lost_sync: false,
         }
     }
@@ -68,6 +71,9 @@ impl Wire {
         } else {
             self.output.clear();
         }
+        if self.scratch.capacity() > BUFFER_KEEP_BYTES {
+            self.scratch = Vec::new();
+        }
         Ok(())
     }
 
@@ -76,6 +82,12 @@ impl Wire {
             return Ok(());
         }
         self.flush().await.map_err(|e| lost(&e))
+    }
+
+    /// Fills in the length of the message that began at `start`.
+    fn end_message(&mut self, start: usize) {
+        let length = (self.output.len() - start - 1) as u32;
+        self.output[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
     }
 
     /// Appends a message.
@@ -164,7 +176,6 @@ impl Client for Wire {
         range: std::ops::Range<usize>,
         settings: &TextSettings,
     ) -> Result<()> {
-        let mut scratch = Vec::new();
         for row in range {
             let start = self.output.len();
             self.output.put_slice(&[b'D', 0, 0, 0, 0]);
@@ -175,23 +186,46 @@ impl Client for Wire {
                     self.output.put_i32(-1);
                     continue;
                 }
-                scratch.clear();
+                self.scratch.clear();
                 match format_of(formats, i) {
-                    0 => text::format_at(&mut scratch, array, row, column.ty, settings),
-                    _ => binary::encode_at(&mut scratch, array, row, column.ty),
+                    0 => text::format_at(&mut self.scratch, array, row, column.ty, settings),
+                    _ => binary::encode_at(&mut self.scratch, array, row, column.ty),
                 }
-                self.output.put_i32(scratch.len() as i32);
-                self.output.put_slice(&scratch);
+                self.output.put_i32(self.scratch.len() as i32);
+                self.output.put_slice(&self.scratch);
             }
-            let length = (self.output.len() - start - 1) as u32;
-            self.output[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+            self.end_message(start);
             self.flush_if_full().await?;
         }
         Ok(())
     }
 
+    fn row(&mut self, columns: &[OutputColumn], formats: &[i16], values: &[Datum], settings: &TextSettings) {
+        let start = self.output.len();
+        self.output.put_slice(&[b'D', 0, 0, 0, 0]);
+        self.output.put_u16(columns.len() as u16);
+        for (i, (column, value)) in columns.iter().zip(values).enumerate() {
+            if value.is_null() {
+                self.output.put_i32(-1);
+                continue;
+            }
+            self.scratch.clear();
+            match format_of(formats, i) {
+                0 => text::format(&mut self.scratch, value, column.ty, settings),
+                _ => binary::encode(&mut self.scratch, value, column.ty),
+            }
+            self.output.put_i32(self.scratch.len() as i32);
+            self.output.put_slice(&self.scratch);
+        }
+        self.end_message(start);
+    }
+
     fn complete(&mut self, tag: &str) {
-        self.put(&CommandComplete::new(tag.to_owned()));
+        let start = self.output.len();
+        self.output.put_slice(&[b'C', 0, 0, 0, 0]);
+        self.output.put_slice(tag.as_bytes());
+        self.output.put_u8(0);
+        self.end_message(start);
     }
 
     fn empty(&mut self) {

@@ -26,4 +26,4 @@ pub mod parse;
 pub mod syscat;
 
 pub use context::{EvalContext, SessionInfo, reg_names};
-pub use exec::{Executor, Outcome, Plan, RowStream};
+pub use exec::{Executor, Outcome, Plan, PointRead, RowStream};

@@ -5,7 +5,6 @@ use heddle_planner::parse::TransactionMode;
 use heddle_txn::{Isolation, Savepoint, Transaction};
 use heddle_types::{Error, Notice, Result, Severity, SqlState};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A named savepoint.
 pub(crate) struct NamedSavepoint {
@@ -51,19 +50,17 @@ impl Session {
     }
 
     fn begin_with(&mut self, mode: TransactionMode) -> Result<()> {
-        let settings = self.settings.lock();
-        let default_level = settings.get("default_transaction_isolation").unwrap_or_default();
-        let read_only = mode.read_only.unwrap_or_else(|| settings.is_on("default_transaction_read_only"));
-        let lock_timeout = settings.int("lock_timeout");
-        drop(settings);
-        let isolation = match (mode.isolation, mode.serializable, default_level.as_str()) {
+        let cached = self.cached();
+        let read_only = mode.read_only.unwrap_or(cached.read_only);
+        let lock_timeout = cached.lock_timeout;
+        let isolation = match (mode.isolation, mode.serializable, cached.isolation.as_str()) {
             (_, true, _) | (None, _, "serializable") => return Err(serializable_unsupported()),
             (Some(level), _, _) => level,
             (None, _, "repeatable read") => Isolation::RepeatableRead,
             _ => Isolation::ReadCommitted,
         };
         let txn = self.server.txns.begin(isolation, read_only);
-        txn.set_lock_timeout(Duration::from_millis(lock_timeout.unsigned_abs()));
+        txn.set_lock_timeout(lock_timeout);
         self.txn = Some(txn);
         self.txn_start_us = self.server.env.clock.now_us();
         let mut settings = self.settings.lock();

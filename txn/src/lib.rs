@@ -35,6 +35,7 @@ mod write_set;
 pub use lock::{Locked, RelationLock, RowLock, Wait};
 pub use manager::{CommitEvent, Counter, TxnConfig, TxnManager};
 pub use overlay::ReadView;
+pub use snapshot::Glance;
 pub use transaction::{Isolation, Savepoint, Transaction};
 
 use heddle_types::{Error, Result, SqlState};

@@ -2,7 +2,7 @@
 
 use super::lock::replace;
 use super::returning::Returned;
-use super::rowset::RowSet;
+use super::rowset::{Column, RowSet};
 use super::runtime::{Engine, Source};
 use super::write::{Fate, TableWriter, concurrent, lock_newest};
 use crate::bound::{ColId, ConflictUpdate, Expr, Insert, OnConflict, TableScan};
@@ -35,13 +35,12 @@ pub(crate) async fn insert(
     let mut conflicts = insert.on_conflict.as_ref().map(|c| Conflicts::new(engine, &writer, c, view));
     let (mut count, mut since_throttle) = (0, 0);
     while let Some(rows) = source.next().await? {
-        let columns = filler.columns(&rows)?;
         if conflicts.is_none() && returned.is_none() && writer.takes_columns(rows.rows) {
-            let columns = filler.all_columns(&columns, rows.rows, ctx)?;
+            let columns = filler.all_columns(&filler.columns(&rows)?, rows.rows, ctx)?;
             writer.insert_columns(&columns, rows.rows).await.map_err(|(_, e)| e)?;
             count += rows.rows as u64;
         } else {
-            let batch = (0..rows.rows).map(|i| filler.row(&columns, i, ctx)).collect::<Result<Vec<_>>>()?;
+            let batch = (0..rows.rows).map(|i| filler.row(&rows, i, ctx)).collect::<Result<Vec<_>>>()?;
             writer.prepare(&batch).await?;
             for mut values in batch {
                 let stored = match &mut conflicts {
@@ -54,7 +53,7 @@ pub(crate) async fn insert(
                 if let Some(values) = stored {
                     count += 1;
                     if let Some(r) = returned.as_mut() {
-                        r.push(&values, None)?;
+                        r.push(&values, None);
                     }
                 }
             }
@@ -111,10 +110,10 @@ impl<'a> Filler<'a> {
         Ok(out)
     }
 
-    fn row(&self, columns: &[(usize, PgType, ArrayRef)], at: usize, ctx: &EvalContext) -> Result<Vec<Datum>> {
+    fn row(&self, rows: &RowSet, at: usize, ctx: &EvalContext) -> Result<Vec<Datum>> {
         let mut values = vec![Datum::Null; self.table.columns.len()];
-        for (i, ty, array) in columns {
-            values[*i] = heddle_types::arrow::datum_at(array, *ty, at);
+        for (i, id) in self.columns {
+            values[*i] = rows.value(*id, self.table.columns[*i].ty, at)?;
         }
         fill_defaults(&mut values, self.defaults, ctx)?;
         Ok(values)
@@ -207,9 +206,9 @@ impl<'a> Conflicts<'a> {
         let table = &self.writer.table;
         let mut row = RowSet::unit();
         let existing = TableScan { table: Arc::clone(table), columns: update.existing.clone(), identity: None };
-        replace(&existing, &mut row, current)?;
+        replace(&existing, &mut row, current);
         for (id, i) in &update.excluded {
-            row.set(*id, heddle_types::arrow::column(&values[*i..=*i], table.columns[*i].ty)?);
+            row.set(*id, Column::One(values[*i].clone(), table.columns[*i].ty));
         }
         let ctx = &self.writer.ctx;
         if let Some(filter) = &update.filter

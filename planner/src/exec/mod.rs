@@ -10,6 +10,7 @@ pub(crate) mod explain;
 mod insert;
 pub(crate) mod lock;
 mod modify;
+mod point;
 mod returning;
 pub(crate) mod rowset;
 pub(crate) mod runtime;
@@ -18,6 +19,7 @@ mod write;
 
 pub(crate) use direct::limits;
 pub use insert::BulkInsert;
+pub use point::PointRead;
 pub use runtime::ExecutorConfig;
 pub(crate) use write::TableWriter;
 
@@ -62,9 +64,29 @@ pub struct Plan {
     shape: Shape,
 }
 
+impl Plan {
+    /// Does it find its rows by a complete unique key, or take them from VALUES? Such plans are short enough that making them
+    /// is most of the work.
+    pub fn is_by_key(&self) -> bool {
+        match &self.shape {
+            Shape::Query { direct: Some(direct), .. } => direct.describe().is_some(),
+            Shape::Dml { direct, .. } => direct.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The read of one row by key that the statement is, if it is no more than that.
+    pub fn point_read(&self) -> Option<&PointRead> {
+        match &self.shape {
+            Shape::Query { point, .. } => point.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// How a statement runs.
 enum Shape {
-    Query { direct: Option<Direct> },
+    Query { direct: Option<Direct>, point: Option<PointRead> },
     Dml { input: crate::bound::Rel, direct: Option<Direct> },
     Explain(Box<Shape>),
     Ddl,
@@ -73,7 +95,11 @@ enum Shape {
 impl Shape {
     fn of(statement: &Statement) -> Self {
         match statement {
-            Statement::Query(q) => Self::Query { direct: Direct::compile(&q.rel) },
+            Statement::Query(q) => {
+                let direct = Direct::compile(&q.rel);
+                let point = direct.as_ref().and_then(|d| PointRead::compile(d, &q.columns));
+                Self::Query { direct, point }
+            }
             Statement::Insert(i) => Self::dml(i.source.rel.clone()),
             Statement::Update(u) => Self::dml(modify::update_input(u)),
             Statement::Delete(d) => Self::dml(d.input.clone()),
@@ -115,7 +141,7 @@ impl Executor {
     /// Whatever the statement raises; errors after the first batch come through the stream.
     pub async fn run(&self, plan: &Plan, ctx: Arc<EvalContext>, view: Arc<ReadView>) -> Result<Outcome> {
         match (&plan.bound.statement, &plan.shape) {
-            (Statement::Query(q), Shape::Query { direct }) => {
+            (Statement::Query(q), Shape::Query { direct, .. }) => {
                 Ok(Outcome::Rows(self.query(q, direct.as_ref(), &ctx, &view).await?))
             }
             (Statement::Explain { inner, analyze, json }, Shape::Explain(shape)) => {
@@ -250,7 +276,7 @@ impl Executor {
         view: &Arc<ReadView>,
     ) -> Result<String> {
         let (head, rel, direct) = match (inner, shape) {
-            (Statement::Query(q), Shape::Query { direct }) => (None, q.rel.clone(), direct.as_ref()),
+            (Statement::Query(q), Shape::Query { direct, .. }) => (None, q.rel.clone(), direct.as_ref()),
             (Statement::Insert(i), Shape::Dml { input, direct }) => {
                 (Some(("Insert", &i.table)), input.clone(), direct.as_ref())
             }
@@ -287,7 +313,7 @@ impl Executor {
         view: &Arc<ReadView>,
     ) -> Result<u64> {
         match (inner, shape) {
-            (Statement::Query(q), Shape::Query { direct }) => {
+            (Statement::Query(q), Shape::Query { direct, .. }) => {
                 let mut stream = self.query(q, direct.as_ref(), ctx, view).await?;
                 let mut n = 0;
                 while let Some(batch) = stream.next().await {

@@ -194,7 +194,7 @@ impl Engine {
     ) -> Result<Datum> {
         let id = ColId(u32::MAX);
         let out = self.project(&[(id, expr.clone())], row, ctx, view).await?;
-        Ok(heddle_types::arrow::datum_at(&out.require(id)?, expr.ty(), 0))
+        out.value(id, expr.ty(), 0)
     }
 
     /// Expressions over rows in hand; sub-queries run as a plan over these rows.
@@ -228,7 +228,7 @@ fn as_values(exprs: &[(ColId, Expr)], rows: &RowSet) -> Result<Rel> {
         visit::columns(e, &mut used);
         visit::outers(e, &mut used);
     }
-    let used: Vec<(ColId, PgType)> = used.into_iter().filter(|(id, _)| rows.get(*id).is_some()).collect();
+    let used: Vec<(ColId, PgType)> = used.into_iter().filter(|(id, _)| rows.has(*id)).collect();
     let arrays = used.iter().map(|(id, _)| rows.require(*id)).collect::<Result<Vec<_>>>()?;
     let literal = |i: usize| {
         let cell = |((_, ty), a): (&(ColId, PgType), &arrow::array::ArrayRef)| Expr::Literal {

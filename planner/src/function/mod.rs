@@ -24,6 +24,7 @@ mod like;
 mod math;
 mod own;
 mod pick;
+pub(crate) mod quick;
 mod reg;
 mod regex;
 mod registry;

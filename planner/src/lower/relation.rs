@@ -104,7 +104,7 @@ impl Lowerer<'_> {
                 .collect::<Result<Vec<_>>>()?;
             let set = crate::exec::rowset::RowSet::from_rows(&output, &data)?;
             let schema = super::arrow_schema(&output);
-            let arrays = set.columns.into_iter().map(|(_, a)| a).collect();
+            let arrays = output.iter().map(|(id, _)| set.require(*id)).collect::<Result<Vec<_>>>()?;
             let batch = scan::to_batch(&schema, arrays, set.rows)?;
             let provider = MemTable::try_new(schema, vec![vec![batch]]).map_err(from_df)?;
             return self.provider(Arc::new(provider), &output);

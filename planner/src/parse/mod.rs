@@ -3,6 +3,7 @@
 mod copy;
 mod create;
 mod cursor;
+mod lift;
 mod places;
 mod relation;
 mod rewrite;
@@ -11,6 +12,7 @@ mod series;
 mod utility;
 
 use heddle_txn::Isolation;
+pub use lift::Lifted;
 pub(crate) use places::Places;
 pub(crate) use rewrite::{KEY_MARK, NOTHING};
 pub use series::{Clause, SeriesStatement, Written};
