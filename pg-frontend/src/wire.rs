@@ -10,7 +10,6 @@ use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Error, Notice, Result, SqlState, binary, text};
 use pgwire::messages::Message as Encode;
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
-use pgwire::messages::data::{FieldDescription, RowDescription};
 use pgwire::messages::response::{EmptyQueryResponse, ErrorResponse, NoticeResponse};
 use pgwire::messages::startup::ParameterStatus;
 use std::io;
@@ -95,6 +94,30 @@ impl Wire {
         message.encode(&mut self.output).expect("our own messages are within the protocol's limits");
     }
 
+    /// RowDescription. By hand: pgwire's form of it wants a copy of every name.
+    pub fn row_description(&mut self, columns: &[OutputColumn], formats: &[i16]) {
+        let start = self.output.len();
+        self.output.put_slice(&[b'T', 0, 0, 0, 0]);
+        self.output.put_u16(columns.len() as u16);
+        for (i, column) in columns.iter().enumerate() {
+            let (table, attnum) = column.origin.map_or((0, 0), |(t, a)| (t.0, a));
+            // An unknown literal leaves as text, as PostgreSQL sends it.
+            let (oid, size) = match column.ty.oid {
+                heddle_types::oid::UNKNOWN => (heddle_types::oid::TEXT.0, -1),
+                other => (other.0, column.ty.info().len),
+            };
+            self.output.put_slice(column.name.as_bytes());
+            self.output.put_u8(0);
+            self.output.put_u32(table);
+            self.output.put_i16(attnum);
+            self.output.put_u32(oid);
+            self.output.put_i16(size);
+            self.output.put_i32(column.ty.typmod);
+            self.output.put_i16(format_of(formats, i));
+        }
+        self.end_message(start);
+    }
+
     /// ErrorResponse.
     pub fn error(&mut self, e: &Error) {
         let message = ErrorResponse::new(fields(e));
@@ -145,27 +168,9 @@ fn format_of(formats: &[i16], i: usize) -> i16 {
     formats.get(i).or(formats.first()).copied().unwrap_or(0)
 }
 
-/// A column as RowDescription shows it.
-fn field(column: &OutputColumn, format: i16) -> FieldDescription {
-    let (table, attnum) = column.origin.map_or((0, 0), |(t, a)| (t.0, a));
-    let info = column.ty.info();
-    // An unknown literal leaves as text, as PostgreSQL sends it.
-    let (type_oid, size) = match column.ty.oid {
-        heddle_types::oid::UNKNOWN => (heddle_types::oid::TEXT.0, -1),
-        other => (other.0, info.len),
-    };
-    FieldDescription::new(column.name.clone(), table as i32, attnum, type_oid, size, column.ty.typmod, format)
-}
-
-/// RowDescription.
-pub(crate) fn row_description(columns: &[OutputColumn], formats: &[i16]) -> RowDescription {
-    RowDescription::new(columns.iter().enumerate().map(|(i, c)| field(c, format_of(formats, i))).collect())
-}
-
 impl Client for Wire {
     fn describe(&mut self, columns: &[OutputColumn], formats: &[i16]) {
-        let message = row_description(columns, formats);
-        self.put(&message);
+        self.row_description(columns, formats);
     }
 
     async fn rows(
