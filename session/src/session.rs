@@ -421,6 +421,10 @@ impl Session {
         if self.block == Block::Implicit || (self.block == Block::None && self.txn.is_some()) {
             return self.commit_now().await;
         }
+        if self.block == Block::None {
+            // A read by key leaves its portal without a transaction that would end it.
+            self.portals.clear();
+        }
         Ok(())
     }
 

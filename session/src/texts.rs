@@ -71,7 +71,7 @@ impl Session {
     }
 
     fn find(&mut self, texts: &mut Texts) -> Option<Arc<Prepared>> {
-        let Texts { known, lifted } = texts;
+        let Texts { known, lifted, .. } = texts;
         match known.get(&lifted.key) {
             Some(None) => return None,
             Some(Some(prepared)) if !prepared.is_plan() || prepared.current(self).is_some() => {
