@@ -19,8 +19,9 @@ impl Session {
         formats: &[i16],
         client: &mut C,
     ) -> Result<Option<Completion>> {
-        // Inside a transaction its own writes, its snapshot and its locks count.
-        if self.block != Block::None || self.txn.is_some() || self.cached().isolation == "serializable" {
+        // Inside a transaction its own writes, its snapshot and its locks count. At REPEATABLE READ a pipeline has one snapshot.
+        let outside = self.block == Block::None && self.txn.is_none();
+        if !outside || !matches!(self.cached().isolation.as_str(), "read committed" | "read uncommitted") {
             return Ok(None);
         }
         let Some(planned) = prepared.current(self) else { return Ok(None) };

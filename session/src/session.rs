@@ -420,6 +420,10 @@ impl Session {
         if self.block == Block::Implicit || (self.block == Block::None && self.txn.is_some()) {
             return self.commit_now().await;
         }
+        if self.block == Block::None {
+            // A read by key leaves its portal without a transaction that would end it.
+            self.portals.clear();
+        }
         Ok(())
     }
 
@@ -436,6 +440,10 @@ impl Session {
     /// `42601` for more than one statement, `42P05`, `25P02`, whatever binding raises.
     pub fn parse(&mut self, name: &str, sql: &str, declared: Vec<PgType>) -> Result<()> {
         self.start_command();
+        if let Some(prepared) = self.parsed_before(sql, &declared) {
+            self.refuse_if_failed()?;
+            return self.store_prepared(name, prepared);
+        }
         let mut statements = parse::parse(sql)?;
         if statements.len() > 1 {
             let text = "cannot insert multiple commands into a prepared statement";
@@ -449,6 +457,7 @@ impl Session {
             self.check_allowed(&p.kind)?;
         }
         let prepared = self.prepare(parsed, declared)?;
+        self.remember_parsed(sql, &prepared);
         self.store_prepared(name, prepared)
     }
 

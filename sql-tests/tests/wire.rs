@@ -228,6 +228,18 @@ fn reads_by_key() {
         }),
         ("again before Sync", vec![p("", by_key), bt("", "", &["1"]), e("", 0), dp(""), e("", 0), s(), e("", 0), s()]),
         ("limit of one", vec![p("", by_key), bt("", "", &["1"]), e("", 1), e("", 1), s()]),
+        ("Query instead of Sync", vec![p("", by_key), bt("c", "", &["1"]), e("c", 0), q("SELECT 1"), e("c", 0), s()]),
+        (
+            "one snapshot at repeatable read",
+            vec![
+                q("SET default_transaction_isolation TO 'repeatable read'"),
+                p("", by_key),
+                bt("", "", &["1"]),
+                e("", 0),
+                q("SHOW transaction_isolation"),
+                s(),
+            ],
+        ),
         ("limit above", vec![p("", by_key), bt("", "", &["1"]), e("", 2), e("", 2), s()]),
         (
             "pipelined with writes",

@@ -3,6 +3,7 @@
 //! A quick look at characters, not a tokenizer: whatever it is not sure of, it leaves to the parser by answering false.
 //! An integer that int4 holds becomes a parameter of that type, which is what the binder would make of it. The rest of the text
 //! stays as it is, other numbers too. Where PostgreSQL reads a bare integer as something else than a value (ORDER BY 1), texts are not lifted.
+//! Nor are they with text literals: what `'now'` or `'1/2/2026'` becomes depends on the moment and on settings.
 
 /// Longest text worth remembering.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -44,7 +45,8 @@ impl Lifted {
         let (mut at, mut copied) = (0, 0);
         while let Some(&byte) = bytes.get(at) {
             at = match byte {
-                b'\'' | b'"' => quoted(bytes, at)?,
+                b'\'' => return None,
+                b'"' => quoted(bytes, at)?,
                 b'0'..=b'9' => {
                     let end = after(bytes, at, |b| is_word(b) || b == b'.');
                     // Not after a point: `.5` is one number.
@@ -59,10 +61,7 @@ impl Lifted {
                 }
                 b if is_word(b) => {
                     let end = after(bytes, at, is_word);
-                    let word = &bytes[at..end];
-                    // A prefix of a literal gives it another form; a word of ours changes what an integer means.
-                    let prefix = bytes.get(end) == Some(&b'\'');
-                    if prefix || ORDINAL_WORDS.iter().any(|w| word.eq_ignore_ascii_case(w)) {
+                    if ORDINAL_WORDS.iter().any(|w| bytes[at..end].eq_ignore_ascii_case(w)) {
                         return None;
                     }
                     end
@@ -88,7 +87,7 @@ fn after(bytes: &[u8], at: usize, of: impl Fn(u8) -> bool) -> usize {
     bytes[at..].iter().position(|b| !of(*b)).map_or(bytes.len(), |n| at + n)
 }
 
-/// The place after a literal or name in quotes; a doubled quote looks like two of them, which is as good.
+/// The place after a name in quotes; a doubled quote looks like two of them, which is as good.
 fn quoted(bytes: &[u8], at: usize) -> Option<usize> {
     let quote = bytes[at];
     bytes[at + 1..].iter().position(|b| *b == quote).map(|n| at + n + 2)
@@ -111,7 +110,7 @@ mod tests {
         check("select a from t where k = 5;", "select a from t where k = $1;", &[5]);
         check("select a1 from t2 where k in (1,22)", "select a1 from t2 where k in ($1,$2)", &[1, 22]);
         check("update t set a = a + -7 where k=3", "update t set a = a + -$1 where k=$2", &[7, 3]);
-        check("select '12''5', \"3\", 4", "select '12''5', \"3\", $1", &[4]);
+        check("select \"1\"\"2\", \"3\", 4", "select \"1\"\"2\", \"3\", $1", &[4]);
         check("select 2147483647, 2147483648", "select $1, 2147483648", &[i32::MAX]);
         check("select 1.5, .5, 1e3, 5.", "select 1.5, .5, 1e3, 5.", &[]);
         check("begin", "begin", &[]);
@@ -128,8 +127,8 @@ mod tests {
             "select 1; select 2",
             "select 1 -- one",
             "select /* 1 */ 2",
-            "select e'\\'1'",
-            "select 'open",
+            "insert into t values (1, 'now')",
+            "select \"open",
         ] {
             assert_eq!(lift(sql), None, "{sql}");
         }
