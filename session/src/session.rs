@@ -422,7 +422,7 @@ impl Session {
         }
         if self.block == Block::None {
             // A read by key leaves its portal without a transaction that would end it.
-            self.portals.clear();
+            self.portals.retain(|_, p| p.hold);
         }
         Ok(())
     }
