@@ -15,6 +15,9 @@ use heddle_txn::ReadView;
 use heddle_types::{Datum, Error, PgType, Result, SqlState, key};
 use std::sync::Arc;
 
+/// What EXPLAIN says of it: the table, the index, and the conditions by column.
+type Described = (String, String, Vec<(String, Expr)>);
+
 /// A direct plan.
 pub(crate) struct Direct {
     pub(super) source: Source,
@@ -115,7 +118,7 @@ impl Direct {
     }
 
     /// The index a point read uses, its table, and the value of each key column.
-    pub fn describe(&self) -> Option<(String, String, Vec<(String, Expr)>)> {
+    pub fn describe(&self) -> Option<Described> {
         match &self.source {
             Source::Get(g) => {
                 let (table, index) = (&g.scan.table, &g.scan.table.indexes[g.index]);

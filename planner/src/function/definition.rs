@@ -106,9 +106,8 @@ fn statement(f: &Function) -> Result<String> {
         return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is an aggregate function", f.name)));
     }
     let mut traits = String::new();
-    match f.kind {
-        Kind::Window(_) => traits.push_str(" WINDOW"),
-        _ => {}
+    if let Kind::Window(_) = f.kind {
+        traits.push_str(" WINDOW");
     }
     traits.push_str(match f.volatility {
         Volatility::Immutable => " IMMUTABLE",

@@ -208,7 +208,7 @@ fn simple(e: &Expr, parent: &Expr, first: bool) -> bool {
         Expr::Call(c) if is_cast(c) => true,
         Expr::Call(c) => match operator(c) {
             Some(o) => binds_tighter(o.name, c, parent, first),
-            None => !function::by_id(c.func).is_some_and(|f| f.name == "timezone"),
+            None => function::by_id(c.func).is_none_or(|f| f.name != "timezone"),
         },
         Expr::And(_) => matches!(parent, Expr::And(_) | Expr::Or(_)),
         Expr::Or(_) => matches!(parent, Expr::Or(_)),
