@@ -10,6 +10,8 @@ class Duck:
         self.connection = duckdb.connect(os.path.join(folder, "duck.db"))
         self.connection.execute(f"SET threads = {os.cpu_count()}")
         self.connection.execute("SET TimeZone = 'UTC'")
+        # It would be drawn on standard output, between the answers.
+        self.connection.execute("SET enable_progress_bar = false")
 
     def version(self):
         return duckdb.__version__

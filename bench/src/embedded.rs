@@ -89,7 +89,10 @@ impl Embedded {
             .map_err(|_| lost("before a request"))?;
         let mut line = String::new();
         self.answers.read_line(&mut line).map_err(|e| e.to_string())?;
-        let mut answer: Value = serde_json::from_str(&line).map_err(|_| lost("without an answer"))?;
+        if line.is_empty() {
+            return Err(lost("without an answer"));
+        }
+        let mut answer: Value = serde_json::from_str(&line).map_err(|e| format!("no answer but {line:?}: {e}"))?;
         match answer["error"].as_str() {
             Some(error) => Err(error.to_owned()),
             None => Ok(answer["ok"].take()),

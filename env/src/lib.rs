@@ -12,6 +12,7 @@ pub mod fault;
 pub mod mem;
 pub mod random;
 mod real;
+mod thread;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, File, OpenMode, is_disk_full};
@@ -19,6 +20,7 @@ pub use fault::{Cut, Fault, FaultDisk, Op};
 pub use mem::MemDisk;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use real::RealDisk;
+pub use thread::short_slices;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use crate::frame::{self, Message, Target};
 use crate::socket::Socket;
 use crate::startup::{self, Begun};
-use crate::wire::{Wire, lost, row_description};
+use crate::wire::{Wire, lost};
 use futures::FutureExt;
 use heddle_session::{Client, Completion, Server, Session, Status};
 use heddle_types::{Error, Oid, PgType, Result, Severity, SqlState};
@@ -274,10 +274,7 @@ impl Connection {
             Target::Portal => self.session.describe_portal(name)?,
         };
         match &description.columns {
-            Some(columns) => {
-                let message = row_description(columns, &description.formats);
-                self.wire.put(&message);
-            }
+            Some(columns) => self.wire.row_description(columns, &description.formats),
             None => self.wire.bare(b'n'),
         }
         Ok(())

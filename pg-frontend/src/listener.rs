@@ -88,6 +88,10 @@ impl Listener {
     }
 }
 
+/// Parsing and binding ask for 32 MiB of stack, and get a new one mapped, used and unmapped each time when their thread has
+/// less. Pages that are never touched cost nothing.
+const STACK_BYTES: usize = 64 << 20;
+
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
@@ -158,7 +162,8 @@ fn worker(
     server: Arc<Server>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime()?;
-    std::thread::Builder::new().name(format!("pg-worker-{i}")).stack_size(16 << 20).spawn(move || {
+    std::thread::Builder::new().name(format!("pg-worker-{i}")).stack_size(STACK_BYTES).spawn(move || {
+        heddle_env::short_slices();
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             while let Some(stream) = connections.recv().await {

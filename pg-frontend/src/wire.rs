@@ -7,11 +7,10 @@ use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, Bytes, BytesMut};
 use heddle_session::{Client, CopyFormatCodes, OutputColumn};
 use heddle_types::text::TextSettings;
-use heddle_types::{Error, Notice, Result, SqlState, binary, text};
+use heddle_types::{Datum, Error, Notice, Result, SqlState, binary, text};
 use pgwire::messages::Message as Encode;
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
-use pgwire::messages::data::{FieldDescription, RowDescription};
-use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse};
+use pgwire::messages::response::{EmptyQueryResponse, ErrorResponse, NoticeResponse};
 use pgwire::messages::startup::ParameterStatus;
 use std::io;
 use std::time::Duration;
@@ -21,6 +20,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const OUTPUT_FLUSH_BYTES: usize = 64 << 10;
 /// Buffers above this are given back once drained.
 const BUFFER_KEEP_BYTES: usize = 256 << 10;
+/// Room for the next read of COPY data.
+const COPY_READ_BYTES: usize = 64 << 10;
 /// How often a busy connection looks whether its peer, having sent more input, hung up.
 const HANGUP_POLL: Duration = Duration::from_millis(500);
 
@@ -29,6 +30,8 @@ pub(crate) struct Wire {
     socket: Socket,
     pub input: BytesMut,
     pub output: BytesMut,
+    /// One value on its way into a row.
+    scratch: Vec<u8>,
     /// The client broke off a COPY with another message: what it will send next cannot be told.
     pub lost_sync: bool,
 }
@@ -44,6 +47,7 @@ impl Wire {
             socket,
             input: BytesMut::with_capacity(8 << 10),
             output: BytesMut::with_capacity(8 << 10),
+            scratch: Vec::new(),
             lost_sync: false,
         }
     }
@@ -68,6 +72,9 @@ impl Wire {
         } else {
             self.output.clear();
         }
+        if self.scratch.capacity() > BUFFER_KEEP_BYTES {
+            self.scratch = Vec::new();
+        }
         Ok(())
     }
 
@@ -78,9 +85,39 @@ impl Wire {
         self.flush().await.map_err(|e| lost(&e))
     }
 
+    /// Fills in the length of the message that began at `start`.
+    fn end_message(&mut self, start: usize) {
+        let length = (self.output.len() - start - 1) as u32;
+        self.output[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+    }
+
     /// Appends a message.
     pub fn put(&mut self, message: &impl Encode) {
         message.encode(&mut self.output).expect("our own messages are within the protocol's limits");
+    }
+
+    /// RowDescription. By hand: pgwire's form of it wants a copy of every name.
+    pub fn row_description(&mut self, columns: &[OutputColumn], formats: &[i16]) {
+        let start = self.output.len();
+        self.output.put_slice(&[b'T', 0, 0, 0, 0]);
+        self.output.put_u16(columns.len() as u16);
+        for (i, column) in columns.iter().enumerate() {
+            let (table, attnum) = column.origin.map_or((0, 0), |(t, a)| (t.0, a));
+            // An unknown literal leaves as text, as PostgreSQL sends it.
+            let (oid, size) = match column.ty.oid {
+                heddle_types::oid::UNKNOWN => (heddle_types::oid::TEXT.0, -1),
+                other => (other.0, column.ty.info().len),
+            };
+            self.output.put_slice(column.name.as_bytes());
+            self.output.put_u8(0);
+            self.output.put_u32(table);
+            self.output.put_i16(attnum);
+            self.output.put_u32(oid);
+            self.output.put_i16(size);
+            self.output.put_i32(column.ty.typmod);
+            self.output.put_i16(format_of(formats, i));
+        }
+        self.end_message(start);
     }
 
     /// ErrorResponse.
@@ -133,27 +170,9 @@ fn format_of(formats: &[i16], i: usize) -> i16 {
     formats.get(i).or(formats.first()).copied().unwrap_or(0)
 }
 
-/// A column as RowDescription shows it.
-fn field(column: &OutputColumn, format: i16) -> FieldDescription {
-    let (table, attnum) = column.origin.map_or((0, 0), |(t, a)| (t.0, a));
-    let info = column.ty.info();
-    // An unknown literal leaves as text, as PostgreSQL sends it.
-    let (type_oid, size) = match column.ty.oid {
-        heddle_types::oid::UNKNOWN => (heddle_types::oid::TEXT.0, -1),
-        other => (other.0, info.len),
-    };
-    FieldDescription::new(column.name.clone(), table as i32, attnum, type_oid, size, column.ty.typmod, format)
-}
-
-/// RowDescription.
-pub(crate) fn row_description(columns: &[OutputColumn], formats: &[i16]) -> RowDescription {
-    RowDescription::new(columns.iter().enumerate().map(|(i, c)| field(c, format_of(formats, i))).collect())
-}
-
 impl Client for Wire {
     fn describe(&mut self, columns: &[OutputColumn], formats: &[i16]) {
-        let message = row_description(columns, formats);
-        self.put(&message);
+        self.row_description(columns, formats);
     }
 
     async fn rows(
@@ -164,7 +183,6 @@ impl Client for Wire {
         range: std::ops::Range<usize>,
         settings: &TextSettings,
     ) -> Result<()> {
-        let mut scratch = Vec::new();
         for row in range {
             let start = self.output.len();
             self.output.put_slice(&[b'D', 0, 0, 0, 0]);
@@ -175,23 +193,46 @@ impl Client for Wire {
                     self.output.put_i32(-1);
                     continue;
                 }
-                scratch.clear();
+                self.scratch.clear();
                 match format_of(formats, i) {
-                    0 => text::format_at(&mut scratch, array, row, column.ty, settings),
-                    _ => binary::encode_at(&mut scratch, array, row, column.ty),
+                    0 => text::format_at(&mut self.scratch, array, row, column.ty, settings),
+                    _ => binary::encode_at(&mut self.scratch, array, row, column.ty),
                 }
-                self.output.put_i32(scratch.len() as i32);
-                self.output.put_slice(&scratch);
+                self.output.put_i32(self.scratch.len() as i32);
+                self.output.put_slice(&self.scratch);
             }
-            let length = (self.output.len() - start - 1) as u32;
-            self.output[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+            self.end_message(start);
             self.flush_if_full().await?;
         }
         Ok(())
     }
 
+    fn row(&mut self, columns: &[OutputColumn], formats: &[i16], values: &[Datum], settings: &TextSettings) {
+        let start = self.output.len();
+        self.output.put_slice(&[b'D', 0, 0, 0, 0]);
+        self.output.put_u16(columns.len() as u16);
+        for (i, (column, value)) in columns.iter().zip(values).enumerate() {
+            if value.is_null() {
+                self.output.put_i32(-1);
+                continue;
+            }
+            self.scratch.clear();
+            match format_of(formats, i) {
+                0 => text::format(&mut self.scratch, value, column.ty, settings),
+                _ => binary::encode(&mut self.scratch, value, column.ty),
+            }
+            self.output.put_i32(self.scratch.len() as i32);
+            self.output.put_slice(&self.scratch);
+        }
+        self.end_message(start);
+    }
+
     fn complete(&mut self, tag: &str) {
-        self.put(&CommandComplete::new(tag.to_owned()));
+        let start = self.output.len();
+        self.output.put_slice(&[b'C', 0, 0, 0, 0]);
+        self.output.put_slice(tag.as_bytes());
+        self.output.put_u8(0);
+        self.end_message(start);
     }
 
     fn empty(&mut self) {
@@ -230,6 +271,7 @@ impl Client for Wire {
                     return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
                 }
                 None => {
+                    self.input.reserve(COPY_READ_BYTES);
                     if !self.fill().await.map_err(|e| lost(&e))? {
                         return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
                     }

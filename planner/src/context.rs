@@ -2,6 +2,7 @@
 
 use crate::exec::Deferred;
 use crate::function::SessionSequences;
+use crate::advisory::AdvisoryLocks;
 use heddle_catalog::CatalogSnapshot;
 use heddle_env::Env;
 use heddle_txn::Transaction;
@@ -47,6 +48,8 @@ pub struct SessionInfo {
     pub deferred: Arc<Mutex<Deferred>>,
     /// The error to raise when the statement was cancelled or timed out; kernels that take long ask now and then.
     pub interrupted: Box<dyn Fn() -> Option<heddle_types::Error> + Send + Sync>,
+    /// The server's advisory locks.
+    pub advisory: Arc<AdvisoryLocks>,
 }
 
 /// Everything a kernel may need. One per statement execution.

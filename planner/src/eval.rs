@@ -6,7 +6,10 @@
 
 mod array;
 mod logic;
+mod single;
 pub mod visit;
+
+pub(crate) use single::{OneRow, eval_one};
 
 use crate::bound::{Call, ColId, Expr};
 use crate::context::EvalContext;
@@ -67,14 +70,7 @@ pub fn eval(expr: &Expr, columns: &Columns<'_>, ctx: &EvalContext) -> Result<Arr
 /// # Errors
 /// As [`eval`].
 pub fn eval_constant(expr: &Expr, ctx: &EvalContext) -> Result<Datum> {
-    match expr {
-        Expr::Literal { value, .. } => Ok(value.clone()),
-        Expr::Param { index, .. } => ctx.params.get(*index).cloned().ok_or_else(|| no_param(*index)),
-        _ => {
-            let array = eval(expr, &Columns { rows: 1, get: &|_| None }, ctx)?;
-            Ok(heddle_types::arrow::datum_at(&array, expr.ty(), 0))
-        }
-    }
+    eval_one(expr, &OneRow { value: &|_, _| None, array: &|_| None }, ctx)
 }
 
 /// The rows for which a predicate is true (NULL counts as false).

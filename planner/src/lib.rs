@@ -12,8 +12,10 @@
 //! | [`lower`] | bound tree -> DataFusion plan |
 //! | [`exec`] | runs plans: scans, DML under locks, point plans |
 //! | [`ddl`] | bound DDL -> catalog edits |
+//! | [`advisory`] | locks without objects |
 //! | [`syscat`] | pg_catalog and information_schema, computed from the catalog snapshot |
 
+pub mod advisory;
 pub mod bind;
 pub mod bound;
 pub mod context;
@@ -26,4 +28,4 @@ pub mod parse;
 pub mod syscat;
 
 pub use context::{EvalContext, SessionInfo, reg_names};
-pub use exec::{Executor, Outcome, Plan, RowStream};
+pub use exec::{Executor, Outcome, Plan, PointRead, RowStream};

@@ -69,6 +69,7 @@ fn context() -> EvalContext {
         deferred: Default::default(),
         sequences: Default::default(),
         interrupted: Box::new(|| None),
+        advisory: Default::default(),
     };
     EvalContext {
         text: TextSettings::default(),

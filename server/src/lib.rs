@@ -8,7 +8,7 @@
 //! | `folder` | the data folder: version file, lock, sub-folders |
 //! | [`node`] | [`Node`]: opens everything in order, closes it in reverse |
 //! | [`manual`] | the reference page of all settings |
-//! | [`demo`] | a small sample, loaded through the node's own port |
+//! | [`demo`] | a small fleet, loaded through the node's own port |
 //! | `table` | prints a query's result |
 
 pub mod demo;

@@ -34,6 +34,7 @@ fn run(matches: &ArgMatches) -> Result<()> {
     match matches.subcommand() {
         Some(("start", flags)) => start(flags),
         Some(("demo", flags)) => demo(flags),
+        Some(("functions", _)) => print(&heddle_planner::function::reference()),
         _ => print(&manual::settings_page()),
     }
 }
@@ -45,7 +46,7 @@ fn command() -> Command {
         .arg(Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).env("HEDDLEDB_CONFIG").help("TOML file with settings"))
         .args(SETTINGS.iter().map(flag));
     let demo = Command::new("demo")
-        .about("Starts a server on a small sample and shows how to talk to it")
+        .about("Starts a server on a small fleet with a million readings and shows how to talk to it")
         .arg(
             Arg::new("data-dir")
                 .long("data-dir")
@@ -66,7 +67,12 @@ fn command() -> Command {
         .about("HeddleDB: a PostgreSQL-compatible database")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([start, demo, Command::new("settings").about("Prints the reference of all settings (Markdown)")])
+        .subcommands([
+            start,
+            demo,
+            Command::new("settings").about("Prints the reference of all settings (Markdown)"),
+            Command::new("functions").about("Prints the list of all functions (Markdown)"),
+        ])
 }
 
 fn flag(setting: &'static Setting) -> Arg {
@@ -140,7 +146,7 @@ fn demo(flags: &ArgMatches) -> Result<()> {
     print(&format!("listening on {} (PostgreSQL protocol)\n", demo.addr()))?;
     runtime.block_on(async {
         tokio::select! {
-            shown = show_sample(&demo) => shown?,
+            shown = show_fleet(&demo) => shown?,
             _ = stop.wait() => return Ok(()),
         }
         if !flags.get_flag("exit-after-load") {
@@ -152,10 +158,20 @@ fn demo(flags: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-async fn show_sample(demo: &Demo) -> Result<()> {
-    let loaded = match demo.load().await? {
-        Some(rows) => format!("loaded {rows} rows into the tables sites, devices and readings"),
-        None => "the folder has the sample already".to_owned(),
+/// On standard error, when that is a terminal.
+fn progress_bar() -> Result<indicatif::ProgressBar> {
+    let style = indicatif::ProgressStyle::with_template("loading {bar:40} {human_pos} / {human_len} points");
+    let style = style.map_err(|e| Error::internal(format!("the bar's template: {e}")))?;
+    Ok(indicatif::ProgressBar::new(heddle_fleet::sites::READINGS).with_style(style))
+}
+
+async fn show_fleet(demo: &Demo) -> Result<()> {
+    let bar = progress_bar()?;
+    let loaded = demo.load(|points| bar.set_position(points)).await;
+    bar.finish_and_clear();
+    let loaded = match loaded? {
+        Some(rows) => format!("loaded {rows} rows: relational tables sites and devices, time series readings"),
+        None => "the folder has the fleet already".to_owned(),
     };
     let result = demo.query(demo::QUERY).await?;
     let (query, address) = (demo::QUERY, demo.addr());

@@ -138,6 +138,7 @@ fn executor_config(config: &Config, folder: &DataFolder) -> ExecutorConfig {
         memory_bytes_max: config.query_memory,
         batch_rows: config.batch_rows,
         partitions: or_cores(config.query_threads),
+        point_plans: !config.disable_point_plans,
         spill_dir: folder.tmp(),
     }
 }

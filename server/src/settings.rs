@@ -133,6 +133,8 @@ settings! {
         "Partitions into which one large query is split, each run by a thread; 0 takes one per core.";
     query_memory: usize, "query-memory", "4GB", bytes(16 * MB, 64 * TB), Restart,
         "Memory for sorts, joins and groupings of all queries together; beyond it they spill to disk or fail with 53200.";
+    disable_point_plans: bool, "disable-point-plans", "off", Domain::Switch, Restart,
+        "Sends statements about one row by its key through the same plans as all others: slower, for comparing answers.";
     batch_rows: usize, "batch-rows", "8192", Domain::Count { min: 16, max: 1 << 16 }, Restart,
         "Rows that queries handle at a time.";
     cache_size: usize, "cache-size", "256MB", bytes(MB, 64 * TB), Restart,

@@ -233,7 +233,7 @@ fn demo_loads_queries_and_ends() {
     let args = ["demo", "--data-dir", path, "--port", "0", "--exit-after-load"];
     let (code, out, err) = run(&args);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("loaded 4848 rows"), "{out}");
+    assert!(out.contains("loaded 1000208 rows"), "{out}");
     assert!(out.contains("Evora") && out.contains("psql -h 127.0.0.1 -p "), "{out}");
-    assert!(run(&args).1.contains("the folder has the sample already"));
+    assert!(run(&args).1.contains("the folder has the fleet already"));
 }

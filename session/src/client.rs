@@ -4,7 +4,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use heddle_planner::bound::OutputColumn;
 use heddle_types::text::TextSettings;
-use heddle_types::{Notice, Result};
+use heddle_types::{Datum, Notice, Result};
 
 /// Formats announced in CopyInResponse and CopyOutResponse: 0 text, 1 binary, one per column.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub trait Client {
         range: std::ops::Range<usize>,
         text: &TextSettings,
     ) -> Result<()>;
+    /// One DataRow of values, one per column.
+    fn row(&mut self, columns: &[OutputColumn], formats: &[i16], values: &[Datum], text: &TextSettings);
     /// CommandComplete.
     fn complete(&mut self, tag: &str);
     /// EmptyQueryResponse.

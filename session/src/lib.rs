@@ -12,12 +12,15 @@
 
 mod client;
 mod copy;
+mod cursor;
+mod point;
 mod portal;
 mod prepared;
 mod run;
 mod server;
 mod session;
 pub mod settings;
+mod texts;
 mod transaction;
 mod utility;
 

@@ -29,6 +29,10 @@ pub(crate) struct Portal {
     pub mark: u32,
     /// DECLARE … BINARY CURSOR: FETCH by the simple protocol is binary too.
     pub binary_cursor: bool,
+    /// WITH HOLD
+    pub hold: bool,
+    /// WITH HOLD, and the transaction that declared it committed.
+    pub settled: bool,
 }
 
 /// How far a portal has come.
@@ -37,11 +41,34 @@ pub(crate) enum State {
     Ready,
     /// Rows are flowing.
     Rows(Rows),
+    /// Rows of a cursor that can go back, or that outlives its transaction.
+    Kept(Kept),
     /// Done. A query answers further Executes with no rows, anything else is `55000`.
     Finished {
         /// It was a query
         query: bool,
     },
+}
+
+/// Rows that were kept, and those still to come.
+pub(crate) struct Kept {
+    pub rest: Option<Rows>,
+    pub batches: Vec<RecordBatch>,
+    /// Rows in `batches`.
+    pub total: usize,
+    /// Bytes of `batches`.
+    pub bytes: usize,
+    /// The row the cursor stands on, from 1; 0 before the first, one more than there are after the last.
+    pub at: usize,
+    /// It may go back.
+    pub scroll: bool,
+}
+
+impl Kept {
+    /// Before the first of `rows`.
+    pub fn new(rows: Rows, scroll: bool) -> Self {
+        Self { rest: Some(rows), batches: vec![], total: 0, bytes: 0, at: 0, scroll }
+    }
 }
 
 /// Rows on their way.
@@ -82,7 +109,16 @@ impl Tag {
 
 impl Portal {
     pub fn new(prepared: Arc<Prepared>, params: Arc<[Datum]>, formats: Vec<i16>) -> Self {
-        Self { prepared, params, formats, state: State::Ready, mark: 0, binary_cursor: false }
+        Self {
+            prepared,
+            params,
+            formats,
+            state: State::Ready,
+            mark: 0,
+            binary_cursor: false,
+            hold: false,
+            settled: false,
+        }
     }
 
     /// What its rows look like.

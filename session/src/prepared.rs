@@ -49,6 +49,18 @@ fn same_columns(a: Option<&[OutputColumn]>, b: Option<&[OutputColumn]>) -> bool 
 }
 
 impl Prepared {
+    /// Does it have a plan, unlike a utility statement?
+    pub fn is_plan(&self) -> bool {
+        self.parsed.as_ref().is_some_and(|p| matches!(p.kind, Kind::Plan(_)))
+    }
+
+    /// The plan, if the one at hand still holds.
+    pub fn current(&self, session: &mut Session) -> Option<Arc<Planned>> {
+        let planned = Arc::clone(self.planned.lock().as_ref()?);
+        let holds = Arc::ptr_eq(&planned.catalog, &session.catalog()) && planned.search_path == session.search_path();
+        holds.then_some(planned)
+    }
+
     /// The plan for the context's catalog: the cached one if it still holds, otherwise a new one.
     ///
     /// # Errors

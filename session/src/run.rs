@@ -47,6 +47,16 @@ impl Interrupt {
         }
     }
 
+    /// Waits for something from the client, which can then not be asked at the same time whether it is still there.
+    pub async fn wait<T>(&self, message: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            r = message => r,
+            e = self.canceller.interrupted() => Err(e),
+            () = until(self.deadline) => Err(self.due().unwrap_or_else(|| Error::internal("a deadline came early"))),
+        }
+    }
+
     /// The error to raise now, if there is one.
     pub fn due(&self) -> Option<Error> {
         self.canceller.pending()
@@ -82,6 +92,9 @@ impl Session {
                 }
             }
             State::Rows(_) => {}
+            State::Kept(_) => {
+                return Err(Error::unsupported("Execute of a cursor that was declared SCROLL or WITH HOLD"));
+            }
             State::Finished { query: true } => return Ok(Completion::Complete("SELECT 0".to_owned())),
             State::Finished { query: false } => {
                 let text = format!("portal \"{name}\" cannot be run");
@@ -119,6 +132,9 @@ impl Session {
                 Ok(None)
             }
             Kind::Copy(copy) => {
+                if let Some(first) = parsed.first_parameter() {
+                    return Err(no_parameter(first));
+                }
                 let tag = self.copy(copy, client).await.map_err(|e| e.shifted(parsed.offset))?;
                 Ok(Some(Completion::Complete(tag)))
             }
@@ -307,6 +323,11 @@ fn rows(planned: &Planned, stream: RowStream, tag: Tag) -> Result<Rows> {
     Ok(Rows::new(columns.into(), stream, tag))
 }
 
+/// `42P02`: nobody gives it a value.
+pub(crate) fn no_parameter((name, position): (String, Option<u32>)) -> Error {
+    Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
+}
+
 /// A text column of a utility's answer.
 pub(crate) fn text_column(name: &str) -> OutputColumn {
     OutputColumn { id: ColId(0), name: name.to_owned(), ty: PgType::new(oid::TEXT), origin: None }
@@ -331,6 +352,7 @@ fn dml_word(statement: &Statement) -> &'static str {
         Statement::Insert(_) => "INSERT 0",
         Statement::Update(_) => "UPDATE",
         Statement::Delete(_) => "DELETE",
+        Statement::With { inner, .. } => dml_word(inner),
         _ => "SELECT",
     }
 }

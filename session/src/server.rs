@@ -3,6 +3,7 @@
 use crate::settings::ServerSetting;
 use heddle_env::Env;
 use heddle_planner::Executor;
+use heddle_planner::advisory::AdvisoryLocks;
 use heddle_txn::TxnManager;
 use heddle_types::{Error, Oid, Result, SqlState};
 use parking_lot::Mutex;
@@ -30,6 +31,8 @@ pub struct Server {
     pub env: Env,
     /// Options
     pub options: ServerOptions,
+    /// Locks without objects, by agreement of sessions
+    pub(crate) advisory: Arc<AdvisoryLocks>,
     sessions: Mutex<BTreeMap<i32, Registered>>,
     next_pid: AtomicI32,
     closing: AtomicBool,
@@ -123,6 +126,7 @@ impl Server {
             executor,
             env,
             options,
+            advisory: Arc::default(),
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
             closing: AtomicBool::new(false),

@@ -1,13 +1,15 @@
 //! One session: who is connected, to what, and the protocol's verbs.
 
 use crate::client::Client;
-use crate::portal::{Completion, Portal};
+use crate::portal::{Completion, Portal, State};
 use crate::prepared::Prepared;
+use crate::run::no_parameter;
 use crate::server::{Canceller, Server};
 use crate::settings::Settings;
+use crate::texts::Texts;
 use crate::transaction::NamedSavepoint;
 use bytes::Bytes;
-use heddle_catalog::DatabaseDef;
+use heddle_catalog::{CatalogSnapshot, DatabaseDef};
 use heddle_planner::bound::OutputColumn;
 use heddle_planner::exec::Deferred;
 use heddle_planner::function::SessionSequences;
@@ -19,6 +21,7 @@ use heddle_types::{Datum, Error, Notice, PgType, Result, Severity, SqlState, bin
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a client says when it connects.
 #[derive(Clone, Debug, Default)]
@@ -91,16 +94,26 @@ pub struct Session {
     pub(crate) pipelined: bool,
     pub(crate) deadline: Option<tokio::time::Instant>,
     cached: Option<Cached>,
+    pub(crate) texts: Texts,
     reported: BTreeMap<&'static str, String>,
     reported_generation: u64,
 }
 
 /// What is derived from the settings, until they change.
-struct Cached {
+pub(crate) struct Cached {
     generation: u64,
     info: Arc<SessionInfo>,
+    /// `now` is filled in when it is asked for.
     text: TextSettings,
     min_severity: u8,
+    statement_timeout: Duration,
+    pub lock_timeout: Duration,
+    /// default_transaction_isolation
+    pub isolation: String,
+    /// default_transaction_read_only
+    pub read_only: bool,
+    idle_timeout: Duration,
+    idle_in_transaction_timeout: Duration,
 }
 
 fn severity_rank(s: Severity) -> u8 {
@@ -163,6 +176,7 @@ impl Session {
             pipelined: false,
             deadline: None,
             cached: None,
+            texts: Texts::default(),
             reported: BTreeMap::new(),
             reported_generation: 0,
         })
@@ -179,22 +193,17 @@ impl Session {
     }
 
     /// How long this session may idle now, and the error that ends it then.
-    pub fn idle_limit(&self) -> Option<(std::time::Duration, Error)> {
-        let settings = self.settings.lock();
-        let (name, code, text) = match self.status() {
-            Status::Idle => (
-                "idle_session_timeout",
-                SqlState::IDLE_SESSION_TIMEOUT,
-                "terminating connection due to idle-session timeout",
-            ),
-            _ => (
-                "idle_in_transaction_session_timeout",
-                SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
-                "terminating connection due to idle-in-transaction timeout",
-            ),
+    pub fn idle_limit(&mut self) -> Option<(Duration, Error)> {
+        let idle = self.status() == Status::Idle;
+        let cached = self.cached();
+        let after = if idle { cached.idle_timeout } else { cached.idle_in_transaction_timeout };
+        let (code, text) = match idle {
+            true => (SqlState::IDLE_SESSION_TIMEOUT, "terminating connection due to idle-session timeout"),
+            false => {
+                (SqlState::IDLE_IN_TRANSACTION_TIMEOUT, "terminating connection due to idle-in-transaction timeout")
+            }
         };
-        let ms = settings.int(name).unsigned_abs();
-        (ms > 0).then(|| (std::time::Duration::from_millis(ms), Error::new(code, text).fatal()))
+        (!after.is_zero()).then(|| (after, Error::new(code, text).fatal()))
     }
 
     /// Sends settings that changed and notices that gathered. Call before CommandComplete, ReadyForQuery and ErrorResponse.
@@ -223,12 +232,13 @@ impl Session {
         self.notices.lock().push(notice);
     }
 
-    fn cached(&mut self) -> &Cached {
+    /// What the settings come down to now.
+    pub(crate) fn cached(&mut self) -> &mut Cached {
         let generation = self.settings.lock().generation();
         if self.cached.as_ref().is_none_or(|c| c.generation != generation) {
             self.cached = Some(self.derive(generation));
         }
-        self.cached.as_ref().expect("just derived")
+        self.cached.as_mut().expect("just derived")
     }
 
     fn derive(&self, generation: u64) -> Cached {
@@ -255,22 +265,35 @@ impl Session {
             sequences: Arc::clone(&self.sequences),
             deferred: Arc::clone(&self.deferred),
             interrupted: Box::new(move || canceller.pending()),
+            advisory: Arc::clone(&self.server.advisory),
         };
         let min = settings.get("client_min_messages").unwrap_or_default();
-        Cached { generation, info: Arc::new(info), text: settings.text(0), min_severity: min_severity(&min) }
+        let duration = |name| Duration::from_millis(settings.int(name).unsigned_abs());
+        Cached {
+            generation,
+            info: Arc::new(info),
+            text: settings.text(0),
+            min_severity: min_severity(&min),
+            statement_timeout: duration("statement_timeout"),
+            lock_timeout: duration("lock_timeout"),
+            isolation: settings.get("default_transaction_isolation").unwrap_or_default(),
+            read_only: settings.is_on("default_transaction_read_only"),
+            idle_timeout: duration("idle_session_timeout"),
+            idle_in_transaction_timeout: duration("idle_in_transaction_session_timeout"),
+        }
     }
 
     /// Text forms as of now.
-    pub(crate) fn text(&mut self) -> TextSettings {
+    pub(crate) fn text(&mut self) -> &TextSettings {
         let now = if self.txn.is_some() { self.txn_start_us } else { self.statement_us };
-        let mut text = self.cached().text.clone();
+        let text = &mut self.cached().text;
         text.datetime.now = now;
         text
     }
 
     /// Text forms for these columns: reg* types show names, which takes a look into the catalog.
     pub(crate) fn text_for(&mut self, columns: &[OutputColumn]) -> Result<TextSettings> {
-        let mut text = self.text();
+        let mut text = self.text().clone();
         if columns.iter().any(|c| c.ty.element().unwrap_or(c.ty).is_reg()) {
             text.reg_names = Some(heddle_planner::reg_names(Arc::new(self.context(Arc::from([]))?)));
         }
@@ -279,20 +302,27 @@ impl Session {
 
     /// What evaluation may look at, as of now.
     pub(crate) fn context(&mut self, params: Arc<[Datum]>) -> Result<EvalContext> {
-        let text = self.text();
-        let catalog = match &self.txn {
-            Some(txn) => txn.catalog(),
-            None => self.server.txns.catalog(),
-        };
         Ok(EvalContext {
-            text,
+            text: self.text().clone(),
             statement_us: self.statement_us,
             params,
             session: Arc::clone(&self.cached().info),
             env: self.server.env.clone(),
             txn: self.txn.clone(),
-            catalog,
+            catalog: self.catalog(),
         })
+    }
+
+    pub(crate) fn search_path(&mut self) -> &[String] {
+        &self.cached().info.search_path
+    }
+
+    /// The catalog that the next statement is bound against.
+    pub(crate) fn catalog(&self) -> Arc<CatalogSnapshot> {
+        match &self.txn {
+            Some(txn) => txn.catalog(),
+            None => self.server.txns.catalog(),
+        }
     }
 
     /// A command from the client begins: time is taken, old cancels are forgotten, statement_timeout starts.
@@ -304,9 +334,12 @@ impl Session {
 
     /// statement_timeout counts from here: from the message or, in a query string, from each statement.
     fn start_timeout(&mut self) {
-        let ms = self.settings.lock().int("statement_timeout").unsigned_abs();
-        self.deadline = (ms > 0).then(|| tokio::time::Instant::now() + std::time::Duration::from_millis(ms));
-        self.canceller.set_deadline(self.deadline);
+        let timeout = self.cached().statement_timeout;
+        let deadline = (!timeout.is_zero()).then(|| tokio::time::Instant::now() + timeout);
+        if deadline != self.deadline {
+            self.deadline = deadline;
+            self.canceller.set_deadline(deadline);
+        }
     }
 
     /// Runs a query string of the simple protocol and sends everything but the error and ReadyForQuery.
@@ -330,6 +363,13 @@ impl Session {
     }
 
     async fn query_string<C: Client>(&mut self, sql: &str, client: &mut C) -> Result<()> {
+        if let Some((prepared, params)) = self.remembered(sql) {
+            self.multi_statement = false;
+            if let Some(parsed) = &prepared.parsed {
+                self.check_allowed(&parsed.kind)?;
+            }
+            return self.run_simple(Portal::new(prepared, params, vec![0]), true, client).await;
+        }
         let statements = parse::parse(sql)?;
         if statements.is_empty() {
             client.empty();
@@ -354,19 +394,24 @@ impl Session {
             _ => false,
         };
         let first = parsed.first_parameter();
-        let no_parameter = |(name, position): (String, Option<u32>)| {
-            Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
-        };
         let prepared = match (self.prepare(Some(parsed), vec![]), first) {
             (Err(e), Some(first)) if e.code() == SqlState::INDETERMINATE_DATATYPE => return Err(no_parameter(first)),
             (Ok(prepared), Some(first)) if !prepared.params.is_empty() => return Err(no_parameter(first)),
             (prepared, _) => prepared?,
         };
-        let mut portal = Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]);
+        self.run_simple(Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]), last, client).await
+    }
+
+    /// Runs a statement of the simple protocol.
+    async fn run_simple<C: Client>(&mut self, mut portal: Portal, last: bool, client: &mut C) -> Result<()> {
         if let Some(columns) = portal.columns() {
             client.describe(&columns, &portal.formats);
         }
-        let completion = self.run_portal("", &mut portal, u64::MAX, client).await?;
+        let quick = self.read_point(&portal.prepared, &portal.params, &portal.formats, client)?;
+        let completion = match quick {
+            Some(completion) => completion,
+            None => self.run_portal("", &mut portal, u64::MAX, client).await?,
+        };
         drop(portal);
         if last && self.block == Block::Implicit {
             self.commit_now().await?;
@@ -382,6 +427,10 @@ impl Session {
     async fn end_implicit(&mut self) -> Result<()> {
         if self.block == Block::Implicit || (self.block == Block::None && self.txn.is_some()) {
             return self.commit_now().await;
+        }
+        if self.block == Block::None {
+            // A read by key leaves its portal without a transaction that would end it.
+            self.portals.retain(|_, p| p.hold);
         }
         Ok(())
     }
@@ -399,6 +448,10 @@ impl Session {
     /// `42601` for more than one statement, `42P05`, `25P02`, whatever binding raises.
     pub fn parse(&mut self, name: &str, sql: &str, declared: Vec<PgType>) -> Result<()> {
         self.start_command();
+        if let Some(prepared) = self.parsed_before(sql, &declared) {
+            self.refuse_if_failed()?;
+            return self.store_prepared(name, prepared);
+        }
         let mut statements = parse::parse(sql)?;
         if statements.len() > 1 {
             let text = "cannot insert multiple commands into a prepared statement";
@@ -412,6 +465,7 @@ impl Session {
             self.check_allowed(&p.kind)?;
         }
         let prepared = self.prepare(parsed, declared)?;
+        self.remember_parsed(sql, &prepared);
         self.store_prepared(name, prepared)
     }
 
@@ -452,7 +506,7 @@ impl Session {
             let text = format!("bind message has {} result formats but query has {columns} columns", results.len());
             return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
         }
-        if prepared.parsed.as_ref().is_some_and(|p| matches!(p.kind, Kind::Plan(_))) {
+        if prepared.is_plan() && prepared.current(self).is_none() {
             let ctx = self.context(Arc::from([]))?;
             prepared.plan(self, &ctx)?;
         }
@@ -460,7 +514,7 @@ impl Session {
         let mut params = Vec::with_capacity(values.len());
         for (i, (value, ty)) in values.iter().zip(&prepared.params).enumerate() {
             let format = *formats.get(i).or(formats.first()).unwrap_or(&0);
-            params.push(parameter(value.as_deref(), *ty, format, &text).map_err(|e| {
+            params.push(parameter(value.as_deref(), *ty, format, text).map_err(|e| {
                 let place =
                     if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
                 e.context(format!("{place} parameter ${}", i + 1))
@@ -499,10 +553,25 @@ impl Session {
         }
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
         let max = if max_rows == 0 { u64::MAX } else { max_rows.into() };
-        let completion = self.run_portal(name, &mut portal, max, client).await?;
-        if self.txn.is_some() {
-            self.portals.insert(name.to_owned(), portal);
-        }
+        let quick = if max > 1 && matches!(portal.state, State::Ready) {
+            self.read_point(&portal.prepared, &portal.params, &portal.formats, client)?
+        } else {
+            None
+        };
+        let completion = match quick {
+            Some(completion) => {
+                portal.state = State::Finished { query: true };
+                self.portals.insert(name.to_owned(), portal);
+                completion
+            }
+            None => {
+                let completion = self.run_portal(name, &mut portal, max, client).await?;
+                if self.txn.is_some() {
+                    self.portals.insert(name.to_owned(), portal);
+                }
+                completion
+            }
+        };
         self.multi_statement = true;
         self.pipelined = true;
         Ok(completion)
@@ -523,7 +592,7 @@ impl Session {
         self.multi_statement = false;
         self.pipelined = false;
         if self.block == Block::None || self.block == Block::Implicit {
-            self.portals.clear();
+            self.portals.retain(|_, p| p.hold);
         }
         let result = self.end_implicit().await;
         if result.is_err() {
@@ -544,6 +613,7 @@ impl Drop for Session {
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
+        self.server.advisory.end_session(self.pid);
         self.server.unregister(self.pid);
     }
 }
@@ -557,19 +627,11 @@ fn parameter(value: Option<&[u8]>, ty: PgType, format: i16, settings: &TextSetti
     let Some(bytes) = value else { return Ok(Datum::Null) };
     match format {
         0 => {
-            let s = std::str::from_utf8(bytes).map_err(|_| invalid_utf8(bytes))?;
+            let s = text::check_utf8(bytes)?;
             let ty = if ty.oid == oid::UNKNOWN { PgType::new(oid::TEXT) } else { ty };
             text::parse(s, ty, settings)
         }
         1 => binary::decode(bytes, ty),
         other => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}"))),
     }
-}
-
-/// `22021` for bytes that are no UTF-8.
-pub(crate) fn invalid_utf8(bytes: &[u8]) -> Error {
-    let at = std::str::from_utf8(bytes).err().map_or(0, |e| e.valid_up_to());
-    let shown: Vec<String> = bytes[at..].iter().take(2).map(|b| format!("0x{b:02x}")).collect();
-    let text = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
-    Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
 }

@@ -6,7 +6,6 @@ use heddle_planner::parse::TransactionMode;
 use heddle_txn::{Isolation, Savepoint, Transaction};
 use heddle_types::{Error, Notice, Result, Severity, SqlState};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A named savepoint.
 pub(crate) struct NamedSavepoint {
@@ -52,19 +51,17 @@ impl Session {
     }
 
     fn begin_with(&mut self, mode: TransactionMode) -> Result<()> {
-        let settings = self.settings.lock();
-        let default_level = settings.get("default_transaction_isolation").unwrap_or_default();
-        let read_only = mode.read_only.unwrap_or_else(|| settings.is_on("default_transaction_read_only"));
-        let lock_timeout = settings.int("lock_timeout");
-        drop(settings);
-        let isolation = match (mode.isolation, mode.serializable, default_level.as_str()) {
+        let cached = self.cached();
+        let read_only = mode.read_only.unwrap_or(cached.read_only);
+        let lock_timeout = cached.lock_timeout;
+        let isolation = match (mode.isolation, mode.serializable, cached.isolation.as_str()) {
             (_, true, _) | (None, _, "serializable") => return Err(serializable_unsupported()),
             (Some(level), _, _) => level,
             (None, _, "repeatable read") => Isolation::RepeatableRead,
             _ => Isolation::ReadCommitted,
         };
         let txn = self.server.txns.begin(isolation, read_only);
-        txn.set_lock_timeout(Duration::from_millis(lock_timeout.unsigned_abs()));
+        txn.set_lock_timeout(lock_timeout);
         self.txn = Some(txn);
         self.txn_start_us = self.server.env.clock.now_us();
         let mut settings = self.settings.lock();
@@ -156,7 +153,7 @@ impl Session {
 
     /// Commits whatever runs; on error everything is rolled back.
     pub(crate) async fn commit_now(&mut self) -> Result<()> {
-        self.portals.clear();
+        self.portals.retain(|_, p| p.hold);
         if let Err(e) = self.settle_deferred().await {
             self.end_rolled_back();
             return Err(e);
@@ -165,13 +162,14 @@ impl Session {
             Some(txn) => txn.commit().await.map(|_| ()),
             None => Ok(()),
         };
+        self.end_portals(result.is_ok());
         self.finish_block(result.is_ok());
         result
     }
 
     /// Rolls everything back and leaves the block.
     pub(crate) fn end_rolled_back(&mut self) {
-        self.portals.clear();
+        self.end_portals(false);
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
@@ -203,6 +201,7 @@ impl Session {
         self.savepoints.clear();
         self.deferred.lock().clear();
         self.block = Block::None;
+        self.server.advisory.end_transaction(self.pid);
         self.settings.lock().end(committed);
     }
 
@@ -214,7 +213,7 @@ impl Session {
                 self.block = Block::Failed;
                 // Portals older than the newest savepoint outlive a ROLLBACK TO it.
                 let mark = self.newest_mark();
-                self.portals.retain(|_, p| p.mark < mark);
+                self.portals.retain(|_, p| p.settled || p.mark < mark);
                 if self.savepoints.is_empty()
                     && let Some(txn) = self.txn.take()
                 {
@@ -290,7 +289,7 @@ impl Session {
         let at = self.find_savepoint(name, "ROLLBACK TO SAVEPOINT")?;
         self.savepoints.truncate(at + 1);
         let mark = self.savepoints[at].mark;
-        self.portals.retain(|_, p| p.mark < mark.0);
+        self.portals.retain(|_, p| p.settled || p.mark < mark.0);
         self.transaction()?.rollback_to(mark);
         self.settings.lock().rollback_to(mark.0);
         self.block = Block::Explicit;

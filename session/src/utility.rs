@@ -1,15 +1,15 @@
-//! Statements that need no plan: transaction control, settings, prepared statements, cursors, CHECKPOINT, LOCK TABLE.
+//! Statements that need no plan: transaction control, settings, prepared statements, CHECKPOINT, LOCK TABLE. Cursors: [`crate::cursor`].
 
 use crate::client::Client;
-use crate::portal::{Portal, Rows, State, Tag};
+use crate::cursor::{CursorOptions, no_cursor};
+use crate::portal::Rows;
 use crate::prepared::Prepared;
 use crate::run::{text_column, text_rows};
 use crate::session::Session;
 use crate::settings::{self, Domain};
-use futures::{StreamExt, stream};
 use heddle_planner::bound::OutputColumn;
 use heddle_planner::function::SessionSequences;
-use heddle_planner::parse::{Ast, FetchDirection, Kind, Maintenance, Parsed, TransactionMode};
+use heddle_planner::parse::{Ast, Kind, Maintenance, Parsed, TransactionMode};
 use heddle_planner::{bind, eval};
 use heddle_txn::{Isolation, RelationLock, Wait};
 use heddle_types::{Datum, Error, Result, Severity, SqlState};
@@ -78,7 +78,8 @@ impl Session {
                 "DEALLOCATE ALL"
             }
             Kind::Declare { name, hold, binary, scroll, query } => {
-                self.declare(name, *hold, *binary, *scroll, query, client).await?;
+                let options = CursorOptions { hold: *hold, binary: *binary, scroll: *scroll == Some(true) };
+                self.declare(name, options, query, client).await?;
                 "DECLARE CURSOR"
             }
             Kind::CloseCursor { name: Some(name) } => {
@@ -179,6 +180,7 @@ impl Session {
             self.refuse_in_block("DISCARD ALL")?;
             self.portals.clear();
             self.prepared.clear();
+            self.server.advisory.unlock_all(self.pid);
             self.settings.lock().reset_all();
         }
         if matches!(what, "ALL" | "SEQUENCES") {
@@ -214,99 +216,6 @@ impl Session {
         let ctx = self.context(Arc::from([]))?;
         let value = |(ast, ty): (&Ast, &_)| eval::eval_constant(&bind::bind_argument(ast, *ty, &ctx)?, &ctx);
         args.iter().zip(&target.params).map(value).collect()
-    }
-
-    async fn declare<C: Client>(
-        &mut self,
-        name: &str,
-        hold: bool,
-        binary: bool,
-        scroll: Option<bool>,
-        query: &Parsed,
-        client: &mut C,
-    ) -> Result<()> {
-        if hold {
-            return Err(Error::unsupported("DECLARE CURSOR WITH HOLD"));
-        }
-        if scroll == Some(true) {
-            return Err(Error::unsupported("DECLARE SCROLL CURSOR"));
-        }
-        if self.status() != crate::Status::InBlock {
-            let text = "DECLARE CURSOR can only be used in transaction blocks";
-            return Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text));
-        }
-        if self.portals.contains_key(name) {
-            return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
-        }
-        let prepared = self.prepare(Some(query.clone()), vec![])?;
-        if prepared.columns.is_none() {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "DECLARE CURSOR needs a query"));
-        }
-        let (outcome, planned) = self.execute_plan(&prepared, Arc::from([]), client).await?;
-        let heddle_planner::Outcome::Rows(stream) = outcome else {
-            return Err(Error::unsupported("DECLARE CURSOR of a data-modifying statement"));
-        };
-        let columns = planned.bound().columns.clone().unwrap_or_default().into();
-        let mut portal = Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]);
-        portal.state = State::Rows(Rows::new(columns, stream, Tag::Counted("SELECT")));
-        portal.mark = self.newest_mark();
-        portal.binary_cursor = binary;
-        self.portals.insert(name.to_owned(), portal);
-        Ok(())
-    }
-
-    pub(crate) fn cursor_columns(&self, name: &str) -> Result<Option<Arc<[OutputColumn]>>> {
-        Ok(self.portals.get(name).ok_or_else(|| no_cursor(name))?.columns())
-    }
-
-    /// FETCH: rows to send; MOVE: only the tag.
-    pub(crate) async fn fetch<C: Client>(
-        &mut self,
-        name: &str,
-        direction: FetchDirection,
-        is_move: bool,
-        client: &mut C,
-    ) -> Result<(Option<Rows>, String)> {
-        let max = match direction {
-            FetchDirection::Relative(0) | FetchDirection::Backward(Some(0)) => 0,
-            FetchDirection::Forward(None) => u64::MAX,
-            FetchDirection::Forward(Some(n)) => n,
-            FetchDirection::Relative(1) => 1,
-            _ => {
-                let e = Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward");
-                return Err(e.hint("Declare it with SCROLL option to enable backward scan."));
-            }
-        };
-        let mut portal = self.portals.remove(name).ok_or_else(|| no_cursor(name))?;
-        let columns = portal.columns().unwrap_or_else(|| Arc::from([]));
-        if max == u64::MAX && !is_move && matches!(portal.state, State::Rows(_)) {
-            // All that is left: the rows flow as those of a query do, and the cursor stands at its end.
-            let state = std::mem::replace(&mut portal.state, State::Finished { query: true });
-            self.portals.insert(name.to_owned(), portal);
-            let State::Rows(mut rows) = state else { return Err(Error::internal("a cursor changed its state")) };
-            rows.tag = Tag::Counted("FETCH");
-            return Ok((Some(rows), String::new()));
-        }
-        let batches = match &mut portal.state {
-            State::Rows(rows) if max == 0 => rows.row.iter().cloned().collect(),
-            State::Rows(rows) => {
-                let batches = self.take_rows(rows, max, client).await?;
-                let taken: u64 = batches.iter().map(|b| b.num_rows() as u64).sum();
-                let last = batches.iter().rfind(|b| b.num_rows() > 0);
-                // Past the last row there is none to stand on.
-                rows.row = last.filter(|_| taken == max).map(|b| b.slice(b.num_rows() - 1, 1));
-                batches
-            }
-            State::Ready | State::Finished { .. } => vec![],
-        };
-        self.portals.insert(name.to_owned(), portal);
-        let count: usize = batches.iter().map(|b| b.num_rows()).sum();
-        if is_move {
-            return Ok((None, format!("MOVE {count}")));
-        }
-        let stream = stream::iter(batches.into_iter().map(Ok)).boxed();
-        let tag = Tag::Fixed(format!("FETCH {count}"));
-        Ok((Some(Rows::new(columns, stream, tag)), String::new()))
     }
 
     async fn lock_tables<C: Client>(
@@ -352,11 +261,6 @@ fn check_columns(table: &heddle_catalog::TableDef, columns: &[String]) -> Result
     }
     Ok(())
 }
-
-fn no_cursor(name: &str) -> Error {
-    Error::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
-}
-
 /// `SET transaction_isolation = …` is SET TRANSACTION under another name.
 fn transaction_setting(name: &str, items: &[String]) -> Result<Option<TransactionMode>> {
     let value = items.join(" ").to_ascii_lowercase();

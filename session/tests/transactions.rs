@@ -12,7 +12,7 @@ use heddle_session::{Client, CopyFormatCodes, OutputColumn, Server, ServerOption
 use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{TxnConfig, TxnManager};
 use heddle_types::text::TextSettings;
-use heddle_types::{Notice, Result};
+use heddle_types::{Datum, Notice, Result};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +36,9 @@ impl Client for Noting {
     ) -> Result<()> {
         self.rows += range.len();
         Ok(())
+    }
+    fn row(&mut self, _: &[OutputColumn], _: &[i16], _: &[Datum], _: &TextSettings) {
+        self.rows += 1;
     }
     fn complete(&mut self, tag: &str) {
         self.tags.push(tag.to_owned());
@@ -103,6 +106,7 @@ fn server(dir: &Path) -> Arc<Server> {
         memory_bytes_max: 64 << 20,
         batch_rows: 1024,
         partitions: 1,
+        point_plans: true,
         spill_dir: dir.join("spill"),
     });
     Server::new(txns, Arc::new(executor.unwrap()), env, ServerOptions { max_connections: 10, settings: Arc::from([]) })

@@ -27,6 +27,24 @@ VALUES = [
 ]
 
 
+def copy_binary(conn, table, sql_type, value):
+    """COPY in binary format, there and back."""
+    declared = sql_type.removesuffix("(10)")
+    conn.execute(f"DELETE FROM {table}")
+    with conn.cursor() as cur:
+        try:
+            with cur.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+                copy.set_types(["int4", declared])
+                for row in [(1, value), (2, None)]:
+                    copy.write_row(row)
+            with cur.copy(f"COPY (SELECT * FROM {table} ORDER BY k) TO STDOUT (FORMAT binary)") as copy:
+                copy.set_types(["int4", declared])
+                got = list(copy.rows())
+        except psycopg.Error as e:
+            return [f"binary COPY of {sql_type} {value!r}: {type(e).__name__} {e.sqlstate} {e}"]
+    return [] if got == [(1, value), (2, None)] else [f"binary COPY of {sql_type}: sent {value!r}, got {got!r}"]
+
+
 def main(port):
     wrong = []
     with psycopg.connect(host="127.0.0.1", port=port, user="postgres", dbname="postgres", autocommit=True) as conn:
@@ -65,6 +83,10 @@ def main(port):
                 rows = list(copy.rows())
             if rows != [("copied\t150",)]:
                 wrong.append(f"copy: {rows!r}")
+        for i, (sql_type, value) in enumerate(VALUES):
+            # For these two psycopg has no binary form.
+            if sql_type not in ("char(5)", '"char"'):
+                wrong += copy_binary(conn, f"py{i}", sql_type, value)
         with conn.pipeline():
             cursors = [conn.execute("SELECT %s::int4 * 2", (i,)) for i in range(50)]
         if [c.fetchone()[0] for c in cursors] != [i * 2 for i in range(50)]:

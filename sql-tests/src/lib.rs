@@ -4,6 +4,7 @@
 //! port, is killed when its owner is dropped, and gets nothing from the environment of the test run. A judge, Python or
 //! data folder that is absent makes a test print `SKIPPED: …` and pass; an absent server binary fails it.
 
+pub mod fuzz;
 pub mod judge;
 pub mod outcome;
 pub mod process;

@@ -52,6 +52,56 @@ fn text_of(panic: Box<dyn std::any::Any + Send>) -> String {
     panic.downcast::<String>().map_or_else(|_| "?".to_owned(), |text| *text)
 }
 
+/// Such reads take no lock of their own where nobody could tell.
+#[test]
+fn reads_by_key_meet_locks_and_ddl() {
+    compare(&[
+        (
+            "a read by key waits for ACCESS EXCLUSIVE",
+            "s2: SELECT v FROM acc WHERE id = 1
+             s1: BEGIN
+             s1: LOCK TABLE acc IN ACCESS EXCLUSIVE MODE
+             s2: SELECT v FROM acc WHERE id = 1
+             s1: UPDATE acc SET v = 5 WHERE id = 1
+             s1: COMMIT
+             s2: SELECT v FROM acc WHERE id = 1",
+        ),
+        (
+            "a read by key behind one who waits for ACCESS EXCLUSIVE",
+            "s1: BEGIN
+             s1: SELECT v FROM acc WHERE id = 1
+             s2: BEGIN
+             s2: LOCK TABLE acc IN ACCESS EXCLUSIVE MODE
+             s3: SELECT v FROM acc WHERE id = 1
+             s1: COMMIT
+             s2: COMMIT",
+        ),
+        (
+            "a read by key passes weaker locks",
+            "s1: BEGIN
+             s1: LOCK TABLE acc IN EXCLUSIVE MODE
+             s2: SELECT v FROM acc WHERE id = 1
+             s1: COMMIT",
+        ),
+        (
+            "a read by key waits for TRUNCATE",
+            "s1: BEGIN
+             s1: TRUNCATE acc
+             s2: SELECT v FROM acc WHERE id = 1
+             s1: COMMIT
+             s2: SELECT v FROM acc WHERE id = 2",
+        ),
+        (
+            "a read by key waits for a DROP that is undone",
+            "s1: BEGIN
+             s1: DROP TABLE acc
+             s2: SELECT v FROM acc WHERE id = 1
+             s1: ROLLBACK
+             s2: SELECT v FROM acc WHERE id = 2",
+        ),
+    ]);
+}
+
 #[test]
 fn anomalies_at_read_committed() {
     compare(&[

@@ -218,6 +218,148 @@ fn statements_and_portals() {
 }
 
 #[test]
+fn reads_by_key() {
+    let by_key = "SELECT b, a FROM w WHERE a = $1";
+    compare(vec![
+        ("found, not there, NULL", {
+            let get = |v: &str| vec![bt("", "x", &[v]), dp(""), e("", 0), s()];
+            let null = vec![Step::Send(build::bind("", "x", &[], &[None], &[])), e("", 0), s()];
+            [vec![p("x", by_key), ds("x")], get("1"), get("3"), get("9"), get("2147483648"), get("x"), null].concat()
+        }),
+        ("again before Sync", vec![p("", by_key), bt("", "", &["1"]), e("", 0), dp(""), e("", 0), s(), e("", 0), s()]),
+        ("limit of one", vec![p("", by_key), bt("", "", &["1"]), e("", 1), e("", 1), s()]),
+        ("Query instead of Sync", vec![p("", by_key), bt("c", "", &["1"]), e("c", 0), q("SELECT 1"), e("c", 0), s()]),
+        (
+            "one snapshot at repeatable read",
+            vec![
+                q("SET default_transaction_isolation TO 'repeatable read'"),
+                p("", by_key),
+                bt("", "", &["1"]),
+                e("", 0),
+                q("SHOW transaction_isolation"),
+                s(),
+            ],
+        ),
+        ("limit above", vec![p("", by_key), bt("", "", &["1"]), e("", 2), e("", 2), s()]),
+        (
+            "pipelined with writes",
+            vec![
+                p("g", by_key),
+                bt("", "g", &["1"]),
+                e("", 0),
+                p("i", "INSERT INTO w VALUES ($1, 'new', NULL)"),
+                bt("", "i", &["70"]),
+                e("", 0),
+                bt("", "g", &["70"]),
+                e("", 0),
+                bt("", "i", &["70"]),
+                e("", 0),
+                bt("", "g", &["1"]),
+                e("", 0),
+                s(),
+                bt("", "g", &["70"]),
+                e("", 0),
+                s(),
+            ],
+        ),
+        (
+            "in a block",
+            vec![
+                q("BEGIN"),
+                q("UPDATE w SET b = 'mine' WHERE a = 2"),
+                p("", by_key),
+                bt("", "", &["2"]),
+                e("", 0),
+                s(),
+                q("SELECT b FROM w WHERE a = 2"),
+                q("ROLLBACK"),
+                q("SELECT b FROM w WHERE a = 2"),
+            ],
+        ),
+        (
+            "in a failed block",
+            vec![
+                q("SELECT b FROM w WHERE a = 1"),
+                q("BEGIN"),
+                q("SELECT nope"),
+                q("SELECT b FROM w WHERE a = 1"),
+                q("COMMIT"),
+                q("SELECT b FROM w WHERE a = 1"),
+            ],
+        ),
+        (
+            "texts that differ in integers",
+            vec![
+                q("SELECT a, b FROM w WHERE a = 1;"),
+                q("SELECT a, b FROM w WHERE a = 2;"),
+                q("SELECT a, b FROM w WHERE a = -2;"),
+                q("SELECT a, b FROM w WHERE a = 2147483648;"),
+                q("SELECT a, b, 7, -7, 2.50 FROM w WHERE a = 3 LIMIT 1"),
+                q("SELECT a, b, 8, -8, 2.51 FROM w WHERE a = 3 LIMIT 0"),
+                q("SELECT a FROM w WHERE a = 1 ORDER BY 1"),
+                q("SELECT a FROM w WHERE a = 1 ORDER BY 2"),
+                q("SELECT a FROM w WHERE a = 1 LIMIT -1"),
+                q("SELECT 1 / (a - 1) FROM w WHERE a = 1"),
+                q("SELECT a + 2147483646 FROM w WHERE a = 1"),
+                q("SELECT a + 2147483647 FROM w WHERE a = 1"),
+                q("SELECT v::varchar(1), a FROM w WHERE a = 1"),
+            ],
+        ),
+        (
+            "writes that differ in integers",
+            vec![
+                q("INSERT INTO log VALUES (101), (102)"),
+                q("INSERT INTO log VALUES (103), (104)"),
+                q("INSERT INTO log VALUES (103), (105)"),
+                q("UPDATE log SET a = a + 100 WHERE a = 101"),
+                q("UPDATE log SET a = a + -100 WHERE a = 201 RETURNING a, a - 1"),
+                q("UPDATE log SET a = a + 2147483647 WHERE a = 101"),
+                q("DELETE FROM log WHERE a = 101"),
+                q("DELETE FROM log WHERE a = 101"),
+                q("SELECT count(*) FROM log WHERE a > 100"),
+                q("DELETE FROM log WHERE a > 100"),
+            ],
+        ),
+        (
+            "the table changes under a text",
+            vec![
+                q("CREATE TABLE IF NOT EXISTS changing (k int PRIMARY KEY, x int)"),
+                q("INSERT INTO changing VALUES (1, 10)"),
+                q("SELECT * FROM changing WHERE k = 1"),
+                q("DROP TABLE changing"),
+                q("SELECT * FROM changing WHERE k = 1"),
+                q("CREATE TABLE changing (k int PRIMARY KEY, x text, y int)"),
+                q("INSERT INTO changing VALUES (1, 'ten', 11)"),
+                q("SELECT * FROM changing WHERE k = 1"),
+                q("BEGIN"),
+                q("DROP TABLE changing"),
+                q("SELECT * FROM changing WHERE k = 1"),
+                q("ROLLBACK"),
+                q("SELECT * FROM changing WHERE k = 1"),
+                q("DROP TABLE changing"),
+            ],
+        ),
+        (
+            "transaction control again and again",
+            vec![
+                q("BEGIN"),
+                q("BEGIN"),
+                q("END"),
+                q("END"),
+                q("BEGIN;"),
+                q("COMMIT;"),
+                q("COMMIT;"),
+                q("ROLLBACK"),
+                q("ROLLBACK"),
+                q("BEGIN ISOLATION LEVEL REPEATABLE READ"),
+                q("SHOW transaction_isolation"),
+                q("COMMIT"),
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn row_limits_and_portal_life() {
     let rows = "SELECT a FROM w ORDER BY a";
     compare(vec![

@@ -150,6 +150,15 @@ impl LockTable {
         }
     }
 
+    /// Does anybody hold `key` in a mode that conflicts with `mode`, or wait for such a mode?
+    pub(crate) fn is_contested(&self, key: &LockKey, mode: Mode) -> bool {
+        let shard = self.shard(key).lock();
+        let Some(object) = shard.get(key) else { return false };
+        let held = object.holders.iter().fold(0, |all, (_, modes)| all | modes);
+        let modes = object.queue.iter().fold(held, |all, waiter| all | waiter.mode.bit());
+        modes & key.conflicts(mode) != 0
+    }
+
     /// Whom the waiter with this ticket waits for; nobody when it waits no longer.
     pub(crate) fn blockers(&self, key: &LockKey, ticket: u64) -> Vec<Blocker> {
         let shard = self.shard(key).lock();

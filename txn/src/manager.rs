@@ -8,13 +8,14 @@
 use crate::apply::{self, Applied, ApplyThread};
 use crate::counter::Counters;
 use crate::engines::Engines;
+use crate::lock::LockKey;
 use crate::lock_table::{LockOwner, LockTable};
 use crate::maintenance::{self, Maintenance, stopping};
 use crate::moved::MovedKeys;
 use crate::payload::{PartBody, PartBuilder, damaged, propose_run};
 use crate::sequence::Sequences;
 use crate::snapshot::{self, Snapshot};
-use crate::{Isolation, Transaction};
+use crate::{Glance, Isolation, RelationLock, Transaction};
 use heddle_catalog::{CatalogEdit, CatalogSnapshot};
 use heddle_engines::RowChange;
 use heddle_env::Env;
@@ -121,6 +122,15 @@ impl TxnManager {
         let id = TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed));
         let owner = LockOwner::new(id, Arc::clone(&self.locks));
         Arc::new(Transaction::new(Arc::clone(self), owner, isolation, read_only))
+    }
+
+    /// A read view of now without a transaction, for a statement that reads one relation and ends at once; None when somebody
+    /// holds or awaits ACCESS EXCLUSIVE on it, which such a statement would have to wait for. A lock of its own it needs not:
+    /// it would be gone before anybody could run into it, and the view keeps what it reads alive.
+    pub fn glance(&self, relation: Oid) -> Option<Glance> {
+        // Looked at before the view is taken: a commit is visible before its locks go.
+        let mode = RelationLock::AccessShare.into();
+        (!self.locks.is_contested(&LockKey::Relation(relation), mode)).then(|| Glance { snapshot: self.snapshot() })
     }
 
     /// The newest visible catalog.

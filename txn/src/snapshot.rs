@@ -8,7 +8,8 @@ use crate::engines::{Engines, Reader};
 use crate::visible::Visible;
 use arc_swap::ArcSwap;
 use heddle_catalog::CatalogSnapshot;
-use heddle_types::LogIndex;
+use heddle_engines::{Row, RowReader};
+use heddle_types::{LogIndex, Result, StorageId};
 use std::sync::Arc;
 
 /// A read view of everything committed at or below its index.
@@ -17,6 +18,26 @@ pub(crate) struct Snapshot {
     pub index: LogIndex,
     pub reader: Reader,
     pub catalog: Arc<CatalogSnapshot>,
+}
+
+/// A snapshot that nobody's transaction belongs to: see [`crate::TxnManager::glance`].
+pub struct Glance {
+    pub(crate) snapshot: Snapshot,
+}
+
+impl Glance {
+    /// Its catalog.
+    pub fn catalog(&self) -> &Arc<CatalogSnapshot> {
+        &self.snapshot.catalog
+    }
+
+    /// The row under a key.
+    ///
+    /// # Errors
+    /// `XX001` on a checksum mismatch, `58030` on read errors.
+    pub fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
+        self.snapshot.reader.get(storage, key)
+    }
 }
 
 /// Catalogs by the index from which they hold, ascending: the newest visible one and those above.

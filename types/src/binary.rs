@@ -6,7 +6,7 @@
 mod decode;
 mod encode;
 
-pub use decode::decode;
+pub use decode::{decode, decode_into};
 pub use encode::{encode, encode_at};
 
 /// 2000-01-01 in days since 1970.

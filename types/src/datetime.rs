@@ -14,6 +14,7 @@ pub mod fields;
 mod input;
 mod interval_input;
 mod interval_output;
+mod iso;
 mod lex;
 mod output;
 mod parts;

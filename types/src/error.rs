@@ -273,6 +273,16 @@ impl Error {
         self
     }
 
+    /// Adds an outer line to the CONTEXT.
+    pub fn within(mut self, place: impl Into<String>) -> Self {
+        let place = place.into();
+        self.0.context = Some(match self.0.context {
+            Some(inner) => format!("{inner}\n{place}"),
+            None => place,
+        });
+        self
+    }
+
     /// Names schema and table.
     pub fn relation(mut self, schema: impl Into<String>, table: impl Into<String>) -> Self {
         self.0.schema = Some(schema.into());

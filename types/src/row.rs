@@ -76,6 +76,30 @@ impl RowLayout {
         Ok(out)
     }
 
+    /// Decodes some attributes (0-based, in any order): one value each. What lies behind the last of them is not looked at.
+    pub fn decode_some(&self, row: &[u8], columns: &[usize]) -> Result<Vec<Datum>> {
+        let mut stored = self.open(row)?;
+        let mut out = vec![Datum::Null; columns.len()];
+        let end = columns.iter().max().map_or(0, |last| last + 1);
+        for at in 0..end.min(stored.natts) {
+            if is_null(stored.nulls, at) {
+                continue;
+            }
+            if !columns.contains(&at) {
+                stored.values.skip(self.classes[at])?;
+                continue;
+            }
+            let value = stored.values.value(self.classes[at])?;
+            for (_, slot) in columns.iter().zip(&mut out).filter(|(column, _)| **column == at) {
+                *slot = value.clone();
+            }
+        }
+        for (&column, slot) in columns.iter().zip(&mut out).filter(|(column, _)| **column >= stored.natts) {
+            *slot = self.missing[column].clone();
+        }
+        Ok(out)
+    }
+
     /// Decodes straight into Arrow builders: `columns[i]` is the attribute (0-based) that goes to `builders[i]`.
     ///
     /// After an error the builders may differ in length; the caller drops them.

@@ -8,7 +8,9 @@ mod bytes;
 mod column;
 mod float;
 mod integer;
+mod into;
 mod scalar;
+mod utf8;
 
 pub use array::{format_array, parse_array};
 pub use bytes::parse_bytea;
@@ -16,7 +18,9 @@ pub use column::format_at;
 pub use float::{format_f32, format_f64, parse_f32, parse_f64};
 pub(crate) use integer::{is_space, push_2, push_padded};
 pub use integer::{parse_i16, parse_i32, parse_i64, parse_oid, push_int};
+pub use into::parse_into;
 pub use scalar::parse_bool;
+pub use utf8::check_utf8;
 
 use crate::datetime::{self, DateTimeSettings};
 use crate::{Datum, Numeric, PgType, Result, coerce, json, oid};

@@ -53,6 +53,11 @@ fn round_trips(oid: Oid, v: &Datum, settings: &TextSettings) {
     let (mut direct, mut direct_wire) = (Vec::new(), Vec::new());
     text::format_at(&mut direct, &column, 0, ty, settings);
     binary::encode_at(&mut direct_wire, &column, 0, ty);
+    let mut builder = arrow::ColumnBuilder::new(ty, 2);
+    text::parse_into(&mut builder, &printed, ty, settings).expect("it parsed");
+    binary::decode_into(&mut builder, &wire, ty).expect("it decoded");
+    let read = builder.finish();
+    assert!((0..2).all(|i| same(&arrow::datum_at(&read, ty, i), v)), "{v:?} reads into a column as {read:?}");
     assert_eq!(String::from_utf8_lossy(&direct), printed);
     assert_eq!(direct_wire, wire);
 }
@@ -91,6 +96,18 @@ proptest! {
             if let Ok(v) = text::parse(&s, PgType::new(info.oid), &settings) {
                 text::to_string(&v, PgType::new(info.oid), &settings);
             }
+        }
+    }
+
+    #[test]
+    fn columns_take_what_values_take(s in "[-+0-9:./ TZtrue]{0,24}", b in prop::collection::vec(any::<u8>(), 0..20)) {
+        let settings = TextSettings::default();
+        for ty in TypeInfo::all().map(|info| PgType::new(info.oid)) {
+            let mut builder = arrow::ColumnBuilder::new(ty, 1);
+            let (into, value) = (text::parse_into(&mut builder, &s, ty, &settings), text::parse(&s, ty, &settings));
+            prop_assert_eq!(into.map_err(|e| e.to_string()), value.map(|_| ()).map_err(|e| e.to_string()));
+            let (into, value) = (binary::decode_into(&mut builder, &b, ty), binary::decode(&b, ty));
+            prop_assert_eq!(into.map_err(|e| e.to_string()), value.map(|_| ()).map_err(|e| e.to_string()));
         }
     }
 

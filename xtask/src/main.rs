@@ -25,10 +25,12 @@ usage: cargo xtask VERB
   check         reads: tidy, formatting, lints
   fix           writes: formatting, what the lints can repair, the settings page
   test [ARGS]   installs what is missing, then check, then all tests (ARGS go to the test runner)
-  slt [FILTER]  SQL logic tests of sql-tests/slt
+  slt [FILTER]  SQL logic tests of sql-tests/slt and the conformance corpus
+  fuzz [SEED] [N]  random queries, compared with PostgreSQL 15
   clients       tests with PostgreSQL's client programs and libraries
   bench NAME    measures beside PostgreSQL, DuckDB and chdb; writes docs/performance.md (without NAME: lists them)
-  docs          writes docs/guide/settings.md from the tables in the code; with --check only compares
+  docs          writes docs/guide/settings.md and the list of functions in docs/guide/sql.md from the tables in the code;
+                with --check only compares
   tidy          the rules about layering and source alone
 ";
 
@@ -42,7 +44,8 @@ fn main() -> ExitCode {
         "check" => check(),
         "fix" => fix(),
         "test" => test(rest),
-        "slt" => slt(rest),
+        "slt" => sql_program("slt", rest),
+        "fuzz" => sql_program("fuzz", rest),
         "clients" => clients(),
         "docs" => docs(rest.iter().any(|a| a == "--check")),
         "tidy" => tidy::run(&root()),
@@ -110,10 +113,12 @@ fn runner(nextest: bool, args: &[&str]) -> Step {
     cargo(verb).args(&[PROFILE]).args(args)
 }
 
-fn slt(args: &[String]) -> Outcome {
-    let prepared = tools::prepare(tools::Wanted { judge: false, python: false });
+/// Runs a program of `sql-tests` against the server of this clone.
+fn sql_program(name: &str, args: &[String]) -> Outcome {
+    let judge = name == "fuzz" || args.iter().any(|a| a == "--postgres");
+    let prepared = tools::prepare(tools::Wanted { judge, python: false });
     build_server()?;
-    let mut step = cargo(&["run", "--quiet", "--profile", PROFILE, "-p", "heddle-sql-tests", "--bin", "slt", "--"]);
+    let mut step = cargo(&["run", "--quiet", "--profile", PROFILE, "-p", "heddle-sql-tests", "--bin", name, "--"]);
     for arg in args {
         step.arg(arg);
     }
@@ -149,17 +154,34 @@ fn bench(args: &[String]) -> Outcome {
 
 fn docs(only_check: bool) -> Outcome {
     build_server()?;
-    let made = Step::new(server_binary()).args(&["settings"]).output()?;
-    let path = root().join("docs/guide/settings.md");
-    let present = std::fs::read_to_string(&path).unwrap_or_default();
-    if present == made {
+    let settings = Step::new(server_binary()).args(&["settings"]).output()?;
+    let page = root().join("docs/guide/settings.md");
+    made(&page, &settings, only_check)?;
+    let functions = Step::new(server_binary()).args(&["functions"]).output()?;
+    let page = root().join("docs/guide/sql.md");
+    let present = std::fs::read_to_string(&page).map_err(|e| format!("could not read {}: {e}", page.display()))?;
+    made(&page, &between(&present, &functions)?, only_check)
+}
+
+/// What is generated of a page that is otherwise written by hand.
+const GENERATED: (&str, &str) = ("<!-- generated: functions -->", "<!-- end of generated -->");
+
+fn between(page: &str, text: &str) -> Result<String, String> {
+    let (before, rest) = page.split_once(GENERATED.0).ok_or("docs/guide/sql.md has no place for the functions")?;
+    let (_, after) = rest.split_once(GENERATED.1).ok_or("docs/guide/sql.md does not end the functions")?;
+    Ok(format!("{before}{}\n\n{}\n{}{after}", GENERATED.0, text.trim_end(), GENERATED.1))
+}
+
+/// Writes a page that is generated, or compares it.
+fn made(path: &Path, made: &str, only_check: bool) -> Outcome {
+    if std::fs::read_to_string(path).unwrap_or_default() == made {
         println!("{} is current", path.display());
         return Ok(());
     }
     if only_check {
         return Err(format!("{} is not current: run `cargo xtask docs`", path.display()));
     }
-    std::fs::write(&path, made).map_err(|e| format!("could not write {}: {e}", path.display()))?;
+    std::fs::write(path, made).map_err(|e| format!("could not write {}: {e}", path.display()))?;
     println!("wrote {}", path.display());
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod backend;
 pub mod base;
 pub mod block_file;
 pub mod cursor;
+pub mod filter;
 pub mod memtable;
 pub mod versions;
 

@@ -3,6 +3,7 @@
 //! The apply loop inserts, readers walk it at the same moment without locks. Once sealed it never changes; once merged it
 //! leaves [`crate::versions::Parts`], and goes when the last reader that holds it is gone.
 
+use crate::filter::Filter;
 use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
 use heddle_engines::RowChange;
@@ -49,6 +50,7 @@ pub type VersionMap = SkipMap<VersionKey, Option<Bytes>>;
 #[derive(Default)]
 pub struct Memtable {
     rows: VersionMap,
+    filter: Filter,
     drops: SkipMap<(StorageId, Reverse<LogIndex>), ()>,
     bytes: AtomicUsize,
     highest: AtomicU64,
@@ -63,10 +65,12 @@ impl Memtable {
             match change {
                 RowChange::Put { storage, key, row } => {
                     bytes += key.len() + row.len();
+                    self.filter.insert(storage, &key);
                     self.rows.insert(VersionKey::newest(storage, key, index), Some(row));
                 }
                 RowChange::Delete { storage, key } => {
                     bytes += key.len();
+                    self.filter.insert(storage, &key);
                     self.rows.insert(VersionKey::newest(storage, key, index), None);
                 }
                 RowChange::DropStorage { storage } => {
@@ -97,6 +101,9 @@ impl Memtable {
 
     /// The newest version of a row at `at.index` or below: its index and row.
     pub fn newest(&self, at: &VersionKey) -> Option<(LogIndex, Option<Bytes>)> {
+        if !self.filter.may_have(at.storage, &at.key) {
+            return None;
+        }
         let entry = self.rows.lower_bound(Bound::Included(at))?;
         let found = entry.key();
         (found.storage == at.storage && found.key == at.key).then(|| (found.index.0, entry.value().clone()))

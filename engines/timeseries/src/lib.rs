@@ -160,9 +160,17 @@ impl Timeseries {
         };
         // Every entry up to `visible` was applied before, and none of them left anything to flush.
         if is_empty && visible > self.flushed_index() {
-            self.publish(upkeep, (*self.base()).clone(), visible, 0);
+            self.note_flushed(upkeep, visible);
         }
         Ok(())
+    }
+
+    /// Nothing up to `visible` had to be flushed. Readers keep their parts: other ones would wake maintenance, which would come
+    /// here again, and every commit to a row table would end in a manifest of its own.
+    fn note_flushed(&self, upkeep: &Upkeep, visible: LogIndex) {
+        let manifest = Manifest { flushed: visible, next_segment: upkeep.ids.0, base: (*self.base()).clone() };
+        manifest.write(&self.place);
+        self.flushed.store(visible.0, Ordering::Release);
     }
 
     /// Compacts until nothing is due, a flush is, or this call has done its share.

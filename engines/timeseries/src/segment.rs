@@ -11,6 +11,7 @@ mod columns;
 mod cursor;
 mod encodings;
 mod error;
+mod group;
 mod sidecar;
 mod statistics;
 mod tombstones;

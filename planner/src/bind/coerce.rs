@@ -55,8 +55,11 @@ fn path(source: Oid, target: Oid, context: CastContext) -> Option<Path> {
             _ => Path::Io,
         });
     }
-    let pseudo = |t: Oid| matches!(category(t), 'P' | 'X');
+    let pseudo = |t: Oid| matches!(category(t), 'P' | 'X') && t != oid::RECORD;
     if pseudo(source) || pseudo(target) {
+        return None;
+    }
+    if target == oid::RECORD {
         return None;
     }
     let through_text = if is_string(target) {
@@ -92,6 +95,8 @@ pub(super) fn relabel(expr: Expr, ty: PgType) -> Expr {
         Expr::Outer { id, .. } => Expr::Outer { id, ty },
         Expr::Param { index, .. } => Expr::Param { index, ty },
         Expr::Literal { value, .. } => Expr::Literal { value, ty },
+        // What a conversion through text reads depends on its type: it keeps it, under the new name.
+        Expr::Call(c) if c.func == function::io_cast() => Expr::Coalesce { args: vec![Expr::Call(c)], ty },
         Expr::Call(c) => Expr::Call(Call { ty, ..c }),
         Expr::Case { branches, otherwise, .. } => Expr::Case { branches, otherwise, ty },
         Expr::Coalesce { args, .. } => Expr::Coalesce { args, ty },
@@ -355,7 +360,7 @@ pub(super) fn cannot_cast(source: PgType, target: PgType) -> Error {
     Error::new(SqlState::CANNOT_COERCE, format!("cannot cast type {s} to {t}"))
 }
 
-fn is_immutable(func: FuncId) -> bool {
+pub(super) fn is_immutable(func: FuncId) -> bool {
     function::by_id(func).is_some_and(|f| f.volatility == function::Volatility::Immutable)
 }
 

@@ -327,33 +327,57 @@ impl Binder<'_> {
         Ok(ConflictUpdate { existing: existing.columns, excluded: excluded.columns, set, filter })
     }
 
+    /// SET (a, b) = (x, y), ROW(x, y)
+    fn row_assignments<'e>(
+        &self,
+        names: &'e [ObjectName],
+        value: &'e ast::Expr,
+    ) -> Result<Vec<(&'e ObjectName, &'e ast::Expr)>> {
+        let one = || (names.len() == 1).then(|| vec![value]);
+        let Some(values) = super::expr::row_elements(value).or_else(one) else {
+            let message = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(start(value.span())));
+        };
+        if values.len() != names.len() {
+            let message = "number of columns does not match number of values";
+            let pos = self.places.opened(start(value.span()));
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
+        }
+        Ok(names.iter().zip(values).collect())
+    }
+
+    /// SET (a, b) = (SELECT …)
+    fn assignments_from(
+        &mut self,
+        names: &[ObjectName],
+        q: &ast::Query,
+        table: &TableDef,
+        set: &mut Vec<(usize, Expr)>,
+    ) -> Result<()> {
+        let fields = self.subquery_fields(q, names.len())?;
+        for (name, value) in names.iter().zip(fields) {
+            let at = assigned(table, name, set)?;
+            let column = &table.columns[at];
+            let value = self.assign(value, &column.name, column.ty)?;
+            set.push((at, value));
+        }
+        Ok(())
+    }
+
     /// SET a = …, (b, c) = (…)
     fn assignments(&mut self, assignments: &[ast::Assignment], table: &TableDef) -> Result<Vec<(usize, Expr)>> {
         let mut set: Vec<(usize, Expr)> = Vec::new();
         for a in assignments {
-            let pairs: Vec<(&ObjectName, &ast::Expr)> = match &a.target {
-                AssignmentTarget::ColumnName(name) => vec![(name, &a.value)],
-                AssignmentTarget::Tuple(names) => {
-                    let Some(values) =
-                        super::expr::row_elements(&a.value).or_else(|| (names.len() == 1).then(|| vec![&a.value]))
-                    else {
-                        return Err(Error::unsupported("a sub-query as source of a multiple-column UPDATE item")
-                            .at(start(a.value.span())));
-                    };
-                    if values.len() != names.len() {
-                        let message = "number of columns does not match number of values";
-                        let pos = self.places.opened(start(a.value.span()));
-                        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
-                    }
-                    names.iter().zip(values).collect()
+            let pairs: Vec<(&ObjectName, &ast::Expr)> = match (&a.target, super::expr::unnested(&a.value)) {
+                (AssignmentTarget::ColumnName(name), _) => vec![(name, &a.value)],
+                (AssignmentTarget::Tuple(names), ast::Expr::Subquery(q)) => {
+                    self.assignments_from(names, q, table, &mut set)?;
+                    continue;
                 }
+                (AssignmentTarget::Tuple(names), _) => self.row_assignments(names, &a.value)?,
             };
             for (name, value) in pairs {
-                let at = column_index(table, name)?;
-                if set.iter().any(|(known, _)| *known == at) {
-                    let message = format!("multiple assignments to same column \"{}\"", table.columns[at].name);
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, message));
-                }
+                let at = assigned(table, name, &set)?;
                 let column = &table.columns[at];
                 let e = if is_default(value) {
                     self.default_value(table, at)?
@@ -530,6 +554,16 @@ fn column_index(table: &TableDef, name: &ObjectName) -> Result<usize> {
         let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
         Error::new(SqlState::UNDEFINED_COLUMN, message).at(pos)
     })
+}
+
+/// The column a SET names, which no assignment before it named.
+fn assigned(table: &TableDef, name: &ObjectName, set: &[(usize, Expr)]) -> Result<usize> {
+    let at = column_index(table, name)?;
+    if set.iter().any(|(known, _)| *known == at) {
+        let message = format!("multiple assignments to same column \"{}\"", table.columns[at].name);
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+    }
+    Ok(at)
 }
 
 /// With a column list all columns must be given; without one the first ones may be.

@@ -2,6 +2,7 @@
 
 use super::coerce::{common_type, element_of, literal};
 use super::names::start;
+use super::record::Row;
 use super::scope::Clause;
 use super::{Binder, Typed};
 use crate::bound::Expr;
@@ -27,6 +28,21 @@ pub(super) fn unnested(mut e: &ast::Expr) -> &ast::Expr {
         e = inner;
     }
     e
+}
+
+/// Whole rows as pairs of their fields.
+fn by_field(pairs: Vec<(Typed, Typed)>) -> Vec<(Typed, Typed)> {
+    let mut out = Vec::new();
+    for (a, b) in pairs {
+        match (Row::of(&a.expr), Row::of(&b.expr)) {
+            (Some(x), Some(y)) if x.fields.len() == y.fields.len() => {
+                let field = |e: &Expr, pos| Typed::new(e.clone(), pos);
+                out.extend(x.fields.iter().zip(y.fields).map(|(p, q)| (field(p, a.pos), field(q, b.pos))));
+            }
+            _ => out.push((a, b)),
+        }
+    }
+    out
 }
 
 /// Elements of `(a, b)` or `ROW(a, b)`.
@@ -99,6 +115,12 @@ impl Binder<'_> {
             A::ILike { negated, any: false, expr, pattern, escape_char } => {
                 self.like(if *negated { "!~~*" } else { "~~*" }, expr, pattern, escape_char.as_ref())
             }
+            A::Like { negated, any: true, expr, pattern, escape_char: None } => {
+                self.quantified(expr, if *negated { "!~~" } else { "~~" }, pattern, false)
+            }
+            A::ILike { negated, any: true, expr, pattern, escape_char: None } => {
+                self.quantified(expr, if *negated { "!~~*" } else { "~~*" }, pattern, false)
+            }
             A::SimilarTo { negated, expr, pattern, escape_char } => {
                 self.similar(*negated, expr, pattern, escape_char.as_ref())
             }
@@ -113,7 +135,8 @@ impl Binder<'_> {
             A::Exists { subquery, negated } => self.exists(subquery, *negated),
             A::Subquery(q) => self.scalar_subquery(q),
             A::Collate { expr, collation } => self.collate(expr, collation),
-            A::Tuple(_) => Err(Error::unsupported("a row value here").at(start(e.span()))),
+            A::Tuple(elements) => self.row_value(elements.iter().collect(), start(e.span())),
+            A::QualifiedWildcard(name, _) => self.qualified_row(name),
             A::AtTimeZone { .. }
             | A::Extract { .. }
             | A::Ceil { .. }
@@ -152,7 +175,8 @@ impl Binder<'_> {
     fn placeholder(&mut self, name: &str) -> Result<Expr> {
         let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
         match number {
-            Some(n) if (1..=65_535).contains(&n) => {
+            // COPY has no parameters.
+            Some(n) if (1..=65_535).contains(&n) && self.level().clause != Clause::CopyWhere => {
                 let ty = self.param(n - 1).unwrap_or(PgType::new(oid::UNKNOWN));
                 Ok(Expr::Param { index: n - 1, ty })
             }
@@ -169,15 +193,20 @@ impl Binder<'_> {
             _ => {}
         }
         let name = operator_name(op);
-        if row_elements(left).is_some() && row_elements(right).is_some() {
-            return self.row_comparison(left, &name, right);
-        }
-        if let (Some(_), ast::Expr::Subquery(_)) = (row_elements(left), unnested(right)) {
-            return Err(Error::unsupported("comparing a row with a sub-query").at(start(left.span())));
+        if row_elements(left).is_some() || row_elements(right).is_some() {
+            let pos = self.after(left);
+            let width = row_elements(left).or_else(|| row_elements(right)).map_or(0, |r| r.len());
+            if let (Some(a), Some(b)) = (self.row_fields(left, width)?, self.row_fields(right, width)?) {
+                return self.row_comparison(a, &name, b, pos);
+            }
         }
         let a = self.expr(left)?;
         let b = self.expr(right)?;
         let pos = self.after(left);
+        if let (Some(x), Some(y)) = (Row::of(&a.expr), Row::of(&b.expr)) {
+            let fields = |r: Row<'_>, pos| r.fields.iter().map(|f| Typed::new(f.clone(), pos)).collect();
+            return self.row_comparison(fields(x, a.pos), &name, fields(y, b.pos), pos);
+        }
         // `x = NULL` keeps its meaning; nothing to rewrite (transform_null_equals is off).
         self.operator(&name, a, b, pos)
     }
@@ -275,6 +304,11 @@ impl Binder<'_> {
         }
         let value = self.expr(e)?;
         let pos = value.pos;
+        if let Some(row) = Row::of(&value.expr) {
+            let test = |e: &Expr| Expr::IsNull(Box::new(e.clone()));
+            let parts = row.fields.iter().map(|e| if negated { not(test(e)) } else { test(e) }).collect();
+            return Ok(boolean(super::walk::all_of(parts).unwrap_or(literal(Datum::Bool(true), oid::BOOL)), pos));
+        }
         if let (Expr::Param { index, .. }, true) = (&value.expr, value.is_unknown()) {
             self.untyped_uses.push((*index, pos));
             return Ok(boolean(Expr::IsNull(Box::new(value.expr)), pos));
@@ -297,13 +331,17 @@ impl Binder<'_> {
 
     fn distinct(&mut self, a: &ast::Expr, b: &ast::Expr, negated: bool) -> Result<Typed> {
         let pos = self.after(a);
-        let pairs = match (row_elements(a), row_elements(b)) {
-            (Some(x), Some(y)) => self.paired(x, y, pos)?,
-            _ => vec![(a, b)],
-        };
+        let mut pairs = Vec::new();
+        match (row_elements(a), row_elements(b)) {
+            (Some(x), Some(y)) => {
+                for (a, b) in self.paired(x, y, pos)? {
+                    pairs.push((self.expr(a)?, self.expr(b)?));
+                }
+            }
+            _ => pairs.push((self.expr(a)?, self.expr(b)?)),
+        }
         let mut parts = Vec::new();
-        for (a, b) in pairs {
-            let (a, b) = (self.expr(a)?, self.expr(b)?);
+        for (a, b) in by_field(pairs) {
             // Resolving `=` finds both the error and the common type.
             let op = self.resolve_operator("=", a.oid(), b.oid(), pos)?;
             let common = self.comparison_type(op.left, op.right);
@@ -335,15 +373,15 @@ impl Binder<'_> {
         Ok(x.into_iter().zip(y).collect())
     }
 
-    fn row_comparison(&mut self, left: &ast::Expr, name: &str, right: &ast::Expr) -> Result<Typed> {
-        let pos = self.after(left);
-        let (x, y) = (row_elements(left).unwrap_or_default(), row_elements(right).unwrap_or_default());
-        let pairs = self.paired(x, y, pos)?;
-        let mut parts = Vec::new();
+    fn row_comparison(&mut self, left: Vec<Typed>, name: &str, right: Vec<Typed>, pos: Option<u32>) -> Result<Typed> {
+        if left.len() != right.len() {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions").at(pos));
+        }
+        let pairs: Vec<(Typed, Typed)> = left.into_iter().zip(right).collect();
         match name {
             "=" | "<>" => {
+                let mut parts = Vec::new();
                 for (a, b) in pairs {
-                    let (a, b) = (self.expr(a)?, self.expr(b)?);
                     parts.push(self.operator(name, a, b, pos)?.expr);
                 }
                 let single = parts.len() == 1;
@@ -363,13 +401,26 @@ impl Binder<'_> {
         }
     }
 
+    /// The fields of one side of a comparison of rows.
+    fn row_fields(&mut self, e: &ast::Expr, width: usize) -> Result<Option<Vec<Typed>>> {
+        if let Some(elements) = row_elements(e) {
+            return elements.into_iter().map(|e| self.expr(e)).collect::<Result<Vec<_>>>().map(Some);
+        }
+        if let ast::Expr::Subquery(q) = unnested(e) {
+            return self.subquery_fields(q, width).map(Some);
+        }
+        let value = self.expr(e)?;
+        let fields = Row::of(&value.expr).map(|r| r.fields.iter().map(|f| Typed::new(f.clone(), value.pos)).collect());
+        Ok(fields)
+    }
+
     /// (a, b) < (c, d): a < c OR (a = c AND b < d); the last pair takes the operator as written.
-    fn row_order(&mut self, pairs: Vec<(&ast::Expr, &ast::Expr)>, name: &str, pos: Option<u32>) -> Result<Typed> {
+    fn row_order(&mut self, pairs: Vec<(Typed, Typed)>, name: &str, pos: Option<u32>) -> Result<Typed> {
         let strict = &name[..1];
         let mut test: Option<Expr> = None;
-        for (i, (a, b)) in pairs.iter().enumerate().rev() {
-            let last = i + 1 == pairs.len();
-            let (x, y) = (self.expr(a)?, self.expr(b)?);
+        let count = pairs.len();
+        for (i, (x, y)) in pairs.into_iter().enumerate().rev() {
+            let last = i + 1 == count;
             let order = self.operator(if last { name } else { strict }, x.clone(), y.clone(), pos)?.expr;
             test = Some(match test {
                 None => order,
@@ -424,9 +475,14 @@ impl Binder<'_> {
     }
 
     fn row_in_list(&mut self, e: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
+        let (pos, width) = (self.after(e), row_elements(e).map_or(0, |r| r.len()));
         let mut parts = Vec::new();
         for item in list {
-            parts.push(self.row_comparison(e, "=", item)?.expr);
+            let Some((left, right)) = self.row_fields(e, width)?.zip(self.row_fields(item, width)?) else {
+                let message = "unequal number of entries in row expressions";
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(start(item.span())));
+            };
+            parts.push(self.row_comparison(left, "=", right, pos)?.expr);
         }
         let test = if parts.len() == 1 { parts.remove(0) } else { Expr::Or(parts) };
         Ok(boolean(if negated { not(test) } else { test }, start(e.span())))
@@ -445,8 +501,15 @@ impl Binder<'_> {
     }
 
     fn between_once(&mut self, e: &ast::Expr, low: &ast::Expr, high: &ast::Expr, pos: Option<u32>) -> Result<Expr> {
-        if row_elements(e).is_some() {
-            let parts = vec![self.row_comparison(e, ">=", low)?.expr, self.row_comparison(e, "<=", high)?.expr];
+        if let Some(width) = row_elements(e).map(|r| r.len()) {
+            let mut parts = Vec::new();
+            for (name, bound) in [(">=", low), ("<=", high)] {
+                let Some((left, right)) = self.row_fields(e, width)?.zip(self.row_fields(bound, width)?) else {
+                    let message = "unequal number of entries in row expressions";
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
+                };
+                parts.push(self.row_comparison(left, name, right, pos)?.expr);
+            }
             return Ok(Expr::And(parts));
         }
         let value = self.expr(e)?;
@@ -494,7 +557,8 @@ impl Binder<'_> {
         let (mut all, ty) = self.unify(all, "CASE")?;
         let results = all.split_off(1);
         let otherwise = Box::new(all.pop().expect("ELSE is first").expr);
-        let branches = tests.into_iter().zip(results.into_iter().map(|r| r.expr)).collect();
+        let branches: Vec<_> = tests.into_iter().zip(results.into_iter().map(|r| r.expr)).collect();
+        super::constant::check_case(&branches, &otherwise, self.ctx)?;
         Ok(Typed::new(Expr::Case { branches, otherwise, ty }, pos))
     }
 
@@ -585,6 +649,9 @@ impl Binder<'_> {
             if uses_columns {
                 let message = format!("argument of {construct} must not contain variables");
                 return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(value.pos));
+            }
+            if super::walk::has_subquery(&value.expr) {
+                return Err(Error::unsupported(format!("a sub-query in {construct}")).at(value.pos));
             }
             Ok(Some(b.must_be(value, oid::INT8, construct)?.expr))
         })

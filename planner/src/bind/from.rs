@@ -14,14 +14,14 @@ use sqlparser::ast::{
 use std::sync::Arc;
 
 /// A FROM item before it is joined.
-struct Bound {
-    source: Source,
-    names: Namespace,
+pub(super) struct Bound {
+    pub source: Source,
+    pub names: Namespace,
     /// Uses columns of what stands before it, as Outer references.
-    lateral: bool,
+    pub lateral: bool,
 }
 
-enum Source {
+pub(super) enum Source {
     Rel(Rel),
     /// Set-returning calls; their arguments name earlier items as plain columns.
     Set {
@@ -291,6 +291,10 @@ impl Binder<'_> {
     fn cte(&mut self, at: usize, alias: Option<&TableAlias>) -> Result<Bound> {
         self.ctes[at].used += 1;
         let entry = self.ctes[at].clone();
+        if !entry.readable {
+            let message = format!("WITH query \"{}\" does not have a RETURNING clause", entry.name);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         let columns: Vec<Col> = entry.columns.iter().map(|(_, ty)| Col { id: self.new_column(), ty: *ty }).collect();
         let shown = entry.columns.iter().zip(&columns).map(|((name, ty), c)| scope_column(name, c.id, *ty)).collect();
         let item = aliased(plain_item(entry.name, shown), alias)?;
@@ -340,6 +344,11 @@ impl Binder<'_> {
     ) -> Result<Bound> {
         let pos = start(name.span());
         let bare = self.function_name(name)?;
+        if let ("json_to_record" | "json_to_recordset" | "jsonb_to_record" | "jsonb_to_recordset", Some(alias)) =
+            (bare.as_str(), alias)
+        {
+            return self.json_rows(&bare, args, alias, visible, pos);
+        }
         if bare == "unnest" && args.len() > 1 {
             let exprs = args
                 .iter()
@@ -430,7 +439,7 @@ impl Binder<'_> {
         self.set_source(calls, columns, ordinality, shown, alias)
     }
 
-    fn with_names<T>(&mut self, names: &Namespace, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn with_names<T>(&mut self, names: &Namespace, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = std::mem::replace(&mut self.level().names, names.clone());
         let result = work(self);
         self.level().names = before;
@@ -611,7 +620,10 @@ pub(super) fn output(rel: &Rel) -> Vec<Col> {
         Rel::System { table, columns } => {
             columns.iter().map(|(id, i)| Col { id: *id, ty: table.columns[*i].1 }).collect()
         }
-        Rel::Values { columns, .. } | Rel::SetOp { columns, .. } | Rel::CteScan { columns, .. } => columns.clone(),
+        Rel::Values { columns, .. }
+        | Rel::Rows { columns, .. }
+        | Rel::SetOp { columns, .. }
+        | Rel::CteScan { columns, .. } => columns.clone(),
         Rel::Filter { input, .. }
         | Rel::Distinct { input, .. }
         | Rel::Sort { input, .. }

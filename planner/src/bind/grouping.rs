@@ -4,9 +4,30 @@ use super::walk;
 use super::{Binder, Typed};
 use crate::bound::{ColId, Expr, Rel};
 use heddle_types::{Error, Result, SqlState};
+use sqlparser::ast;
 
 /// Most grouping sets, as in PostgreSQL.
 const SETS_MAX: usize = 4096;
+
+/// CUBE and ROLLUP inside GROUPING SETS, which the parser takes for functions.
+pub(super) fn nested(e: &ast::Expr) -> Option<ast::Expr> {
+    let ast::Expr::Function(f) = e else { return None };
+    let [ast::ObjectNamePart::Identifier(name)] = f.name.0.as_slice() else { return None };
+    let ast::FunctionArguments::List(list) = &f.args else { return None };
+    let is = |word: &str| name.quote_style.is_none() && name.value.eq_ignore_ascii_case(word);
+    let lists = list.args.iter().map(|a| match a {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Tuple(list))) => Some(list.clone()),
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(vec![e.clone()]),
+        _ => None,
+    });
+    if is("cube") {
+        Some(ast::Expr::Cube(lists.collect::<Option<_>>()?))
+    } else if is("rollup") {
+        Some(ast::Expr::Rollup(lists.collect::<Option<_>>()?))
+    } else {
+        None
+    }
+}
 
 /// A bound GROUP BY.
 pub(super) struct Groups {

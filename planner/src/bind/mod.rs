@@ -9,7 +9,7 @@
 //! | `types`, `coerce`, `candidates` | type names; casts; PostgreSQL's choice among overloaded functions |
 //! | `call`, `expr`, `special`, `subquery`, `window` | expressions |
 //! | `from`, `select`, `grouping`, `setop` | queries |
-//! | `dml`, `updatable`, `ddl`, `index`, `view` | statements |
+//! | `dml`, `updatable`, `ddl`, `index`, `view`, `copy` | statements |
 //! | `alter`, `change`, `rename`, `constraint`, `reference`, `sequence`, `serial`, `storage` | the rest of DDL |
 //! | `stored` | bound expressions as catalog text |
 
@@ -18,15 +18,21 @@ mod call;
 mod candidates;
 mod change;
 mod coerce;
+mod constant;
 mod constraint;
+mod copy;
 mod ddl;
 mod dml;
 mod expr;
+mod frame;
 mod from;
 mod grouping;
 mod index;
+mod json_rows;
 mod meaning;
 mod names;
+mod ordered_set;
+mod record;
 mod reference;
 mod rename;
 mod scope;
@@ -45,9 +51,11 @@ mod updatable;
 mod view;
 mod walk;
 mod window;
+mod with;
 
 pub(crate) use constraint::columns_of;
 pub(crate) use meaning::view_meaning;
+pub use copy::{CopySource, copy_filter, copy_source, copy_target};
 pub(crate) use names::fold_identifier;
 pub(crate) use sequence::inside;
 pub(crate) use types::resolve_type;
@@ -73,7 +81,7 @@ pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> 
         let (statement, columns) = match ast {
             Ast::Statement(statement) => {
                 binder.places = statement.places();
-                binder.statement(statement)?
+                binder.whole_statement(statement)?
             }
             Ast::Own(own) => {
                 binder.places = own.places();
@@ -219,6 +227,10 @@ pub(crate) struct Binder<'a> {
     stars: Vec<crate::parse::Star>,
     /// OVERRIDING of the INSERT at hand
     overriding: Option<dml::Overriding>,
+    /// WITH queries of the statement that change data.
+    changes: Vec<crate::bound::Change>,
+    /// How many WITH queries this one is inside of.
+    cte_depth: u32,
     /// How many views this one is inside of.
     view_depth: u32,
 }
@@ -244,6 +256,8 @@ impl<'a> Binder<'a> {
             used: BTreeSet::new(),
             stars: Vec::new(),
             overriding: None,
+            changes: Vec::new(),
+            cte_depth: 0,
             view_depth: 0,
         }
     }

@@ -128,6 +128,7 @@ fn figure(e: &Expr) -> (Strength, String) {
             Some((Strength::Strong, name)) => strong(name),
             _ => (Strength::Weak, "case".into()),
         },
+        Expr::BinaryOp { op: ast::BinaryOperator::Overlaps, .. } => strong("overlaps"),
         Expr::Extract { .. } => strong("extract"),
         Expr::Substring { shorthand, .. } => strong(if *shorthand { "substr" } else { "substring" }),
         Expr::Position { .. } => strong("position"),

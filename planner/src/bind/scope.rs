@@ -10,7 +10,7 @@ use crate::context::EvalContext;
 use crate::syscat::{self, SystemTable};
 use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG, Relation, SequenceDef, TableDef, ViewDef};
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
-use sqlparser::ast::Ident;
+use sqlparser::ast::{Ident, ObjectName, Spanned};
 use std::sync::Arc;
 
 /// Which part of a statement is being bound: for `aggregate functions are not allowed in WHERE`.
@@ -31,6 +31,7 @@ pub(crate) enum Clause {
     ExecuteParameter,
     Check,
     Using,
+    CopyWhere,
 }
 
 impl Clause {
@@ -52,6 +53,7 @@ impl Clause {
             Self::ExecuteParameter => "EXECUTE parameters",
             Self::Check => "check constraints",
             Self::Using => "transform expressions",
+            Self::CopyWhere => "COPY FROM WHERE conditions",
         }
     }
 
@@ -161,6 +163,8 @@ pub(crate) struct CteEntry {
     pub name: String,
     pub id: CteId,
     pub columns: Vec<(String, PgType)>,
+    /// It gives rows: a data-modifying WITH query without RETURNING does not.
+    pub readable: bool,
     /// Number of references so far.
     pub used: usize,
 }
@@ -262,8 +266,8 @@ impl Binder<'_> {
                 return Ok(self.reference(&column, depth, pos));
             }
         }
-        if self.levels.iter().any(|l| l.names.items.iter().any(|i| i.alias == name)) {
-            return Err(Error::unsupported("a whole-row reference").at(pos));
+        if let Some((item, depth)) = self.item(None, &name) {
+            return Ok(self.whole_row(&item, depth, pos));
         }
         if self.levels.last().is_some_and(|l| l.names.items.iter().any(|i| i.table_oid.is_some()))
             && let Some(value) = self.system_column(&name, None, pos)?
@@ -322,6 +326,17 @@ impl Binder<'_> {
             Some((t, c)) => e.hint(format!("Perhaps you meant to reference the column \"{t}.{c}\".")),
             None => e,
         })
+    }
+
+    /// `t.*` as a value.
+    pub(super) fn qualified_row(&mut self, name: &ObjectName) -> Result<Typed> {
+        let pos = start(name.span());
+        let mut all = super::names::parts(name)?;
+        let table = all.pop().unwrap_or_default();
+        match self.item(all.pop().as_deref(), &table) {
+            Some((item, depth)) => Ok(self.whole_row(&item, depth, pos)),
+            None => Err(self.missing_from(&table, pos)),
+        }
     }
 
     /// The FROM item with this name and how many levels out it is.

@@ -152,6 +152,7 @@ impl Binder<'_> {
                     let pos = if written { self.places.next(after) } else { after };
                     return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(pos));
                 }
+                SelectItem::UnnamedExpr(e) if super::record::shows_all_fields(e) => self.fields(e, &mut outputs)?,
                 SelectItem::UnnamedExpr(e) => outputs.push(Output { name: output_name(e), value: self.expr(e)? }),
                 SelectItem::ExprWithAlias { expr, alias } => {
                     outputs.push(Output { name: fold(alias), value: self.expr(expr)? });
@@ -172,6 +173,18 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::TOO_MANY_COLUMNS, "target lists can have at most 1664 entries"));
         }
         Ok(outputs)
+    }
+
+    /// `(row).*`
+    fn fields(&mut self, e: &ast::Expr, outputs: &mut Vec<Output>) -> Result<()> {
+        let row = self.expr(e)?;
+        let Some(parts) = super::record::Row::of(&row.expr) else {
+            return Err(Error::unsupported("the fields of a value that is not a row of this query").at(row.pos));
+        };
+        for (name, field) in parts.names().zip(parts.fields) {
+            outputs.push(Output { name: name.to_owned(), value: Typed::new(field.clone(), row.pos) });
+        }
+        Ok(())
     }
 
     fn star(
@@ -452,7 +465,7 @@ fn contains_scan(rel: &Rel, id: ColId) -> bool {
     match rel {
         Rel::Filter { input, .. } | Rel::ProjectSet { input, .. } => contains_scan(input, id),
         Rel::Join { left, right, .. } => contains_scan(left, id) || contains_scan(right, id),
-        Rel::Values { .. } | Rel::System { .. } | Rel::Unit | Rel::CteScan { .. } => false,
+        Rel::Values { .. } | Rel::Rows { .. } | Rel::System { .. } | Rel::Unit | Rel::CteScan { .. } => false,
         other => super::from::output(other).iter().any(|c| c.id == id) && reads_tables(other),
     }
 }
@@ -609,7 +622,10 @@ impl Binder<'_> {
                         ] => {
                             sets.extend(self.group_element(e, outputs, groups)?);
                         }
-                        list => sets.push(self.group_list(list, outputs, groups)?),
+                        list => match list.first().and_then(super::grouping::nested) {
+                            Some(e) => sets.extend(self.group_element(&e, outputs, groups)?),
+                            None => sets.push(self.group_list(list, outputs, groups)?),
+                        },
                     }
                 }
                 Ok(sets)

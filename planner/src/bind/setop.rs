@@ -84,7 +84,7 @@ impl Binder<'_> {
                 self.set_operation(l, *op, *set_quantifier, r, right)
             }
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                Err(Error::unsupported("a data-modifying statement in WITH"))
+                Err(super::with::below_the_top())
             }
             SetExpr::Table(_) => Err(Error::unsupported("TABLE here")),
         })
@@ -399,6 +399,7 @@ impl Binder<'_> {
     /// WITH: each query sees those before it; with RECURSIVE also itself.
     pub(super) fn ctes(&mut self, with: &ast::With) -> Result<Vec<Cte>> {
         let first = self.ctes.len();
+        let top = self.levels.is_empty() && self.cte_depth == 0;
         let mut ctes = Vec::new();
         for cte in &with.cte_tables {
             let (name, pos) = (fold(&cte.alias.name), start(cte.alias.name.span));
@@ -407,7 +408,15 @@ impl Binder<'_> {
                 return Err(Error::new(SqlState::DUPLICATE_ALIAS, message).at(pos));
             }
             // A WITH query sees no columns of the query it stands in while FROM is bound, but outer levels as any sub-query.
-            let (bound, entry) = self.cte_query(cte, &name, with.recursive, pos)?;
+            if super::with::modifies(&cte.query) {
+                let entry = self.cte_change(cte, &name, &ctes, top, pos)?;
+                self.ctes.push(entry);
+                continue;
+            }
+            self.cte_depth += 1;
+            let bound = self.cte_query(cte, &name, with.recursive, pos);
+            self.cte_depth -= 1;
+            let (bound, entry) = bound?;
             self.ctes.push(entry);
             ctes.push(bound);
         }
@@ -421,15 +430,21 @@ impl Binder<'_> {
         {
             let base = self.set_expr(left, true)?;
             let base = self.settle(base)?;
-            let entry = CteEntry { name: name.to_owned(), id, columns: cte_columns(&base, cte, name, pos)?, used: 0 };
+            let entry = CteEntry {
+                name: name.to_owned(),
+                id,
+                columns: cte_columns(&base.columns, cte, name, pos)?,
+                readable: true,
+                used: 0,
+            };
             let all = *set_quantifier == SetQuantifier::All;
             if let Some(result) = self.recursive_term(cte, base, Recursive { entry, all }, right)? {
                 return Ok(result);
             }
         }
         let query = self.query(&cte.query)?;
-        let columns = cte_columns(&query, cte, name, pos)?;
-        let entry = CteEntry { name: name.to_owned(), id, columns, used: 0 };
+        let columns = cte_columns(&query.columns, cte, name, pos)?;
+        let entry = CteEntry { name: name.to_owned(), id, columns, readable: true, used: 0 };
         Ok((Cte { id, query: Box::new(query), recursive: None }, entry))
     }
 
@@ -481,19 +496,24 @@ impl Binder<'_> {
     }
 }
 
-fn cte_columns(query: &Query, cte: &ast::Cte, name: &str, pos: Option<u32>) -> Result<Vec<(String, PgType)>> {
+pub(super) fn cte_columns(
+    columns: &[OutputColumn],
+    cte: &ast::Cte,
+    name: &str,
+    pos: Option<u32>,
+) -> Result<Vec<(String, PgType)>> {
     let aliases = &cte.alias.columns;
-    if aliases.len() > query.columns.len() {
+    if aliases.len() > columns.len() {
         let message = format!(
             "WITH query \"{name}\" has {} columns available but {} columns specified",
-            query.columns.len(),
+            columns.len(),
             aliases.len()
         );
         return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(pos));
     }
     let named =
         |(i, c): (usize, &OutputColumn)| (aliases.get(i).map_or_else(|| c.name.clone(), |a| fold(&a.name)), c.ty);
-    Ok(query.columns.iter().enumerate().map(named).collect())
+    Ok(columns.iter().enumerate().map(named).collect())
 }
 
 fn order_expressions(q: &ast::Query) -> Result<&[ast::OrderByExpr]> {

@@ -170,7 +170,15 @@ impl Binder<'_> {
     /// `a[1]`, `a[1:2]`, `(x).f`
     pub(super) fn access(&mut self, root: &ast::Expr, chain: &[AccessExpr]) -> Result<Typed> {
         let pos = start(root.span());
-        let value = self.expr(root)?;
+        let mut value = self.expr(root)?;
+        let mut chain = chain;
+        while let [AccessExpr::Dot(ast::Expr::Identifier(name)), rest @ ..] = chain {
+            value = self.row_field(&value, &fold(name), pos)?;
+            chain = rest;
+        }
+        if chain.is_empty() {
+            return Ok(value);
+        }
         let subscripts = chain
             .iter()
             .map(|a| match a {

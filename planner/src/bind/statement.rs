@@ -1,7 +1,7 @@
 //! Statements by kind.
 
 use super::Binder;
-use crate::bound::{Ddl, Expr, Insert, OutputColumn, Statement, Update};
+use crate::bound::{Ddl, ExplainOptions, Expr, Insert, OutputColumn, Statement, Update};
 use heddle_types::{Error, PgType, Result, SqlState, oid};
 use sqlparser::ast;
 
@@ -20,7 +20,7 @@ impl Binder<'_> {
         }
     }
 
-    fn query_statement(&mut self, q: &ast::Query) -> Result<Bound> {
+    pub(super) fn query_statement(&mut self, q: &ast::Query) -> Result<Bound> {
         let modifying = match q.body.as_ref() {
             ast::SetExpr::Insert(s) | ast::SetExpr::Update(s) | ast::SetExpr::Delete(s) => Some(s),
             _ => None,
@@ -46,20 +46,27 @@ impl Binder<'_> {
         let bound = self.statement(inner);
         self.ctes.truncate(before);
         let (mut statement, columns) = bound?;
-        if !ctes.is_empty() {
-            if let Statement::Update(u) = &mut statement {
-                self.compute_inside(u);
-            }
-            let slot = match &mut statement {
-                Statement::Insert(Insert { source, .. }) => &mut source.rel,
-                Statement::Update(u) => &mut u.input,
-                Statement::Delete(d) => &mut d.input,
-                _ => return Err(Error::internal("WITH around another statement")),
-            };
-            let body = Box::new(std::mem::replace(slot, crate::bound::Rel::Unit));
-            *slot = crate::bound::Rel::With { ctes, body };
-        }
+        self.put_under(&mut statement, ctes)?;
         Ok((statement, columns))
+    }
+
+    /// Puts WITH queries around the rows a statement works on.
+    pub(super) fn put_under(&mut self, statement: &mut Statement, ctes: Vec<crate::bound::Cte>) -> Result<()> {
+        if ctes.is_empty() {
+            return Ok(());
+        }
+        if let Statement::Update(u) = statement {
+            self.compute_inside(u);
+        }
+        let slot = match statement {
+            Statement::Insert(Insert { source, .. }) => &mut source.rel,
+            Statement::Update(u) => &mut u.input,
+            Statement::Delete(d) => &mut d.input,
+            _ => return Err(Error::internal("WITH around another statement")),
+        };
+        let body = Box::new(std::mem::replace(slot, crate::bound::Rel::Unit));
+        *slot = crate::bound::Rel::With { ctes, body };
+        Ok(())
     }
 
     /// Computes the sub-queries of SET with the rows, inside the WITH that goes around them.
@@ -83,7 +90,15 @@ impl Binder<'_> {
 
     fn explain(&mut self, s: &ast::Statement) -> Result<Bound> {
         let ast::Statement::Explain {
-            analyze, statement, options, format, describe_alias, query_plan, estimate, ..
+            analyze,
+            verbose,
+            statement,
+            options,
+            format,
+            describe_alias,
+            query_plan,
+            estimate,
+            ..
         } = s
         else {
             return Err(Error::internal("not EXPLAIN"));
@@ -91,25 +106,42 @@ impl Binder<'_> {
         if *describe_alias != ast::DescribeAlias::Explain || *query_plan || *estimate {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"describe\""));
         }
-        let (mut analyze, mut json) = (*analyze, false);
+        let mut shown =
+            ExplainOptions { analyze: *analyze, verbose: *verbose, timing: true, summary: None, json: false };
         if let Some(format) = format {
-            json = explain_format(&format.to_string())?;
+            shown.json = explain_format(&format.to_string())?;
         }
+        let mut timing = None;
         for option in options.iter().flatten() {
             let name = option.name.value.to_ascii_lowercase();
             let arg = option.arg.as_ref().map(|a| a.to_string().trim_matches('\'').to_ascii_lowercase());
-            let on = !matches!(arg.as_deref(), Some("false" | "off" | "0"));
+            let on = || explain_switch(&name, arg.as_deref());
             match name.as_str() {
-                "analyze" => analyze = on,
-                "format" => json = explain_format(arg.as_deref().unwrap_or(""))?,
-                "verbose" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary" => {}
+                "analyze" => shown.analyze = on()?,
+                "verbose" => shown.verbose = on()?,
+                "timing" => timing = Some(on()?),
+                "summary" => shown.summary = Some(on()?),
+                "format" => shown.json = explain_format(arg.as_deref().unwrap_or(""))?,
+                // There are no costs, no buffers shared by queries and no settings that change plans: nothing would be shown.
+                "costs" | "buffers" | "settings" => {
+                    on()?;
+                }
+                "wal" if on()? => {
+                    return Err(Error::unsupported("EXPLAIN option WAL"));
+                }
+                "wal" => {}
                 _ => {
                     let message = format!("unrecognized EXPLAIN option \"{name}\"");
                     return Err(Error::new(SqlState::SYNTAX_ERROR, message));
                 }
             }
         }
-        let (inner, _) = self.statement(statement)?;
+        if timing == Some(true) && !shown.analyze {
+            let message = "EXPLAIN option TIMING requires ANALYZE";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        shown.timing = timing.unwrap_or(true);
+        let (inner, _) = self.whole_statement(statement)?;
         if let Statement::Explain { .. } = inner {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"explain\""));
         }
@@ -118,9 +150,18 @@ impl Binder<'_> {
         {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "EXPLAIN takes a query or a data-modifying statement"));
         }
-        let ty = PgType::new(if json { oid::JSON } else { oid::TEXT });
+        let ty = PgType::new(if shown.json { oid::JSON } else { oid::TEXT });
         let column = OutputColumn { id: self.new_column(), name: "QUERY PLAN".into(), ty, origin: None };
-        Ok((Statement::Explain { inner: Box::new(inner), analyze, json }, Some(vec![column])))
+        Ok((Statement::Explain { inner: Box::new(inner), options: shown }, Some(vec![column])))
+    }
+}
+
+/// A switch of EXPLAIN: on when nothing is said.
+fn explain_switch(name: &str, arg: Option<&str>) -> Result<bool> {
+    match arg {
+        None | Some("true" | "on" | "1") => Ok(true),
+        Some("false" | "off" | "0") => Ok(false),
+        Some(_) => Err(Error::new(SqlState::SYNTAX_ERROR, format!("{name} requires a Boolean value"))),
     }
 }
 

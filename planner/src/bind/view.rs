@@ -249,6 +249,7 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         deferred: Arc::clone(&outer.deferred),
         sequences: Arc::clone(&outer.sequences),
         interrupted: Box::new(move || (e.interrupted)()),
+        advisory: Arc::clone(&outer.advisory),
     };
     EvalContext {
         text: ctx.text.clone(),

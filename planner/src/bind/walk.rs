@@ -1,6 +1,7 @@
 //! Walks over bound expressions: children, rewriting, equality.
 
-use crate::bound::{Call, ColId, Expr};
+use crate::bound::{Call, ColId, Expr, Query};
+use heddle_types::Datum;
 
 /// The direct sub-expressions (not those inside sub-queries).
 pub(super) fn children(e: &Expr) -> Vec<&Expr> {
@@ -77,13 +78,15 @@ pub(super) fn columns(e: &Expr) -> Vec<ColId> {
     ids
 }
 
-/// Equal trees mean equal values for one row (PostgreSQL's equal()). Sub-queries are never equal.
+/// Equal trees mean equal values for one row (PostgreSQL's equal()). Sub-queries are equal to copies of themselves only.
 pub(super) fn same(a: &Expr, b: &Expr) -> bool {
     let alike = match (a, b) {
         (Expr::Column { id: x, .. }, Expr::Column { id: y, .. }) => x == y,
         (Expr::Outer { id: x, .. }, Expr::Outer { id: y, .. }) => x == y,
         (Expr::Param { index: x, .. }, Expr::Param { index: y, .. }) => x == y,
-        (Expr::Literal { value: x, ty: s }, Expr::Literal { value: y, ty: t }) => x == y && s == t,
+        (Expr::Literal { value: x, ty: s }, Expr::Literal { value: y, ty: t }) => {
+            s == t && (x == y || is_nan(x) && is_nan(y))
+        }
         (Expr::Call(x), Expr::Call(y)) => same_head(x, y),
         (Expr::And(_), Expr::And(_)) | (Expr::Or(_), Expr::Or(_)) | (Expr::Not(_), Expr::Not(_)) => true,
         (Expr::IsNull(_), Expr::IsNull(_)) | (Expr::NotDistinct(..), Expr::NotDistinct(..)) => true,
@@ -91,11 +94,27 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
         (Expr::Coalesce { ty: s, .. }, Expr::Coalesce { ty: t, .. }) => s == t,
         (Expr::Array { ty: s, .. }, Expr::Array { ty: t, .. }) => s == t,
         (Expr::InList { equals: x, .. }, Expr::InList { equals: y, .. }) => x == y,
+        // Column ids are unique in a statement: the same outputs mean copies of one sub-query.
+        (Expr::Scalar { query: x, .. }, Expr::Scalar { query: y, .. })
+        | (Expr::ArrayQuery { query: x, .. }, Expr::ArrayQuery { query: y, .. })
+        | (Expr::Exists { query: x }, Expr::Exists { query: y }) => copies(x, y),
         (Expr::AnyArray { op: x, all: p, .. }, Expr::AnyArray { op: y, all: q, .. }) => x == y && p == q,
         _ => false,
     };
     let (x, y) = (children(a), children(b));
     alike && x.len() == y.len() && x.iter().zip(&y).all(|(p, q)| same(p, q))
+}
+
+fn is_nan(value: &Datum) -> bool {
+    match value {
+        Datum::Float4(v) => v.is_nan(),
+        Datum::Float8(v) => v.is_nan(),
+        _ => false,
+    }
+}
+
+fn copies(x: &Query, y: &Query) -> bool {
+    !x.columns.is_empty() && x.columns.iter().map(|c| c.id).eq(y.columns.iter().map(|c| c.id))
 }
 
 fn same_head(x: &Call, y: &Call) -> bool {

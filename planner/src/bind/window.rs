@@ -3,12 +3,14 @@
 use super::names::{fold, parts, start};
 use super::scope::Clause;
 use super::{Binder, Typed};
-use crate::bound::{AggregateCall, Call, Col, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall};
-use crate::function::{CastContext, Kind};
+use crate::bound::{
+    AggregateCall, Call, Col, Exclude, Expr, Frame, FrameBound, FrameUnits, SetCall, SortKey, WindowCall,
+};
+use crate::function::Kind;
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use sqlparser::ast::{
     self, DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    ObjectName, Spanned, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    ObjectName, Spanned, WindowSpec, WindowType,
 };
 
 /// The arguments of a call as written.
@@ -35,14 +37,14 @@ impl Binder<'_> {
             return Err(Error::unsupported(format!("this form of {name}")).at(pos));
         }
         if !f.within_group.is_empty() {
-            return Err(Error::unsupported(format!("ordered-set aggregate {name}")).at(pos));
+            return self.ordered_set(f, &name);
         }
         if let Some(value) = self.word(&name, f, pos)? {
             return Ok(value);
         }
         let aggregate = is_aggregate(&name);
         let written =
-            if aggregate && f.over.is_none() { self.aggregate_arguments(f, &name, pos)? } else { self.arguments(f)? };
+            if aggregate && f.over.is_none() { self.aggregate_arguments(f, pos)? } else { self.arguments(f)? };
         self.call(f, &name, written, pos)
     }
 
@@ -88,7 +90,10 @@ impl Binder<'_> {
             }
             "nullif" => self.nullif(f, pos).map(Some),
             "grouping" => self.grouping_call(f, pos).map(Some),
-            "row" => Err(Error::unsupported("a row value here").at(pos)),
+            "row" => match super::expr::row_elements(&ast::Expr::Function(f.clone())) {
+                Some(elements) => self.row_value(elements, pos).map(Some),
+                None => Err(Error::unsupported("this form of a row value").at(pos)),
+            },
             "current_schema" | "current_user" | "session_user" | "current_catalog" | "current_date" | "user"
             | "current_role" | "current_time" | "localtime" | "current_timestamp" | "localtimestamp"
                 if f.args == FunctionArguments::None =>
@@ -118,6 +123,9 @@ impl Binder<'_> {
             Expr::Call(c) if a.is_unknown() || nullif_promotes(a.oid(), c.args[0].ty().oid) => c.args[0].clone(),
             _ => a.expr,
         };
+        // `=` takes varchar as text, and so does NULLIF.
+        let first =
+            if first.ty().oid == oid::VARCHAR { super::coerce::relabel(first, PgType::new(oid::TEXT)) } else { first };
         let ty = first.ty();
         let branches = vec![(test.expr, super::call::null(ty))];
         Ok(Typed::new(Expr::Case { branches, otherwise: Box::new(first), ty }, pos))
@@ -135,14 +143,20 @@ impl Binder<'_> {
         Ok(Typed::new(Expr::Column { id, ty: PgType::new(oid::INT4) }, pos))
     }
 
-    fn in_aggregate<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn in_aggregate<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = std::mem::replace(&mut self.level().in_aggregate, true);
         let result = work(self);
         self.level().in_aggregate = before;
         result
     }
 
-    fn aggregate_arguments(&mut self, f: &Function, name: &str, pos: Option<u32>) -> Result<Written> {
+    fn aggregate_arguments(&mut self, f: &Function, pos: Option<u32>) -> Result<Written> {
+        self.aggregate_place(pos)?;
+        self.in_aggregate(|b| b.arguments(f))
+    }
+
+    /// May an aggregate stand here?
+    pub(super) fn aggregate_place(&mut self, pos: Option<u32>) -> Result<()> {
         let level = self.level();
         if level.in_aggregate {
             let message = "aggregate function calls cannot be nested";
@@ -153,8 +167,7 @@ impl Binder<'_> {
             let message = format!("aggregate functions are not allowed in {phrase}");
             return Err(Error::new(SqlState::GROUPING_ERROR, message).at(pos));
         }
-        let _ = name;
-        self.in_aggregate(|b| b.arguments(f))
+        Ok(())
     }
 
     /// Binds the arguments of a call.
@@ -192,6 +205,10 @@ impl Binder<'_> {
                     written.names.push(name);
                 }
                 FunctionArgExpr::Wildcard => written.star = true,
+                FunctionArgExpr::QualifiedWildcard(of) => {
+                    written.args.push(self.qualified_row(of)?);
+                    written.names.push(name);
+                }
                 other => return Err(Error::unsupported(format!("the argument {other}"))),
             }
         }
@@ -211,6 +228,8 @@ impl Binder<'_> {
             .at(pos));
         }
         let Written { args, names, star, distinct, order } = written;
+        let (name, args) = self.see_rows(name, args)?;
+        let name = name.as_str();
         if let ("pg_typeof", [Typed { expr: Expr::Literal { .. }, .. }]) = (name, args.as_slice())
             && args[0].is_unknown()
         {
@@ -262,7 +281,7 @@ impl Binder<'_> {
             kind => {
                 self.only_aggregates_take(name, star, distinct, !order.is_empty(), f, pos)?;
                 match kind {
-                    Kind::Set(_, outputs) => self.set_call(plain, outputs.len(), pos),
+                    Kind::Set(_, outputs) => self.set_call(plain, outputs, pos),
                     _ => Ok(Typed::new(Expr::Call(plain), pos)),
                 }
             }
@@ -324,7 +343,7 @@ impl Binder<'_> {
     }
 
     /// An aggregate of this level: equal calls are made once.
-    fn aggregate(&mut self, call: AggregateCall, pos: Option<u32>) -> Result<Typed> {
+    pub(super) fn aggregate(&mut self, call: AggregateCall, pos: Option<u32>) -> Result<Typed> {
         let ty = call.ty;
         let outer_only = |e: &Expr| {
             super::walk::any(e, &mut |e| matches!(e, Expr::Outer { .. })) && super::walk::columns(e).is_empty()
@@ -355,7 +374,7 @@ impl Binder<'_> {
         super::walk::any(e, &mut |e| matches!(e, Expr::Column { id, .. } if windows.iter().any(|(w, _)| w == id)))
     }
 
-    fn set_call(&mut self, call: Call, outputs: usize, pos: Option<u32>) -> Result<Typed> {
+    fn set_call(&mut self, call: Call, outputs: &[(&str, Oid)], pos: Option<u32>) -> Result<Typed> {
         let clause = self.level().clause;
         let allowed =
             matches!(clause, Clause::Select | Clause::OrderBy) && !self.level().in_aggregate && !self.level().in_window;
@@ -363,14 +382,19 @@ impl Binder<'_> {
             let message = format!("set-returning functions are not allowed in {}", clause.phrase());
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(pos));
         }
-        if outputs > 1 {
-            return Err(Error::unsupported("a function with several result columns in the select list").at(pos));
-        }
         let sets = &self.level().set_calls;
         let made: Vec<_> = sets.iter().flat_map(|s| s.columns.iter().map(|c| c.id)).collect();
         let nested = |e: &Expr| super::walk::columns(e).iter().any(|id| made.contains(id));
         if call.args.iter().any(nested) {
             return Err(Error::unsupported("a set-returning function inside another").at(pos));
+        }
+        if outputs.len() > 1 {
+            let typed = |ty: Oid| if super::coerce::is_polymorphic(ty) { call.ty } else { PgType::new(ty) };
+            let columns: Vec<Col> =
+                outputs.iter().map(|(_, ty)| Col { id: self.new_column(), ty: typed(*ty) }).collect();
+            let fields = columns.iter().map(|c| Expr::Column { id: c.id, ty: c.ty }).collect();
+            self.level().set_calls.push(SetCall { call, columns });
+            return Ok(self.row_of(outputs.iter().map(|(n, _)| (*n).to_owned()).collect(), fields, pos));
         }
         let (id, ty) = (self.new_column(), call.ty);
         self.level().set_calls.push(SetCall { call, columns: vec![Col { id, ty }] });
@@ -430,7 +454,8 @@ impl Binder<'_> {
         let pos = start(name.span);
         let base = self.named_window(&fold(name), pos)?;
         let wrong = |what: String| Err(Error::new(SqlState::WINDOWING_ERROR, what).at(pos));
-        if !spec.partition_by.is_empty() {
+        let (exclude, partition) = super::frame::exclusion(&spec.partition_by);
+        if !partition.is_empty() {
             return wrong(format!("cannot override PARTITION BY clause of window \"{name}\""));
         }
         if !spec.order_by.is_empty() && !base.order_by.is_empty() {
@@ -442,7 +467,7 @@ impl Binder<'_> {
         let order_by = if spec.order_by.is_empty() { base.order_by } else { spec.order_by.clone() };
         Ok(WindowSpec {
             window_name: None,
-            partition_by: base.partition_by,
+            partition_by: marked(exclude, &spec.partition_by, base.partition_by),
             order_by,
             window_frame: spec.window_frame.clone(),
         })
@@ -450,7 +475,8 @@ impl Binder<'_> {
 
     fn window_parts(&mut self, spec: &WindowSpec) -> Result<(Vec<Expr>, Vec<SortKey>, Frame)> {
         let mut partition = Vec::new();
-        for e in &spec.partition_by {
+        let (exclude, keys) = super::frame::exclusion(&spec.partition_by);
+        for e in keys {
             let value = self.expr(e)?;
             let value = self.resolve_unknown(value)?;
             self.equality(&value)?;
@@ -459,89 +485,12 @@ impl Binder<'_> {
         let order = self.sort_keys(&spec.order_by)?;
         let frame = match &spec.window_frame {
             None => {
-                Frame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow }
+                let (start, end) = (FrameBound::UnboundedPreceding, FrameBound::CurrentRow);
+                Frame { units: FrameUnits::Range, start, end, exclude, keyed: None }
             }
-            Some(f) => self.frame(f, &order)?,
+            Some(f) => Frame { exclude, ..self.frame(f, &order)? },
         };
         Ok((partition, order, frame))
-    }
-
-    fn frame(&mut self, f: &ast::WindowFrame, order: &[SortKey]) -> Result<Frame> {
-        let units = match f.units {
-            WindowFrameUnits::Rows => FrameUnits::Rows,
-            WindowFrameUnits::Range => FrameUnits::Range,
-            WindowFrameUnits::Groups => FrameUnits::Groups,
-        };
-        let wrong = |what: &str| Err(Error::new(SqlState::WINDOWING_ERROR, what));
-        if units == FrameUnits::Groups && order.is_empty() {
-            return wrong("GROUPS mode requires an ORDER BY clause");
-        }
-        if matches!(f.start_bound, WindowFrameBound::Following(None)) {
-            return wrong("frame start cannot be UNBOUNDED FOLLOWING");
-        }
-        if matches!(f.end_bound, Some(WindowFrameBound::Preceding(None))) {
-            return wrong("frame end cannot be UNBOUNDED PRECEDING");
-        }
-        if matches!(f.start_bound, WindowFrameBound::CurrentRow)
-            && matches!(f.end_bound, Some(WindowFrameBound::Preceding(_)))
-        {
-            return wrong("frame starting from current row cannot have preceding rows");
-        }
-        if matches!(f.start_bound, WindowFrameBound::Following(_))
-            && !matches!(f.end_bound, Some(WindowFrameBound::Following(_)))
-        {
-            return wrong("frame starting from following row cannot have preceding rows");
-        }
-        let start = self.frame_bound(&f.start_bound, units, order)?;
-        let end = match &f.end_bound {
-            Some(b) => self.frame_bound(b, units, order)?,
-            None => FrameBound::CurrentRow,
-        };
-        Ok(Frame { units, start, end })
-    }
-
-    fn frame_bound(&mut self, b: &WindowFrameBound, units: FrameUnits, order: &[SortKey]) -> Result<FrameBound> {
-        Ok(match b {
-            WindowFrameBound::CurrentRow => FrameBound::CurrentRow,
-            WindowFrameBound::Preceding(None) => FrameBound::UnboundedPreceding,
-            WindowFrameBound::Following(None) => FrameBound::UnboundedFollowing,
-            WindowFrameBound::Preceding(Some(e)) => FrameBound::Preceding(self.frame_offset(e, units, order)?),
-            WindowFrameBound::Following(Some(e)) => FrameBound::Following(self.frame_offset(e, units, order)?),
-        })
-    }
-
-    fn frame_offset(&mut self, e: &ast::Expr, units: FrameUnits, order: &[SortKey]) -> Result<Expr> {
-        let value = self.expr(e)?;
-        let construct = match units {
-            FrameUnits::Rows => "ROWS",
-            FrameUnits::Groups => "GROUPS",
-            FrameUnits::Range => {
-                let [key] = order else {
-                    let message = "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column";
-                    return Err(Error::new(SqlState::WINDOWING_ERROR, message).at(value.pos));
-                };
-                let key = key.expr.ty();
-                let target = if super::coerce::category(key.oid) == 'D' {
-                    PgType::new(oid::INTERVAL)
-                } else {
-                    PgType::new(key.oid)
-                };
-                let (source, pos) = (value.ty(), value.pos);
-                return match self.coerce(value, target, CastContext::Implicit)? {
-                    Some(v) => Ok(v.expr),
-                    None => Err(Error::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        format!(
-                            "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {} and offset type {}",
-                            key.sql_name(),
-                            source.sql_name()
-                        ),
-                    )
-                    .at(pos)),
-                };
-            }
-        };
-        Ok(self.must_be(value, oid::INT8, construct)?.expr)
     }
 
     /// Can values of this type be grouped?
@@ -551,6 +500,9 @@ impl Binder<'_> {
 
     /// Can values of this type be sorted?
     pub(super) fn ordering(&self, value: &Typed) -> Result<()> {
+        if value.oid() == oid::RECORD {
+            return Err(Error::unsupported("an order of row values").at(value.pos));
+        }
         let hint = "Use an explicit ordering operator or modify the query.";
         self.comparable(value, "could not identify an ordering operator for type", Some(hint))
     }
@@ -573,6 +525,12 @@ impl Binder<'_> {
             None => e,
         })
     }
+}
+
+/// The base's PARTITION BY behind the EXCLUDE of the window that builds on it.
+fn marked(exclude: Exclude, own: &[ast::Expr], base: Vec<ast::Expr>) -> Vec<ast::Expr> {
+    let mark = own.first().filter(|_| exclude != Exclude::NoOthers).cloned();
+    mark.into_iter().chain(base).collect()
 }
 
 /// ASC puts NULLs last, DESC first, unless said otherwise.

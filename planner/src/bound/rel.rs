@@ -2,6 +2,7 @@
 
 use super::{Call, Expr};
 use crate::function::FuncId;
+use arrow::record_batch::RecordBatch;
 use heddle_catalog::TableDef;
 use heddle_txn::{RowLock, Wait};
 use heddle_types::{Oid, PgType};
@@ -55,6 +56,8 @@ pub enum Rel {
     System { table: &'static crate::syscat::SystemTable, columns: Vec<(ColId, usize)> },
     /// Rows of expressions (which may refer to outer columns only). Produces `columns`.
     Values { columns: Vec<Col>, rows: Vec<Vec<Expr>> },
+    /// Rows that are there already: those that a WITH query returned. Produces `columns`, by position.
+    Rows { columns: Vec<Col>, batches: Arc<Vec<RecordBatch>> },
     /// Rows for which `predicate` is true. Produces the input's columns.
     Filter { input: Box<Rel>, predicate: Expr },
     /// Produces exactly `exprs`' ids (pass-through columns are `Expr::Column` with the same id).
@@ -208,10 +211,38 @@ pub struct Frame {
     pub start: FrameBound,
     /// End
     pub end: FrameBound,
+    /// EXCLUDE
+    pub exclude: Exclude,
+    /// RANGE with offsets: the values behind the bounds.
+    pub keyed: Option<Keyed>,
+}
+
+/// RANGE with offsets: rows from where the key of ORDER BY reaches `start` to where it passes `end`.
+#[derive(Clone, Debug)]
+pub struct Keyed {
+    /// The key of ORDER BY
+    pub key: Expr,
+    /// The key with the offset, of the same type
+    pub start: Option<Expr>,
+    /// The same for the end
+    pub end: Option<Expr>,
+}
+
+/// What a frame leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exclude {
+    /// Nothing
+    NoOthers,
+    /// The row itself
+    CurrentRow,
+    /// The row and its peers
+    Group,
+    /// The row's peers
+    Ties,
 }
 
 /// Frame units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the variants are the standard's own words")]
 pub enum FrameUnits {
     Rows,

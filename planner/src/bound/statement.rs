@@ -1,7 +1,7 @@
 //! Bound statements.
 
 use super::{
-    AlterSequence, AlterTable, ColId, Comment, CreateSequence, Expr, NewCheck, NewReference, NewSerial, OutputColumn,
+    AlterSequence, AlterTable, ColId, Comment, CreateSequence, CteId, Expr, NewCheck, NewReference, NewSerial, OutputColumn,
     Query, Rel, Renamed, TableScan,
 };
 use heddle_catalog::{ColumnDef, Retention, SeriesDefaults, TableDef, ViewColumn, ViewDef};
@@ -42,10 +42,38 @@ pub enum Statement {
     Update(Update),
     /// DELETE
     Delete(Delete),
+    /// WITH queries that change data, in order, and what reads their RETURNING rows
+    With { changes: Vec<Change>, inner: Box<Statement> },
     /// EXPLAIN [ANALYZE] of another statement
-    Explain { inner: Box<Statement>, analyze: bool, json: bool },
+    Explain { inner: Box<Statement>, options: ExplainOptions },
     /// Everything that changes the catalog
     Ddl(Ddl),
+}
+
+/// What EXPLAIN shows.
+#[derive(Clone, Copy, Debug)]
+pub struct ExplainOptions {
+    /// Runs the statement and shows what its operators did
+    pub analyze: bool,
+    /// Shows the output columns
+    pub verbose: bool,
+    /// Shows times under ANALYZE
+    pub timing: bool,
+    /// Shows the times of planning and execution; None = with ANALYZE
+    pub summary: Option<bool>,
+    /// JSON instead of text
+    pub json: bool,
+}
+
+/// INSERT, UPDATE or DELETE inside WITH. It runs whether or not it is read; nothing in the statement sees what it wrote, but for the rows it returns.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Under which number CteScan reads its rows
+    pub cte: CteId,
+    /// What RETURNING gives, by position
+    pub columns: Vec<PgType>,
+    /// The statement
+    pub statement: Statement,
 }
 
 /// INSERT. `source` produces one column per entry of `columns`, already cast (assignment) to the column's type.
@@ -63,6 +91,15 @@ pub struct Insert {
     pub returning: Option<Returning>,
     /// ON CONFLICT
     pub on_conflict: Option<OnConflict>,
+}
+
+/// The rows of a table's values that COPY FROM keeps.
+#[derive(Clone, Debug)]
+pub struct RowFilter {
+    /// True for those rows
+    pub predicate: Expr,
+    /// Which column of the table it sees under which id
+    pub columns: Vec<(ColId, usize)>,
 }
 
 /// ON CONFLICT.

@@ -20,6 +20,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         deferred: Default::default(),
         sequences: Default::default(),
         interrupted: Box::new(|| None),
+        advisory: Default::default(),
     };
     EvalContext {
         text: Default::default(),

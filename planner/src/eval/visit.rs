@@ -204,15 +204,25 @@ pub fn rel_exprs<'a>(rel: &'a Rel, f: &mut dyn FnMut(&'a Expr)) {
         Rel::Sort { keys, .. } => keys.iter().for_each(|k| f(&k.expr)),
         Rel::Limit { limit, offset, .. } => limit.iter().chain(offset).for_each(f),
         Rel::Lock { targets, .. } => targets.iter().filter_map(|t| t.recheck.as_ref()).for_each(f),
-        Rel::Unit | Rel::Table(_) | Rel::System { .. } | Rel::SetOp { .. } | Rel::With { .. } | Rel::CteScan { .. } => {
-        }
+        Rel::Unit
+        | Rel::Table(_)
+        | Rel::System { .. }
+        | Rel::Rows { .. }
+        | Rel::SetOp { .. }
+        | Rel::With { .. }
+        | Rel::CteScan { .. } => {}
     }
 }
 
 /// Calls `f` on the inputs of this very operator.
 pub fn rel_inputs<'a>(rel: &'a Rel, f: &mut dyn FnMut(&'a Rel)) {
     match rel {
-        Rel::Unit | Rel::Table(_) | Rel::System { .. } | Rel::Values { .. } | Rel::CteScan { .. } => {}
+        Rel::Unit
+        | Rel::Table(_)
+        | Rel::System { .. }
+        | Rel::Values { .. }
+        | Rel::Rows { .. }
+        | Rel::CteScan { .. } => {}
         Rel::Filter { input, .. }
         | Rel::Project { input, .. }
         | Rel::ProjectSet { input, .. }
@@ -255,9 +265,10 @@ pub fn output(rel: &Rel) -> Vec<(ColId, PgType)> {
             out
         }
         Rel::System { table, columns } => columns.iter().map(|(id, i)| (*id, table.columns[*i].1)).collect(),
-        Rel::Values { columns, .. } | Rel::SetOp { columns, .. } | Rel::CteScan { columns, .. } => {
-            columns.iter().map(|c| (c.id, c.ty)).collect()
-        }
+        Rel::Values { columns, .. }
+        | Rel::Rows { columns, .. }
+        | Rel::SetOp { columns, .. }
+        | Rel::CteScan { columns, .. } => columns.iter().map(|c| (c.id, c.ty)).collect(),
         Rel::Filter { input, .. }
         | Rel::Distinct { input, .. }
         | Rel::Sort { input, .. }

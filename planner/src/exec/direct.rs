@@ -2,7 +2,7 @@
 //! stages. `SELECT 1`, point reads and the row sources of most INSERT, UPDATE and DELETE run here, on the caller's task.
 
 use super::lock::lock_rows;
-use super::rowset::RowSet;
+use super::rowset::{Column, RowSet};
 use super::runtime::Engine;
 use super::series::{self, SeriesCodec};
 use crate::bound::{Call, Col, ColId, Expr, LockTarget, Rel, TableScan};
@@ -15,35 +15,42 @@ use heddle_txn::ReadView;
 use heddle_types::{Datum, Error, PgType, Result, SqlState, key};
 use std::sync::Arc;
 
+/// What EXPLAIN says of it: the table, the index, and the conditions by column.
+type Described = (String, String, Vec<(String, Expr)>);
+
 /// A direct plan.
 pub(crate) struct Direct {
-    source: Source,
-    stages: Vec<Stage>,
+    pub(super) source: Source,
+    pub(super) stages: Vec<Stage>,
 }
 
-enum Source {
+pub(super) enum Source {
     Unit,
     Values { columns: Vec<Col>, rows: Vec<Vec<Expr>> },
     Get(Get),
 }
 
 /// One row by all columns of a unique key.
-struct Get {
-    scan: TableScan,
-    form: Form,
+pub(super) struct Get {
+    pub scan: TableScan,
+    pub form: Form,
+    /// Attributes of `scan.columns`
+    places: Vec<usize>,
     /// Place in `table.indexes`
-    index: usize,
+    pub index: usize,
     /// A constant per key column, in its order.
-    key: Vec<Expr>,
+    pub key: Vec<Expr>,
+    /// The key says all that WHERE says.
+    exact: bool,
 }
 
 /// How the row lies there.
-enum Form {
+pub(super) enum Form {
     Row(heddle_types::row::RowLayout),
     Point(Box<SeriesCodec>),
 }
 
-enum Stage {
+pub(super) enum Stage {
     Filter(Expr),
     Project(Vec<(ColId, Expr)>),
     Limit { limit: Option<Expr>, offset: Option<Expr> },
@@ -67,7 +74,15 @@ impl Direct {
                     return None;
                 }
                 let mut plan = match &**input {
-                    Rel::Table(scan) => Self { source: Source::Get(Get::find(scan, predicate)?), stages: vec![] },
+                    Rel::Table(scan) => {
+                        let get = Get::find(scan, predicate)?;
+                        let exact = get.exact;
+                        let plan = Self { source: Source::Get(get), stages: vec![] };
+                        if exact {
+                            return Some(plan);
+                        }
+                        plan
+                    }
                     other => Self::compile(other)?,
                 };
                 plan.stages.push(Stage::Filter(predicate.clone()));
@@ -102,10 +117,15 @@ impl Direct {
         }
     }
 
-    /// The index a point read uses and its table.
-    pub fn describe(&self) -> Option<(String, String)> {
+    /// The index a point read uses, its table, and the value of each key column.
+    pub fn describe(&self) -> Option<Described> {
         match &self.source {
-            Source::Get(g) => Some((g.scan.table.indexes[g.index].name.clone(), g.scan.table.name.clone())),
+            Source::Get(g) => {
+                let (table, index) = (&g.scan.table, &g.scan.table.indexes[g.index]);
+                let column = |attnum: i16| function::quote_ident(&table.columns[attnum as usize - 1].name);
+                let key = index.columns.iter().zip(&g.key).map(|(c, e)| (column(c.attnum), e.clone())).collect();
+                Some((index.name.clone(), table.name.clone(), key))
+            }
             _ => None,
         }
     }
@@ -124,7 +144,7 @@ impl Direct {
                 Stage::Limit { limit, offset } => {
                     let (skip, take) = limits(limit.as_ref(), offset.as_ref(), ctx)?;
                     let skip = skip.min(rows.rows);
-                    rows.slice(skip, take.map_or(rows.rows - skip, |t| t.min(rows.rows - skip)))
+                    rows.slice(skip, take.map_or(rows.rows - skip, |t| t.min(rows.rows - skip)))?
                 }
                 Stage::Lock(targets) => lock_rows(engine, targets, rows, ctx, view).await?,
             };
@@ -191,12 +211,15 @@ impl Get {
                 })
                 .collect();
             if let Some(key) = key {
+                let exact = parts.len() == key.len()
+                    && index.columns.iter().all(|c| equal_as_keys(scan.table.columns[c.attnum as usize - 1].ty));
                 let index = scan.table.indexes.iter().position(|i| i.oid == index.oid)?;
                 let form = match SeriesCodec::of(&scan.table) {
                     Some(codec) => Form::Point(Box::new(codec)),
                     None => Form::Row(scan.table.layout()),
                 };
-                return Some(Self { form, scan: scan.clone(), index, key });
+                let places = scan.columns.iter().map(|(_, i)| *i).collect();
+                return Some(Self { form, scan: scan.clone(), places, index, key, exact });
             }
         }
         None
@@ -239,30 +262,24 @@ impl Get {
     }
 
     fn decode(&self, row: &Row, view: &ReadView) -> Result<RowSet> {
-        let places: Vec<usize> = self.scan.columns.iter().map(|(_, i)| *i).collect();
-        let mut builders: Vec<_> =
-            places.iter().map(|i| heddle_types::arrow::ColumnBuilder::new(self.scan.table.columns[*i].ty, 1)).collect();
-        match &self.form {
-            Form::Row(layout) => layout.decode_into(&row.row, &places, &mut builders)?,
+        let values = match &self.form {
+            Form::Row(layout) => layout.decode_some(&row.row, &self.places)?,
             Form::Point(codec) => {
-                let tags = match places.iter().any(|i| codec.is_tag(*i)) {
+                let tags = match self.places.iter().any(|i| codec.is_tag(*i)) {
                     true => view.get(codec.tags_storage, split_point_key(&row.key)?.0)?,
                     false => None,
                 };
                 let values = codec.row(&row.key, &row.row, tags.as_ref().map(|t| &t.row[..]))?;
-                for (place, builder) in places.iter().zip(&mut builders) {
-                    builder.append(&values[*place])?;
-                }
+                self.places.iter().map(|i| values[*i].clone()).collect()
             }
-        }
-        let mut columns: Vec<_> =
-            self.scan.columns.iter().zip(&mut builders).map(|((id, _), b)| (*id, b.finish())).collect();
+        };
+        let types = self.places.iter().map(|i| self.scan.table.columns[*i].ty);
+        let one = |(((id, _), value), ty): ((&(ColId, usize), Datum), PgType)| (*id, Column::One(value, ty));
+        let mut columns: Vec<_> = self.scan.columns.iter().zip(values).zip(types).map(one).collect();
         if let Some((key_id, index_id)) = self.scan.identity {
             let (bytea, int8) = (heddle_types::oid::BYTEA, heddle_types::oid::INT8);
-            let key = Datum::Bytea(Arc::from(&row.key[..]));
-            columns.push((key_id, heddle_types::arrow::repeat(&key, PgType::new(bytea), 1)?));
-            let index = Datum::Int8(row.index.0 as i64);
-            columns.push((index_id, heddle_types::arrow::repeat(&index, PgType::new(int8), 1)?));
+            columns.push((key_id, Column::One(Datum::Bytea(Arc::from(&row.key[..])), PgType::new(bytea))));
+            columns.push((index_id, Column::One(Datum::Int8(row.index.0 as i64), PgType::new(int8))));
         }
         Ok(RowSet { rows: 1, columns })
     }
@@ -312,6 +329,12 @@ fn integer_width(ty: PgType) -> Option<u8> {
         oid::INT8 => Some(8),
         _ => None,
     }
+}
+
+/// Types whose values are equal exactly when their keys are the same bytes, whatever forms a value may have.
+fn equal_as_keys(ty: PgType) -> bool {
+    use heddle_types::oid;
+    matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8 | oid::TEXT | oid::VARCHAR | oid::UUID)
 }
 
 fn comparable_forms(column: PgType, constant: PgType) -> bool {

@@ -1,9 +1,9 @@
-//! INSERT, ON CONFLICT and the rows of COPY.
+//! INSERT and ON CONFLICT.
 
 use super::lock::replace;
 use super::reference::settle;
 use super::returning::Returned;
-use super::rowset::RowSet;
+use super::rowset::{Column, RowSet};
 use super::runtime::{Engine, Source};
 use super::write::{Fate, TableWriter, concurrent, lock_newest};
 use crate::bound::{ColId, ConflictUpdate, Expr, Insert, OnConflict, TableScan};
@@ -36,13 +36,12 @@ pub(crate) async fn insert(
     let mut conflicts = insert.on_conflict.as_ref().map(|c| Conflicts::new(engine, &writer, c, view));
     let (mut count, mut since_throttle) = (0, 0);
     while let Some(rows) = source.next().await? {
-        let columns = filler.columns(&rows)?;
         if conflicts.is_none() && returned.is_none() && writer.takes_columns(rows.rows) {
-            let columns = filler.all_columns(&columns, rows.rows, ctx)?;
+            let columns = filler.all_columns(&filler.columns(&rows)?, rows.rows, ctx)?;
             writer.insert_columns(&columns, rows.rows).await.map_err(|(_, e)| e)?;
             count += rows.rows as u64;
         } else {
-            let batch = (0..rows.rows).map(|i| filler.row(&columns, i, ctx)).collect::<Result<Vec<_>>>()?;
+            let batch = (0..rows.rows).map(|i| filler.row(&rows, i, ctx)).collect::<Result<Vec<_>>>()?;
             writer.prepare(&batch).await?;
             for mut values in batch {
                 let stored = match &mut conflicts {
@@ -55,7 +54,7 @@ pub(crate) async fn insert(
                 if let Some(values) = stored {
                     count += 1;
                     if let Some(r) = returned.as_mut() {
-                        r.push(&values, None)?;
+                        r.push(&values, None);
                     }
                 }
             }
@@ -116,25 +115,14 @@ impl<'a> Filler<'a> {
         Ok(out)
     }
 
-    fn row(&self, columns: &[(usize, PgType, ArrayRef)], at: usize, ctx: &EvalContext) -> Result<Vec<Datum>> {
+    fn row(&self, rows: &RowSet, at: usize, ctx: &EvalContext) -> Result<Vec<Datum>> {
         let mut values = vec![Datum::Null; self.table.columns.len()];
-        for (i, ty, array) in columns {
-            values[*i] = heddle_types::arrow::datum_at(array, *ty, at);
+        for (i, id) in self.columns {
+            values[*i] = rows.value(*id, self.table.columns[*i].ty, at)?;
         }
         fill_defaults(&mut values, self.defaults, ctx)?;
         Ok(values)
     }
-}
-
-/// Rows as one column for each of the table's.
-fn columns_of(table: &TableDef, rows: &[Vec<Datum>]) -> Result<Vec<ArrayRef>> {
-    let mut out = Vec::with_capacity(table.columns.len());
-    for (i, column) in table.columns.iter().enumerate() {
-        let mut builder = ColumnBuilder::new(column.ty, rows.len());
-        rows.iter().try_for_each(|row| builder.append(&row[i]))?;
-        out.push(builder.finish());
-    }
-    Ok(out)
 }
 
 fn fill_defaults(values: &mut [Datum], defaults: &[(usize, Expr)], ctx: &EvalContext) -> Result<()> {
@@ -212,9 +200,9 @@ impl<'a> Conflicts<'a> {
         let table = &self.writer.table;
         let mut row = RowSet::unit();
         let existing = TableScan { table: Arc::clone(table), columns: update.existing.clone(), identity: None };
-        replace(&existing, &mut row, current)?;
+        replace(&existing, &mut row, current);
         for (id, i) in &update.excluded {
-            row.set(*id, heddle_types::arrow::column(&values[*i..=*i], table.columns[*i].ty)?);
+            row.set(*id, Column::One(values[*i].clone(), table.columns[*i].ty));
         }
         let ctx = &self.writer.ctx;
         if let Some(filter) = &update.filter
@@ -227,76 +215,5 @@ impl<'a> Conflicts<'a> {
             new[*i] = self.engine.value(expr, &row, ctx, self.view).await?;
         }
         Ok(Some(new))
-    }
-}
-
-/// A running bulk insert.
-pub struct BulkInsert {
-    writer: TableWriter,
-    columns: Vec<usize>,
-    defaults: Vec<(usize, Expr)>,
-    since_throttle: usize,
-}
-
-impl BulkInsert {
-    pub(crate) fn new(table: Arc<TableDef>, columns: Vec<usize>, ctx: Arc<EvalContext>) -> Result<Self> {
-        let given: HashSet<usize> = columns.iter().copied().collect();
-        let mut defaults = vec![];
-        for (i, column) in table.columns.iter().enumerate() {
-            if let (false, false, Some(stored)) = (given.contains(&i), column.dropped, &column.default) {
-                defaults.push((i, crate::bind::stored_expr(stored)?));
-            }
-        }
-        Ok(Self { writer: TableWriter::new(table, ctx)?, columns, defaults, since_throttle: 0 })
-    }
-
-    /// Inserts a batch of rows (each with one datum per column given at the start).
-    ///
-    /// # Errors
-    /// As INSERT, with the number of the row within this batch.
-    pub async fn push(&mut self, rows: Vec<Vec<Datum>>) -> std::result::Result<(), (usize, Error)> {
-        let count = rows.len();
-        let mut batch = Vec::with_capacity(count);
-        for (at, row) in rows.into_iter().enumerate() {
-            batch.push(self.full(row).map_err(|e| (at, e))?);
-        }
-        if self.writer.takes_columns(count) {
-            let columns = columns_of(&self.writer.table, &batch).map_err(|e| (0, e))?;
-            self.writer.insert_columns(&columns, count).await?;
-        } else {
-            self.writer.prepare(&batch).await.map_err(|e| (0, e))?;
-            for (at, values) in batch.iter_mut().enumerate() {
-                self.writer.insert(values).await.map_err(|e| (at, e))?;
-            }
-        }
-        self.since_throttle += count;
-        if self.since_throttle >= THROTTLE_ROWS {
-            self.since_throttle = 0;
-            let last = |e| (count.saturating_sub(1), e);
-            self.writer.txn.throttle().await.map_err(last)?;
-            if !self.writer.refers_to_itself() {
-                settle(&self.writer).await.map_err(last)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the statement: foreign keys are checked.
-    ///
-    /// # Errors
-    /// `23503`
-    pub async fn finish(&self) -> Result<()> {
-        self.writer.finish();
-        settle(&self.writer).await
-    }
-
-    /// A row with its defaults.
-    fn full(&self, row: Vec<Datum>) -> Result<Vec<Datum>> {
-        let mut values = vec![Datum::Null; self.writer.table.columns.len()];
-        for (i, value) in self.columns.iter().zip(row) {
-            values[*i] = value;
-        }
-        fill_defaults(&mut values, &self.defaults, &self.writer.ctx)?;
-        Ok(values)
     }
 }

@@ -6,25 +6,30 @@
 //! Not here: relation locks and the choice of the snapshot (session, before [`Executor::run`]).
 
 mod deferred;
+mod bulk;
 mod direct;
 pub(crate) mod explain;
+mod explained;
 mod insert;
 pub(crate) mod lock;
 mod modify;
 pub(crate) mod reference;
+mod point;
 mod returning;
 pub(crate) mod rowset;
 pub(crate) mod runtime;
 pub(crate) mod series;
+mod with;
 mod write;
 
 pub use deferred::{Deferred, set_constraints, settle_deferred};
+pub use bulk::{BulkInsert, RowError};
 pub(crate) use direct::limits;
-pub use insert::BulkInsert;
+pub use point::PointRead;
 pub use runtime::ExecutorConfig;
 pub(crate) use write::TableWriter;
 
-use crate::bound::{Bound, ColId, Ddl, OutputColumn, Query, Returning, Statement};
+use crate::bound::{Bound, ColId, Ddl, OutputColumn, Query, Returning, RowFilter, Statement};
 use crate::context::EvalContext;
 use arrow::record_batch::RecordBatch;
 use direct::Direct;
@@ -65,34 +70,61 @@ pub struct Plan {
     shape: Shape,
 }
 
+impl Plan {
+    /// Does it find its rows by a complete unique key, or take them from VALUES? Such plans are short enough that making them
+    /// is most of the work.
+    pub fn is_by_key(&self) -> bool {
+        match &self.shape {
+            Shape::Query { direct: Some(direct), .. } => direct.describe().is_some(),
+            Shape::Dml { direct, .. } => direct.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The read of one row by key that the statement is, if it is no more than that.
+    pub fn point_read(&self) -> Option<&PointRead> {
+        match &self.shape {
+            Shape::Query { point, .. } => point.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// How a statement runs.
 enum Shape {
-    Query { direct: Option<Direct> },
+    Query { direct: Option<Direct>, point: Option<PointRead> },
     Dml { input: crate::bound::Rel, direct: Option<Direct> },
+    With,
     Explain(Box<Shape>),
     Ddl,
 }
 
 impl Shape {
-    fn of(statement: &Statement) -> Self {
+    fn of(statement: &Statement, point_plans: bool) -> Self {
         match statement {
-            Statement::Query(q) => Self::Query { direct: Direct::compile(&q.rel) },
-            Statement::Insert(i) => Self::dml(i.source.rel.clone()),
-            Statement::Update(u) => Self::dml(modify::update_input(u)),
-            Statement::Delete(d) => Self::dml(d.input.clone()),
-            Statement::Explain { inner, .. } => Self::Explain(Box::new(Self::of(inner))),
+            Statement::Query(q) => {
+                let direct = Direct::compile(&q.rel).filter(|_| point_plans);
+                let point = direct.as_ref().and_then(|d| PointRead::compile(d, &q.columns));
+                Self::Query { direct, point }
+            }
+            Statement::Insert(i) => Self::dml(i.source.rel.clone(), point_plans),
+            Statement::Update(u) => Self::dml(modify::update_input(u), point_plans),
+            Statement::Delete(d) => Self::dml(d.input.clone(), point_plans),
+            Statement::With { .. } => Self::With,
+            Statement::Explain { inner, .. } => Self::Explain(Box::new(Self::of(inner, point_plans))),
             Statement::Ddl(_) => Self::Ddl,
         }
     }
 
-    fn dml(input: crate::bound::Rel) -> Self {
-        Self::Dml { direct: Direct::compile(&input), input }
+    fn dml(input: crate::bound::Rel, point_plans: bool) -> Self {
+        Self::Dml { direct: Direct::compile(&input).filter(|_| point_plans), input }
     }
 }
 
 /// Memory pools, query runtime, limits: one per server.
 pub struct Executor {
     engine: Arc<Engine>,
+    point_plans: bool,
 }
 
 impl Executor {
@@ -101,7 +133,7 @@ impl Executor {
     /// # Errors
     /// When threads or the spill folder cannot be made.
     pub fn new(config: ExecutorConfig) -> Result<Self> {
-        Ok(Self { engine: Engine::start(config)? })
+        Ok(Self { point_plans: config.point_plans, engine: Engine::start(config)? })
     }
 
     /// Plans a bound statement. Point plans are recognised here; EXPLAIN shows which.
@@ -109,7 +141,7 @@ impl Executor {
     /// # Errors
     /// None today; plans that depend on parameter values are made when they run.
     pub fn plan(&self, bound: Arc<Bound>) -> Result<Plan> {
-        Ok(Plan { shape: Shape::of(&bound.statement), bound })
+        Ok(Plan { shape: Shape::of(&bound.statement, self.point_plans), bound })
     }
 
     /// Runs a plan. Relation locks are already held and `ctx.txn` has begun its statement with `view`.
@@ -117,29 +149,47 @@ impl Executor {
     /// # Errors
     /// Whatever the statement raises; errors after the first batch come through the stream.
     pub async fn run(&self, plan: &Plan, ctx: Arc<EvalContext>, view: Arc<ReadView>) -> Result<Outcome> {
-        match (&plan.bound.statement, &plan.shape) {
-            (Statement::Query(q), Shape::Query { direct }) => {
-                Ok(Outcome::Rows(self.query(q, direct.as_ref(), &ctx, &view).await?))
+        self.perform(&plan.bound.statement, &plan.shape, &ctx, &view).await
+    }
+
+    async fn perform(
+        &self,
+        statement: &Statement,
+        shape: &Shape,
+        ctx: &Arc<EvalContext>,
+        view: &Arc<ReadView>,
+    ) -> Result<Outcome> {
+        match (statement, shape) {
+            (Statement::Query(q), Shape::Query { direct, .. }) => {
+                Ok(Outcome::Rows(self.query(q, direct.as_ref(), ctx, view).await?))
             }
-            (Statement::Explain { inner, analyze, json }, Shape::Explain(shape)) => {
-                let text = self.explain(inner, shape, (*analyze, *json), &ctx, &view).await?;
+            (Statement::With { changes, inner }, _) => self.with(changes, inner, ctx, view).await,
+            (Statement::Explain { inner, options }, Shape::Explain(shape)) => {
+                let text = self.explain(inner, shape, options, ctx, view).await?;
                 Ok(Outcome::Rows(explain::rows(text)?))
             }
-            (Statement::Ddl(ddl), _) => self.ddl(ddl, &ctx, &view).await,
+            (Statement::Ddl(ddl), _) => self.ddl(ddl, ctx, view).await,
             (statement, Shape::Dml { input, direct }) => {
-                self.change(statement, input, direct.as_ref(), &ctx, &view).await
+                self.change(statement, input, direct.as_ref(), ctx, view).await
             }
             _ => Err(Error::internal("a plan does not fit its statement")),
         }
     }
 
-    /// Inserts rows that did not come from SQL (COPY FROM): `columns[i]` is the index into `table.columns` of the i-th value of each row, already of the column's type.
-    /// Defaults, NOT NULL, keys and indexes are handled as for INSERT.
+    /// Inserts rows that did not come from SQL (COPY FROM): `columns[i]` is the index into `table.columns` of the i-th column
+    /// pushed, already of the column's type. Defaults, NOT NULL, keys and indexes are handled as for INSERT; rows that do not
+    /// pass `filter` are left out.
     ///
     /// # Errors
     /// When a default cannot be read, or without a transaction.
-    pub fn bulk_insert(&self, table: Arc<TableDef>, columns: Vec<usize>, ctx: Arc<EvalContext>) -> Result<BulkInsert> {
-        BulkInsert::new(table, columns, ctx)
+    pub fn bulk_insert(
+        &self,
+        table: Arc<TableDef>,
+        columns: Vec<usize>,
+        filter: Option<RowFilter>,
+        ctx: Arc<EvalContext>,
+    ) -> Result<BulkInsert> {
+        BulkInsert::new(table, columns, filter, ctx)
     }
 
     async fn query(
@@ -223,85 +273,15 @@ impl Executor {
         view: &Arc<ReadView>,
     ) -> Result<u64> {
         let columns: Vec<usize> = (0..table.columns.len()).collect();
-        let mut bulk = BulkInsert::new(Arc::clone(&table), columns, Arc::clone(ctx))?;
+        let mut bulk = BulkInsert::new(table, columns, None, Arc::clone(ctx))?;
         let mut stream = self.query(query, Direct::compile(&query.rel).as_ref(), ctx, view).await?;
         let mut count = 0;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
-            let rows = (0..batch.num_rows()).map(|i| {
-                let value =
-                    |(c, a): (usize, &arrow::array::ArrayRef)| heddle_types::arrow::datum_at(a, table.columns[c].ty, i);
-                batch.columns().iter().enumerate().map(value).collect()
-            });
-            bulk.push(rows.collect()).await.map_err(|(_, e)| e)?;
-            count += batch.num_rows() as u64;
+            count += bulk.push(batch.columns(), batch.num_rows()).await.map_err(|(_, e)| e)? as u64;
         }
         bulk.finish().await?;
         Ok(count)
-    }
-
-    async fn explain(
-        &self,
-        inner: &Statement,
-        shape: &Shape,
-        (analyze, json): (bool, bool),
-        ctx: &Arc<EvalContext>,
-        view: &Arc<ReadView>,
-    ) -> Result<String> {
-        let (head, rel, direct) = match (inner, shape) {
-            (Statement::Query(q), Shape::Query { direct }) => (None, q.rel.clone(), direct.as_ref()),
-            (Statement::Insert(i), Shape::Dml { input, direct }) => {
-                (Some(("Insert", &i.table)), input.clone(), direct.as_ref())
-            }
-            (Statement::Update(u), Shape::Dml { input, direct }) => {
-                (Some(("Update", &u.target.table)), input.clone(), direct.as_ref())
-            }
-            (Statement::Delete(d), Shape::Dml { input, direct }) => {
-                (Some(("Delete", &d.target.table)), input.clone(), direct.as_ref())
-            }
-            _ => return Err(Error::unsupported("EXPLAIN of this statement")),
-        };
-        let head = head.map(|(word, table)| format!("{word} on {}", table.name));
-        let mut lines = match direct {
-            Some(d) => explain::direct(d.describe()),
-            None => self.engine.explain(rel, ctx, view).await?,
-        };
-        explain::under(&mut lines, head);
-        if analyze {
-            let started = ctx.env.clock.monotonic();
-            let rows = self.count(inner, shape, ctx, view).await?;
-            let ms = (ctx.env.clock.monotonic().saturating_sub(started)).as_secs_f64() * 1000.0;
-            lines.push((0, format!("Rows: {rows}")));
-            lines.push((0, format!("Execution Time: {ms:.3} ms")));
-        }
-        Ok(if json { explain::json(&lines) } else { explain::text(&lines) })
-    }
-
-    /// Runs the statement for EXPLAIN ANALYZE.
-    async fn count(
-        &self,
-        inner: &Statement,
-        shape: &Shape,
-        ctx: &Arc<EvalContext>,
-        view: &Arc<ReadView>,
-    ) -> Result<u64> {
-        match (inner, shape) {
-            (Statement::Query(q), Shape::Query { direct }) => {
-                let mut stream = self.query(q, direct.as_ref(), ctx, view).await?;
-                let mut n = 0;
-                while let Some(batch) = stream.next().await {
-                    n += batch?.num_rows() as u64;
-                }
-                Ok(n)
-            }
-            (statement, Shape::Dml { input, direct }) => {
-                match self.change(statement, input, direct.as_ref(), ctx, view).await? {
-                    Outcome::Changed { rows, .. } => Ok(rows),
-                    _ => Ok(0),
-                }
-            }
-            _ => Ok(0),
-        }
     }
 }
 

@@ -59,7 +59,7 @@ struct Held {
 impl Change<'_> {
     /// Locks candidate `i`; None when it is gone, does not match any more, or was already changed by this command.
     async fn hold(&mut self, rows: &RowSet, i: usize) -> Result<Option<Held>> {
-        let mut row = rows.slice(i, 1);
+        let mut row = rows.slice(i, 1)?;
         let Some((key, seen)) = identity(self.target, &row, 0)? else { return Ok(None) };
         if self.done.contains(&key) {
             return Ok(None);
@@ -72,7 +72,7 @@ impl Change<'_> {
                 if self.done.contains(&current.key) {
                     return Ok(None);
                 }
-                replace(self.target, &mut row, &current)?;
+                replace(self.target, &mut row, &current);
                 let keep = match self.filter {
                     Some(p) => self.engine.is_true(p, &row, self.ctx, self.view).await?,
                     None => true,
@@ -106,7 +106,7 @@ pub(crate) async fn update(
             change.done.insert(key);
             count += 1;
             if let Some(r) = returned.as_mut() {
-                r.push(&new, Some(&held.row))?;
+                r.push(&new, Some(&held.row));
             }
             if count % THROTTLE_ROWS == 0 {
                 change.writer.txn.throttle().await?;
@@ -124,7 +124,7 @@ async fn new_values(change: &Change<'_>, update: &Update, held: &Held) -> Result
         new[*i] = if held.changed {
             change.engine.value(expr, &held.row, change.ctx, change.view).await?
         } else {
-            heddle_types::arrow::datum_at(&held.row.require(set_id(n))?, update.target.table.columns[*i].ty, 0)
+            held.row.value(set_id(n), update.target.table.columns[*i].ty, 0)?
         };
     }
     Ok(new)
@@ -159,7 +159,7 @@ pub(crate) async fn delete(
             change.done.insert(held.current.key.clone());
             count += 1;
             if let Some(r) = returned.as_mut() {
-                r.push(&held.current.values, Some(&held.row))?;
+                r.push(&held.current.values, Some(&held.row));
             }
             if count % THROTTLE_ROWS == 0 {
                 change.writer.txn.throttle().await?;

@@ -360,8 +360,8 @@ impl Settling {
         wanted: &[Datum],
         new: Option<&[Datum]>,
     ) -> Result<()> {
-        let index = heddle_types::LogIndex(row.index);
-        let fate = lock_newest(writer, &row.key, row.index, index, RowLock::Update, Wait::Block).await?;
+        let newest = writer.txn.newest();
+        let fate = lock_newest(writer, &row.key, row.index, &newest, RowLock::Update, Wait::Block).await?;
         let current = match fate {
             Fate::Gone => return Ok(()),
             Fate::Same(current) | Fate::Newer(current) => current,
@@ -434,7 +434,7 @@ fn referring(writer: &TableWriter, f: &ForeignKey, wanted: &[Datum]) -> Result<V
             let Some(row) = row else { continue };
             let values = writer.layout.decode(&row.row)?;
             if same(&values) {
-                found.push(Current { key: row.key, index: row.index.0, values });
+                found.push(Current { key: row.key, index: row.index.0, values, state: newest.index() });
             }
         }
         if !more {

@@ -1,7 +1,7 @@
 //! RETURNING: collects the affected rows, then computes the output.
 
 use super::lock::concat;
-use super::rowset::RowSet;
+use super::rowset::{Column, RowSet};
 use super::runtime::Engine;
 use crate::bound::{ColId, Expr, Returning};
 use crate::context::EvalContext;
@@ -27,13 +27,12 @@ impl<'a> Returned<'a> {
     }
 
     /// Adds an affected row; `input` has the other columns of an UPDATE's or DELETE's source.
-    pub fn push(&mut self, values: &[Datum], input: Option<&RowSet>) -> Result<()> {
+    pub fn push(&mut self, values: &[Datum], input: Option<&RowSet>) {
         let mut row = input.cloned().unwrap_or_else(RowSet::unit);
         for (id, i) in &self.spec.row {
-            row.set(*id, heddle_types::arrow::column(&values[*i..=*i], self.table.columns[*i].ty)?);
+            row.set(*id, Column::One(values[*i].clone(), self.table.columns[*i].ty));
         }
         self.rows.push(row);
-        Ok(())
     }
 
     /// The output.

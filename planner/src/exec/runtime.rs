@@ -6,6 +6,7 @@
 //! 3. A panic inside a plan becomes an error of the statement, not a short result.
 
 use super::RowStream;
+use super::explain::Node;
 use super::rowset::RowSet;
 use crate::bound::{ColId, Expr, Rel};
 use crate::context::EvalContext;
@@ -18,9 +19,11 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use heddle_txn::ReadView;
 use heddle_types::{Datum, Error, PgType, Result};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,6 +42,8 @@ pub struct ExecutorConfig {
     pub batch_rows: usize,
     /// Parallelism of one query
     pub partitions: usize,
+    /// Statements about one row by its key, and plain VALUES, run without DataFusion
+    pub point_plans: bool,
     /// Folder for spilled runs
     pub spill_dir: std::path::PathBuf,
 }
@@ -132,7 +137,7 @@ impl Engine {
         send: &mpsc::Sender<Result<RecordBatch>>,
     ) -> Result<()> {
         let (plan, places) = self.physical(rel, ids, ctx, view).await?;
-        let mut stream = execute_stream(plan, self.state.task_ctx()).map_err(from_df)?;
+        let mut stream = self.rows_of(plan)?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(from_df)?;
             let arrays = places.iter().map(|i| Arc::clone(batch.column(*i))).collect();
@@ -142,6 +147,23 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// A plan's rows. The branches of a UNION ALL on top come one after the other, as in PostgreSQL; other partitions as they are ready.
+    fn rows_of(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> Result<BoxStream<'static, datafusion::error::Result<RecordBatch>>> {
+        let partitions = plan.properties().output_partitioning().partition_count();
+        if partitions < 2 || !appends(&plan) {
+            return Ok(execute_stream(plan, self.state.task_ctx()).map_err(from_df)?.boxed());
+        }
+        let context = self.state.task_ctx();
+        let part = move |i| match plan.execute(i, Arc::clone(&context)) {
+            Ok(stream) => stream.boxed(),
+            Err(e) => futures::stream::once(async move { Err(e) }).boxed(),
+        };
+        Ok(futures::stream::iter(0..partitions).map(part).flatten().boxed())
     }
 
     async fn physical(
@@ -157,18 +179,34 @@ impl Engine {
         Ok((plan, planned.places))
     }
 
-    /// The plan as lines of (depth, text).
+    /// The plan for EXPLAIN, how long making it took, and running it if `run` says so: then its nodes tell what they did.
     pub async fn explain(
         self: &Arc<Self>,
         rel: Rel,
+        run: bool,
         ctx: &Arc<EvalContext>,
         view: &Arc<ReadView>,
-    ) -> Result<Vec<(usize, String)>> {
+    ) -> Result<(Node, Duration, Option<Duration>)> {
         let (engine, ctx, view) = (Arc::clone(self), Arc::clone(ctx), Arc::clone(view));
         let ids: Vec<ColId> = visit::output(&rel).into_iter().map(|(id, _)| id).collect();
         let task = self.handle.spawn(async move {
+            let clock = || ctx.env.clock.monotonic();
+            let started = clock();
             let (plan, _) = engine.physical(&rel, &ids, &ctx, &view).await?;
-            Ok(super::explain::physical(&plan))
+            let planning = clock().saturating_sub(started);
+            let mut names = super::explain::Names::of(&rel);
+            if !run {
+                return Ok((super::explain::nodes(&plan, &mut names, None), planning, None));
+            }
+            // Operators stamp their metrics with the wall clock.
+            let micros = u64::try_from(ctx.env.clock.now_us()).unwrap_or(0);
+            let (begun, started) = (SystemTime::UNIX_EPOCH + Duration::from_micros(micros), clock());
+            let mut stream = execute_stream(Arc::clone(&plan), engine.state.task_ctx()).map_err(from_df)?;
+            while let Some(batch) = stream.next().await {
+                batch.map_err(from_df)?;
+            }
+            let executing = clock().saturating_sub(started);
+            Ok((super::explain::nodes(&plan, &mut names, Some(begun)), planning, Some(executing)))
         });
         task.await.map_err(|e| Error::internal(format!("planning stopped: {e}")))?
     }
@@ -194,7 +232,7 @@ impl Engine {
     ) -> Result<Datum> {
         let id = ColId(u32::MAX);
         let out = self.project(&[(id, expr.clone())], row, ctx, view).await?;
-        Ok(heddle_types::arrow::datum_at(&out.require(id)?, expr.ty(), 0))
+        out.value(id, expr.ty(), 0)
     }
 
     /// Expressions over rows in hand; sub-queries run as a plan over these rows.
@@ -221,6 +259,17 @@ impl Engine {
     }
 }
 
+/// Is it a UNION ALL, but for what does not change the order of rows?
+fn appends(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    match plan.name() {
+        "UnionExec" => true,
+        "ProjectionExec" | "CooperativeExec" | "CoalesceBatchesExec" => {
+            plan.children().first().is_some_and(|c| appends(c))
+        }
+        _ => false,
+    }
+}
+
 /// Rows in hand as VALUES, with the columns that `exprs` refer to.
 fn as_values(exprs: &[(ColId, Expr)], rows: &RowSet) -> Result<Rel> {
     let mut used = std::collections::BTreeMap::new();
@@ -228,7 +277,7 @@ fn as_values(exprs: &[(ColId, Expr)], rows: &RowSet) -> Result<Rel> {
         visit::columns(e, &mut used);
         visit::outers(e, &mut used);
     }
-    let used: Vec<(ColId, PgType)> = used.into_iter().filter(|(id, _)| rows.get(*id).is_some()).collect();
+    let used: Vec<(ColId, PgType)> = used.into_iter().filter(|(id, _)| rows.has(*id)).collect();
     let arrays = used.iter().map(|(id, _)| rows.require(*id)).collect::<Result<Vec<_>>>()?;
     let literal = |i: usize| {
         let cell = |((_, ty), a): (&(ColId, PgType), &arrow::array::ArrayRef)| Expr::Literal {

@@ -122,12 +122,21 @@ impl SeriesCodec {
         Ok(values)
     }
 
-    /// The tags of a series in their places, everything else NULL.
-    pub fn tags_row(&self, series: &[u8], tags: Option<&[u8]>) -> Result<Vec<Datum>> {
-        let mut values = vec![Datum::Null; self.table.columns.len()];
-        self.put_primary(series, &mut values)?;
-        self.put_tags(tags, &mut values)?;
-        Ok(values)
+    /// The tags of a series that lie in `columns` (places in the table's); `tags` is the series' row, if it has one.
+    pub fn tags_at(&self, mut series: &[u8], tags: Option<&[u8]>, columns: &[usize]) -> Result<Vec<Datum>> {
+        let mut primary = Vec::with_capacity(self.primary.len());
+        for i in &self.primary {
+            primary.push(key::decode(&mut series, self.table.columns[*i].ty.class())?);
+        }
+        let tags = tags.map(|row| self.tag_layout.decode(row)).transpose()?;
+        let value = |column: &usize| match self.primary.iter().position(|i| i == column) {
+            Some(at) => primary[at].clone(),
+            None => {
+                let at = self.tags.iter().position(|i| i == column);
+                at.and_then(|at| tags.as_ref().map(|t| t[at].clone())).unwrap_or(Datum::Null)
+            }
+        };
+        Ok(columns.iter().map(value).collect())
     }
 
     fn put_primary(&self, mut series: &[u8], values: &mut [Datum]) -> Result<()> {

@@ -434,6 +434,10 @@ impl TableWriter {
         self.key_error(text, index, values, "is duplicated")
     }
 
+    /// NOT NULL.
+    ///
+    /// # Errors
+    /// `23502`
     pub fn check_not_null(&self, values: &[Datum]) -> Result<()> {
         let Some((column, _)) =
             self.table.columns.iter().zip(values).find(|(c, v)| c.not_null && !c.dropped && v.is_null())

@@ -197,6 +197,12 @@ fn make(r: &mut Registry) {
         }),
     );
     r.scalar(
+        "make_timestamptz(int4,int4,int4,int4,int4,float8,text)",
+        k!(|y: i32, mo: i32, d: i32, h: i32, m: i32, s: f64, zone: &str| -> Ts {
+            dt::to_utc(Ts(arith::make_timestamp(y, mo, d, h, m, s)?), &Zone::parse(zone)?)
+        }),
+    );
+    r.scalar(
         "make_interval(int4,int4,int4,int4,int4,int4,float8)",
         k!(|y: i32, mo: i32, w: i32, d: i32, h: i32, m: i32, s: f64| -> Interval {
             make_interval(y, mo, w, d, h, m, s)

@@ -83,6 +83,7 @@ pub(super) fn register(r: &mut Registry) {
     rounding(r);
     powers(r);
     trigonometry(r);
+    degrees(r);
     integers(r);
 }
 
@@ -166,6 +167,37 @@ fn trigonometry(r: &mut Registry) {
     r.scalar("sinh(float8)", k!(|a: f64| -> f64 = a.sinh()));
     r.scalar("cosh(float8)", k!(|a: f64| -> f64 = a.cosh()));
     r.scalar("tanh(float8)", k!(|a: f64| -> f64 = a.tanh()));
+}
+
+/// The trigonometric functions in degrees, exact where PostgreSQL makes them exact: at multiples of 30 and 45 degrees.
+fn degrees(r: &mut Registry) {
+    r.scalar("sind(float8)", k!(|a: f64| -> f64 { circular(a, sind) }));
+    r.scalar("cosd(float8)", k!(|a: f64| -> f64 { circular(a, |v| sind(90.0 - v.abs())) }));
+    r.scalar("tand(float8)", k!(|a: f64| -> f64 { circular(a, |v| sind(v) / sind(90.0 - v.abs())) }));
+    r.scalar("cotd(float8)", k!(|a: f64| -> f64 { circular(a, |v| sind(90.0 - v.abs()) / sind(v)) }));
+    r.scalar("asind(float8)", k!(|a: f64| -> f64 { bounded(a, |v| snapped(v.asin().to_degrees())) }));
+    r.scalar("acosd(float8)", k!(|a: f64| -> f64 { bounded(a, |v| snapped(v.acos().to_degrees())) }));
+    r.scalar("atand(float8)", k!(|a: f64| -> f64 = snapped(a.atan().to_degrees())));
+    r.scalar("atan2d(float8,float8)", k!(|a: f64, b: f64| -> f64 = snapped(a.atan2(b).to_degrees())));
+}
+
+fn sind(degrees: f64) -> f64 {
+    let v = degrees % 360.0;
+    let (v, sign) = if v < 0.0 { (-v, -1.0) } else { (v, 1.0) };
+    let (v, sign) = if v > 180.0 { (360.0 - v, -sign) } else { (v, sign) };
+    let v = if v > 90.0 { 180.0 - v } else { v };
+    let exact = match v {
+        0.0 => 0.0,
+        30.0 => 0.5,
+        90.0 => 1.0,
+        v => v.to_radians().sin(),
+    };
+    sign * exact
+}
+
+/// A whole number of degrees where the result is one up to rounding.
+fn snapped(v: f64) -> f64 {
+    if (v - v.round()).abs() < 1e-13 * v.abs().max(1.0) { v.round() } else { v }
 }
 
 fn integers(r: &mut Registry) {

@@ -1,6 +1,7 @@
 //! Functions, operators, casts and aggregates: tables with PostgreSQL's OIDs that the binder resolves over (and pg_proc, pg_operator,
 //! pg_cast show), and the Arrow kernels behind them.
 
+mod advisory;
 mod aggregate;
 mod arith;
 mod array;
@@ -10,25 +11,35 @@ mod bytes;
 mod cast;
 mod compare;
 mod datefn;
+mod definition;
 mod dt;
 pub mod error;
+mod framed;
 mod json;
 mod json_build;
 mod json_make;
 mod json_raw;
+mod json_record;
 mod json_rows;
 mod json_set;
 mod jsonval;
 mod kernel;
 mod like;
 mod math;
+mod overlaps;
 mod own;
+mod percentile;
 mod pick;
+mod privilege;
+pub(crate) mod quick;
+mod record;
+mod reference;
 mod reg;
 mod regex;
 mod registry;
 mod sequence;
 mod set;
+mod size;
 mod strings;
 mod system;
 mod table;
@@ -36,6 +47,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod textformat;
+mod visible;
 mod window;
 
 pub use error::{from_df, to_df};
@@ -43,6 +55,9 @@ pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
 pub(crate) use reg::quote_ident;
 pub use sequence::SessionSequences;
 pub(crate) use sequence::position as sequence_position;
+pub(crate) use framed::{Framed, FramedBound, FramedCall};
+pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
+pub use reference::reference;
 
 use crate::context::EvalContext;
 use arrow::array::ArrayRef;
@@ -65,17 +80,26 @@ fn register_all(r: &mut Registry) {
     math::register(r);
     set::register(r);
     window::register(r);
+    advisory::register(r);
+    overlaps::register(r);
     pick::register(r);
+    percentile::register(r);
+    record::register(r);
     template::register(r);
     bytes::register(r);
     textformat::register(r);
     array::register(r);
     array_ops::register(r);
     json::register(r);
+    json_record::register(r);
     json_rows::register(r);
     json_set::register(r);
     json_make::register(r);
     sequence::register(r);
+    definition::register(r);
+    visible::register(r);
+    size::register(r);
+    privilege::register(r);
 }
 
 /// nextval(regclass)
@@ -257,6 +281,16 @@ pub fn length_cast() -> FuncId {
 /// The equality function of a type's default btree order (`=`), and the others; None for json, unknown …
 pub fn comparison(ty: Oid, cmp: Comparison) -> Option<FuncId> {
     TABLES.comparisons.get(&(ty, cmp)).copied()
+}
+
+/// An identifier as SQL text: quoted when it has to be.
+pub(crate) fn quote_ident(name: &str) -> String {
+    reg::quote_ident(name)
+}
+
+/// A relation's name, qualified when the search path does not find it.
+pub(crate) fn class_name(oid: Oid, cx: &EvalContext) -> Option<String> {
+    reg::class_name(oid.0, cx)
 }
 
 /// The name a reg* value stands for, as its text form shows it (`-` for 0, the number when nothing has it).

@@ -46,6 +46,13 @@ impl Registry {
         self.add(sig, Kind::Scalar(kernel));
     }
 
+    /// One kernel for every row of that name with so many arguments.
+    pub(super) fn every(&mut self, name: &str, arguments: usize, kernel: ScalarKernel) {
+        for row in PROCS.iter().filter(|p| p.name == name && p.args.len() == arguments) {
+            self.add(row.sig, Kind::Scalar(kernel));
+        }
+    }
+
     /// Several names of one kernel.
     pub(super) fn scalars(&mut self, sigs: &[&'static str], kernel: ScalarKernel) {
         for sig in sigs {
@@ -168,6 +175,12 @@ fn build_comparisons(functions: &[&'static Function]) -> HashMap<(Oid, Compariso
         (oid::REGROLE, oid::OID),
     ];
     use Comparison::*;
+    // Rows are compared by their text: enough for equality, not for an order.
+    for cmp in [Eq, Ne] {
+        if let Some(&f) = out.get(&(oid::TEXT, cmp)) {
+            out.insert((oid::RECORD, cmp), f);
+        }
+    }
     for cmp in [Eq, Ne, Lt, Le, Gt, Ge] {
         for (ty, from) in borrowed {
             if let Some(&f) = out.get(&(from, cmp)) {

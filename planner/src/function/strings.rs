@@ -54,14 +54,25 @@ fn check_len(bytes: usize) -> Result<()> {
     Ok(())
 }
 
+/// Letters that have no single capital, such as ß, stay: as in PostgreSQL, one letter is always one letter.
+fn upper(c: char) -> char {
+    let mut mapped = c.to_uppercase();
+    if mapped.len() == 1 { mapped.next().unwrap_or(c) } else { c }
+}
+
+fn lower(c: char) -> char {
+    let mut mapped = c.to_lowercase();
+    if mapped.len() == 1 { mapped.next().unwrap_or(c) } else { c }
+}
+
 fn initcap(s: &str) -> String {
     let mut inside = false;
     let mut out = String::with_capacity(s.len());
     for c in s.chars() {
         if inside {
-            out.extend(c.to_lowercase())
+            out.push(lower(c))
         } else {
-            out.extend(c.to_uppercase())
+            out.push(upper(c))
         }
         inside = c.is_alphanumeric();
     }
@@ -207,6 +218,11 @@ fn lengths(r: &mut Registry) {
         k!(|s: &str| -> i32 = chars(s)),
     );
     r.scalar("octet_length(text)", k!(|s: &str| -> i32 = s.len() as i32));
+    // The blanks that char(n) is padded with are not kept, but they count.
+    r.scalar(
+        "octet_length(bpchar)",
+        k!(_cx, ty; |s: &str| -> i32 = s.len() as i32 + (ty.args[0].typmod - 4 - s.chars().count() as i32).max(0)),
+    );
     r.scalars(&["octet_length(bytea)", "length(bytea)"], k!(|s: &[u8]| -> i32 = s.len() as i32));
     r.scalar("bit_length(text)", k!(|s: &str| -> i32 = s.len() as i32 * 8));
     r.scalars(&["position(text,text)", "strpos(text,text)"], k!(|s: &str, p: &str| -> i32 = position(s, p)));
@@ -234,8 +250,8 @@ fn parts(r: &mut Registry) {
 }
 
 fn changes(r: &mut Registry) {
-    r.scalar("upper(text)", k!(|s: &str| -> String = s.to_uppercase()));
-    r.scalar("lower(text)", k!(|s: &str| -> String = s.to_lowercase()));
+    r.scalar("upper(text)", k!(|s: &str| -> String = s.chars().map(upper).collect()));
+    r.scalar("lower(text)", k!(|s: &str| -> String = s.chars().map(lower).collect()));
     r.scalar("initcap(text)", k!(|s: &str| -> String = initcap(s)));
     r.scalar("lpad(text,int4)", k!(|s: &str, n: i32| -> String { pad(s, n, " ", true) }));
     r.scalar("lpad(text,int4,text)", k!(|s: &str, n: i32, f: &str| -> String { pad(s, n, f, true) }));

@@ -90,14 +90,35 @@ fn pg_sleep(cx: &EvalContext, _: &CallTypes<'_>, args: &[ArrayRef], n: usize) ->
     Ok(Arc::new(out.finish()))
 }
 
+/// The number of an encoding; -1 for what PostgreSQL would not know either.
+fn encoding(name: &str) -> i32 {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    match letters.to_ascii_lowercase().as_str() {
+        "utf8" | "unicode" => 6,
+        "sqlascii" => 0,
+        _ => -1,
+    }
+}
+
 fn local_now(cx: &EvalContext) -> Result<Ts> {
     dt::to_local(Ts(cx.text.datetime.now), &cx.text.datetime.zone)
+}
+
+/// What `to_reg…` answers: NULL where the cast would fail.
+fn reg_or_null(name: &str, ty: heddle_types::Oid, cx: &EvalContext) -> Option<u32> {
+    reg::parse(name, PgType::new(ty), cx).ok().and_then(|d| d.as_i64()).map(|o| o as u32)
+}
+
+/// `Sat Nov 28 02:13:56.123456 2026 UTC`, whatever DateStyle says.
+fn time_of_day(cx: &EvalContext) -> String {
+    let mut settings = cx.text.clone();
+    settings.datetime.format = heddle_types::datetime::DateFormat::Postgres;
+    heddle_types::text::to_string(&Datum::Timestamp(cx.env.clock.now_us()), PgType::new(oid::TIMESTAMPTZ), &settings)
 }
 
 pub(super) fn register(r: &mut Registry) {
     session(r);
     clocks(r);
-    privileges(r);
     catalog(r);
     r.scalar("random()", k!(cx, _ty; || -> f64 { Ok(random(cx)) }));
     r.scalar("gen_random_uuid()", k!(cx, _ty; || -> Uuid { Ok(uuid(cx)) }));
@@ -134,11 +155,16 @@ fn session(r: &mut Registry) {
     r.scalars(&["txid_current()"], k!(cx, _ty; || -> i64 { Ok(cx.txn.as_ref().map_or(0, |t| t.id().0 as i64)) }));
     r.scalars(&["inet_server_addr()", "inet_client_addr()"], null);
     r.scalars(&["inet_server_port()", "inet_client_port()"], null);
+    // There are no temporary schemas, and nobody else's.
+    r.scalar("pg_my_temp_schema()", k!(|| -> u32 = 0));
+    r.scalar("pg_is_other_temp_schema(oid)", k!(|o: u32| -> bool = false));
     r.scalar("pg_is_in_recovery()", k!(|| -> bool = false));
     r.scalar(
         "pg_encoding_to_char(int4)",
         k!(|e: i32| -> String = match e { 6 => "UTF8", 0 => "SQL_ASCII", _ => "" }.to_owned()),
     );
+    r.scalar("getdatabaseencoding()", k!(|| -> String = "UTF8".to_owned()));
+    r.scalar("pg_char_to_encoding(name)", k!(|name: &str| -> i32 = encoding(name)));
     r.scalar("pg_client_encoding()", k!(|| -> String = "UTF8".to_owned()));
 }
 
@@ -147,6 +173,7 @@ fn clocks(r: &mut Registry) {
         &["now()", "transaction_timestamp()", "current_timestamp()"],
         k!(cx, _ty; || -> Ts { Ok(Ts(cx.text.datetime.now)) }),
     );
+    r.scalar("timeofday()", k!(cx, _ty; || -> String { Ok(time_of_day(cx)) }));
     r.scalar("statement_timestamp()", k!(cx, _ty; || -> Ts { Ok(Ts(cx.statement_us)) }));
     r.scalar("clock_timestamp()", k!(cx, _ty; || -> Ts { Ok(Ts(cx.env.clock.now_us())) }));
     r.scalar("localtimestamp()", k!(cx, _ty; || -> Ts { local_now(cx) }));
@@ -172,34 +199,6 @@ fn clocks(r: &mut Registry) {
     );
 }
 
-/// There is one role, which may do everything.
-fn privileges(r: &mut Registry) {
-    r.scalars(
-        &["has_table_privilege(text,text)", "has_schema_privilege(text,text)", "has_database_privilege(text,text)"],
-        k!(|a: &str, b: &str| -> bool = true),
-    );
-    r.scalars(
-        &["has_table_privilege(oid,text)", "has_schema_privilege(oid,text)", "has_database_privilege(oid,text)"],
-        k!(|a: u32, b: &str| -> bool = true),
-    );
-    r.scalars(
-        &[
-            "has_table_privilege(name,text,text)",
-            "has_schema_privilege(name,text,text)",
-            "has_database_privilege(name,text,text)",
-        ],
-        k!(|u: &str, a: &str, b: &str| -> bool = true),
-    );
-    r.scalars(
-        &[
-            "has_table_privilege(name,oid,text)",
-            "has_schema_privilege(name,oid,text)",
-            "has_database_privilege(name,oid,text)",
-        ],
-        k!(|u: &str, a: u32, b: &str| -> bool = true),
-    );
-}
-
 fn catalog(r: &mut Registry) {
     r.scalar(
         "format_type(oid,int4)",
@@ -211,18 +210,19 @@ fn catalog(r: &mut Registry) {
             Ok(if o == 10 { cx.session.user.clone() } else { format!("unknown (OID={o})") })
         }),
     );
-    r.scalars(
-        &["pg_table_is_visible(oid)"],
+    r.scalar(
+        "pg_relation_is_publishable(regclass)",
         k!(cx, _ty; |o: u32| -> Option<bool> {
-            Ok(match reg::class_parts(o, cx) {
-                Some((_, name)) => Some(reg::find_relation(&reg::quote_ident(&name), cx)?.is_some_and(|f| f == o)),
-                // System tables are always found.
-                None => Some(o < heddle_types::Oid::FIRST_USER.0),
-            })
+            let user_table = cx.catalog.table(heddle_types::Oid(o)).is_some();
+            Ok((user_table || reg::class_parts(o, cx).is_some()).then_some(user_table))
         }),
     );
-    r.scalars(&["pg_type_is_visible(oid)", "pg_function_is_visible(oid)"], k!(|o: u32| -> bool = true));
+    r.scalar("pg_tablespace_location(oid)", k!(|o: u32| -> String = String::new()));
+    // Nothing is a partition, so nothing has ancestors.
+    r.set("pg_partition_ancestors(regclass)", |_, _, _, _| Ok(()), &[]);
     r.scalar("to_regclass(text)", k!(cx, _ty; |n: &str| -> Option<u32> { reg::find_relation(n, cx) }));
+    r.scalar("to_regproc(text)", k!(cx, _ty; |n: &str| -> Option<u32> { Ok(reg_or_null(n, oid::REGPROC, cx)) }));
+    r.scalar("to_regrole(text)", k!(cx, _ty; |n: &str| -> Option<u32> { Ok(reg_or_null(n, oid::REGROLE, cx)) }));
     r.scalar("to_regtype(text)", k!(|n: &str| -> Option<u32> { Ok(reg::type_oid(n)) }));
     r.scalar("to_regnamespace(text)", k!(cx, _ty; |n: &str| -> Option<u32> { Ok(reg::schema(n, cx)) }));
     r.scalars(

@@ -17,7 +17,7 @@ use heddle_types::text::{self, TextSettings};
 use heddle_types::{Datum, Error, LogIndex, PgType, Result};
 use std::sync::Arc;
 
-fn context() -> EvalContext {
+pub(super) fn context() -> EvalContext {
     let catalog = CatalogSnapshot::default().with(&bootstrap(), LogIndex(1));
     let session = SessionInfo {
         database: "postgres".into(),
@@ -33,6 +33,7 @@ fn context() -> EvalContext {
         deferred: Default::default(),
         sequences: Default::default(),
         interrupted: Box::new(|| None),
+        advisory: Default::default(),
     };
     EvalContext {
         text: TextSettings::default(),

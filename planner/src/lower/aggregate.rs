@@ -14,8 +14,16 @@ use heddle_types::{Error, PgType, Result};
 use std::sync::Arc;
 
 /// Aggregates whose result follows the input's order when the call names none.
-const ORDER_SENSITIVE: &[&str] =
-    &["array_agg", "string_agg", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg", "xmlagg"];
+const ORDER_SENSITIVE: &[&str] = &[
+    "array_agg",
+    "string_agg",
+    "json_agg",
+    "heddle_json_agg_rows",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "xmlagg",
+];
 
 impl Lowerer<'_> {
     pub(super) fn aggregate(

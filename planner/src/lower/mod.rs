@@ -16,6 +16,7 @@
 mod aggregate;
 mod cell;
 mod expr;
+mod framed;
 mod nulls;
 mod op;
 mod range;

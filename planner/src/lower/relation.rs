@@ -6,6 +6,7 @@ use super::{CteEntry, Lowerer, build, column, internal, name, scan};
 use crate::bound::{ColId, Cte, Expr, JoinKind, Query, Rel, SortKey};
 use crate::eval::visit;
 use crate::function::from_df;
+use arrow::record_batch::RecordBatch;
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::expr::Sort as DfSort;
@@ -64,6 +65,7 @@ impl Lowerer<'_> {
                 let entry = self.ctes.get(cte).and_then(|stack| stack.last()).cloned();
                 self.cte_scan(entry.ok_or_else(|| internal("a CTE is not in scope"))?, &columns)
             }
+            Rel::Rows { columns, batches } => self.rows(columns, batches),
             Rel::Lock { input, targets } => self.lock(input, targets, None),
         }
     }
@@ -94,6 +96,16 @@ impl Lowerer<'_> {
         build(builder.project(output.iter().map(qualified)))
     }
 
+    /// Rows that are there already.
+    fn rows(&mut self, columns: &[crate::bound::Col], batches: &[RecordBatch]) -> Result<LogicalPlan> {
+        let output: Vec<(ColId, PgType)> = columns.iter().map(|c| (c.id, c.ty)).collect();
+        let schema = super::arrow_schema(&output);
+        let named = |b: &RecordBatch| scan::to_batch(&schema, b.columns().to_vec(), b.num_rows());
+        let batches = batches.iter().map(named).collect::<Result<Vec<_>>>()?;
+        let provider = MemTable::try_new(Arc::clone(&schema), vec![batches]).map_err(from_df)?;
+        self.provider(Arc::new(provider), &output)
+    }
+
     /// VALUES: a row at a time over one row, put together by UNION ALL only where expressions need it.
     fn values(&mut self, columns: &[crate::bound::Col], rows: &[Vec<Expr>]) -> Result<LogicalPlan> {
         let output: Vec<(ColId, PgType)> = columns.iter().map(|c| (c.id, c.ty)).collect();
@@ -104,7 +116,7 @@ impl Lowerer<'_> {
                 .collect::<Result<Vec<_>>>()?;
             let set = crate::exec::rowset::RowSet::from_rows(&output, &data)?;
             let schema = super::arrow_schema(&output);
-            let arrays = set.columns.into_iter().map(|(_, a)| a).collect();
+            let arrays = output.iter().map(|(id, _)| set.require(*id)).collect::<Result<Vec<_>>>()?;
             let batch = scan::to_batch(&schema, arrays, set.rows)?;
             let provider = MemTable::try_new(schema, vec![vec![batch]]).map_err(from_df)?;
             return self.provider(Arc::new(provider), &output);

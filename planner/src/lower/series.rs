@@ -252,7 +252,7 @@ struct Reader {
     schema: SchemaRef,
     /// None before the first batch.
     cursors: Option<VecDeque<Box<dyn PointCursor>>>,
-    /// Tags of the series seen so far, as a row of the table.
+    /// The output's tags of the series seen so far.
     tags: HashMap<Bytes, Arc<Vec<Datum>>>,
     left: usize,
     batch_rows: usize,
@@ -343,7 +343,8 @@ impl Reader {
                 Some(SeriesColumn::PrimaryTag(_) | SeriesColumn::Tag(_)) => {
                     let column = self.scan.columns[place].1;
                     let rows = self.tag_rows(points, &mut spread)?;
-                    spread_tag(&rows, column, self.scan.table.columns[column].ty, spread.indices(points))?
+                    let tag = self.tag_columns().iter().position(|c| *c == column).expect("it is one of them");
+                    spread_tag(&rows, tag, self.scan.table.columns[column].ty, spread.indices(points))?
                 }
                 None if place == columns => keys(points)?,
                 None => versions(points)?,
@@ -352,12 +353,19 @@ impl Reader {
         to_batch(&self.schema, arrays, points.rows())
     }
 
-    /// One row of tags per run of the batch.
+    /// The tags in the output, as places in the table's columns.
+    fn tag_columns(&self) -> Vec<usize> {
+        let tag = |p: &&usize| matches!(self.kind(**p), Some(SeriesColumn::PrimaryTag(_) | SeriesColumn::Tag(_)));
+        self.places.iter().filter(tag).map(|p| self.scan.columns[*p].1).collect()
+    }
+
+    /// The output's tags per run of the batch.
     fn tag_rows(&mut self, points: &PointBatch, spread: &mut Spread) -> Result<Vec<Arc<Vec<Datum>>>> {
         if let Some(rows) = &spread.rows {
             return Ok(rows.clone());
         }
-        let stored = self.places.iter().any(|p| matches!(self.kind(*p), Some(SeriesColumn::Tag(_))));
+        let columns = self.tag_columns();
+        let stored = columns.iter().any(|c| self.codec.is_tag(*c));
         let mut rows = Vec::with_capacity(points.series.len());
         for (series, _) in &points.series {
             if let Some(known) = self.tags.get(series) {
@@ -365,7 +373,7 @@ impl Reader {
                 continue;
             }
             let row = if stored { self.view.get(self.codec.tags_storage, series)? } else { None };
-            let row = Arc::new(self.codec.tags_row(series, row.as_ref().map(|r| &r.row[..]))?);
+            let row = Arc::new(self.codec.tags_at(series, row.as_ref().map(|r| &r.row[..]), &columns)?);
             self.tags.insert(series.clone(), Arc::clone(&row));
             rows.push(row);
         }
@@ -395,10 +403,10 @@ impl Spread {
 }
 
 /// A tag's values per run, repeated for the points of each.
-fn spread_tag(rows: &[Arc<Vec<Datum>>], column: usize, ty: PgType, indices: &UInt32Array) -> Result<ArrayRef> {
+fn spread_tag(rows: &[Arc<Vec<Datum>>], tag: usize, ty: PgType, indices: &UInt32Array) -> Result<ArrayRef> {
     let mut builder = ColumnBuilder::new(ty, rows.len());
     for row in rows {
-        builder.append(&row[column])?;
+        builder.append(&row[tag])?;
     }
     arrow::compute::take(&builder.finish(), indices, None).map_err(arrow_error)
 }

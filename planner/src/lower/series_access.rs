@@ -262,10 +262,11 @@ impl Access {
         let columns = &table.table.columns;
         let mut builders: Vec<ColumnBuilder> =
             filter.columns.iter().map(|(_, i)| ColumnBuilder::new(columns[*i].ty, series.len())).collect();
+        let places: Vec<usize> = filter.columns.iter().map(|(_, i)| *i).collect();
         for key in series {
-            let row = self.codec.tags_row(key, tags.0.get(key).map(|r| &r[..]))?;
-            for ((_, i), builder) in filter.columns.iter().zip(&mut builders) {
-                builder.append(&row[*i])?;
+            let row = self.codec.tags_at(key, tags.0.get(key).map(|r| &r[..]), &places)?;
+            for (value, builder) in row.iter().zip(&mut builders) {
+                builder.append(value)?;
             }
         }
         let typed: Vec<(ColId, PgType)> = filter.columns.iter().map(|(id, i)| (*id, columns[*i].ty)).collect();

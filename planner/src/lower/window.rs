@@ -2,7 +2,7 @@
 
 use super::aggregate::udaf;
 use super::expr::{key, scalar};
-use super::{Lowerer, build, name};
+use super::{Lowerer, build, column as column_of, name};
 use crate::bound::{ColId, Expr, Frame, FrameBound, FrameUnits, Rel, SortKey, WindowCall};
 use crate::eval::eval_constant;
 use crate::function::{self, CallTypes, Kind};
@@ -22,6 +22,7 @@ impl Lowerer<'_> {
         for (id, call) in calls {
             lowered.push((*id, self.window_call(&mut plan, call)?));
         }
+        plan = self.computed_partitions(plan, &mut lowered)?;
         // One operator per window; DataFusion sorts once where several agree.
         let mut groups: Vec<(Df, Vec<Df>)> = vec![];
         for (id, e) in lowered {
@@ -37,7 +38,38 @@ impl Lowerer<'_> {
         Ok(plan)
     }
 
+    /// What PARTITION BY computes becomes a column first: DataFusion does not see that a sort by a comparison serves the window.
+    fn computed_partitions(&mut self, plan: LogicalPlan, calls: &mut [(ColId, Df)]) -> Result<LogicalPlan> {
+        let mut computed: Vec<(Df, Df)> = vec![];
+        for (_, call) in calls {
+            let Df::WindowFunction(call) = call else { continue };
+            for by in &mut call.params.partition_by {
+                if matches!(by, Df::Column(_)) {
+                    continue;
+                }
+                let known = computed.iter().find(|(e, _)| e == by).map(|(_, column)| column.clone());
+                let column = known.unwrap_or_else(|| column_of(self.fresh()));
+                let e = std::mem::replace(by, column.clone());
+                if !computed.iter().any(|(_, c)| *c == column) {
+                    computed.push((e, column));
+                }
+            }
+        }
+        if computed.is_empty() {
+            return Ok(plan);
+        }
+        let mut all: Vec<Df> = plan.schema().columns().into_iter().map(Df::Column).collect();
+        for (e, column) in computed {
+            let Df::Column(column) = column else { continue };
+            all.push(e.alias(column.name));
+        }
+        build(LogicalPlanBuilder::from(plan).project(all))
+    }
+
     fn window_call(&mut self, plan: &mut LogicalPlan, w: &WindowCall) -> Result<Df> {
+        if self.needs_framing(w)? {
+            return self.framed_call(plan, w);
+        }
         let mut args = vec![];
         for e in &w.call.args {
             let e = self.hoist(plan, e)?;
@@ -128,7 +160,13 @@ impl Lowerer<'_> {
         })
     }
 
-    fn offset(&mut self, e: &Expr, units: FrameUnits, order: Option<PgType>, which: &str) -> Result<ScalarValue> {
+    pub(super) fn offset(
+        &mut self,
+        e: &Expr,
+        units: FrameUnits,
+        order: Option<PgType>,
+        which: &str,
+    ) -> Result<ScalarValue> {
         let value = eval_constant(e, self.ctx)?;
         let refuse = |what: &str| {
             let code = if what == "null" { SqlState::NULL_VALUE_NOT_ALLOWED } else { SqlState("22013") };
@@ -167,7 +205,7 @@ fn same_window(a: &Df, b: &Df) -> bool {
     }
 }
 
-fn is_plain_number(ty: PgType) -> bool {
+pub(super) fn is_plain_number(ty: PgType) -> bool {
     use heddle_types::oid;
     matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8 | oid::FLOAT4 | oid::FLOAT8)
 }

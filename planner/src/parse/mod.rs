@@ -6,6 +6,7 @@ mod copy;
 mod create;
 mod cursor;
 mod insert;
+mod lift;
 mod maintenance;
 pub(crate) mod own;
 mod places;
@@ -18,9 +19,11 @@ mod table;
 mod text;
 mod utility;
 
+pub use copy::{Copy, CopyOption, CopyValue};
 use heddle_txn::Isolation;
+pub use lift::Lifted;
 pub(crate) use places::Places;
-pub(crate) use rewrite::{KEY_MARK, NOTHING};
+pub(crate) use rewrite::{ALL_FIELDS, EXCLUDE_GROUP, EXCLUDE_ROW, EXCLUDE_TIES, KEY_MARK, NOTHING};
 pub use series::{Clause, SeriesStatement, Written};
 pub(crate) use text::{Star, expand_stars, rename};
 
@@ -221,36 +224,6 @@ pub struct Maintenance {
     pub tag: &'static str,
     /// Tables as written, each with its columns
     pub tables: Vec<(Vec<String>, Vec<String>)>,
-}
-
-/// An option of COPY as written.
-#[derive(Clone, Debug)]
-pub struct CopyOption {
-    /// Lower-case name
-    pub name: String,
-    /// Value as text
-    pub value: String,
-    /// Where it stands (1-based characters)
-    pub position: Option<u32>,
-}
-
-/// COPY.
-#[derive(Clone, Debug)]
-pub struct Copy {
-    /// Schema (if qualified) and table; None for COPY (query) TO
-    pub table: Option<(Option<String>, String)>,
-    /// Columns as written; empty = all
-    pub columns: Vec<String>,
-    /// COPY (query) TO
-    pub query: Option<Box<Ast>>,
-    /// FROM?
-    pub from: bool,
-    /// STDIN/STDOUT? A file name otherwise (42501 for now).
-    pub file: Option<String>,
-    /// Options by lower-case name with their text value (`true` when none was written): format, header, null, delimiter, quote, escape, encoding, freeze, force_quote, force_null, force_not_null
-    pub options: Vec<CopyOption>,
-    /// Position of the table name (1-based characters)
-    pub position: Option<u32>,
 }
 
 /// Parses a whole query string; a syntax error anywhere fails it all. Empty strings, `;` and comments give an empty list.

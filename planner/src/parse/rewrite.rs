@@ -6,6 +6,11 @@
 //! - `SELECT` without a list, where no FROM follows, gets the column [`NOTHING`]
 //! - `SELECT 1 FOR UPDATE` (no clause between list and FOR) gets `LIMIT ALL`, or FOR would be taken for an alias
 //! - `FOR UPDATE OF a, b` becomes `FOR UPDATE OF a FOR UPDATE OF b`
+//! - `x ISNULL` becomes `x IS NULL`
+//! - `FROM ONLY t` loses its ONLY: nothing inherits
+//! - `ORDER BY x USING >` becomes `ORDER BY x DESC`
+//! - `EXCLUDE …` at the end of a window becomes one of the `EXCLUDE_` names before its PARTITION BY expressions
+//! - `(row).*` becomes a field called [`ALL_FIELDS`]
 //! - `BETWEEN SYMMETRIC` is marked with the prefix operator `@-@`, which no type we have uses
 
 use super::scan::Tok;
@@ -17,6 +22,14 @@ use sqlparser::tokenizer::{Token, Tokenizer, Word};
 pub(crate) const KEY_MARK: &str = "\0key";
 /// The column of an empty select list; the binder drops it.
 pub(crate) const NOTHING: &str = "\0nothing";
+
+/// The field that stands for all of a row.
+pub(crate) const ALL_FIELDS: &str = "\0all";
+
+/// EXCLUDE CURRENT ROW, GROUP and TIES, as first expression of PARTITION BY.
+pub(crate) const EXCLUDE_ROW: &str = "\0exclude current row";
+pub(crate) const EXCLUDE_GROUP: &str = "\0exclude group";
+pub(crate) const EXCLUDE_TIES: &str = "\0exclude ties";
 
 /// Applies all rewrites.
 pub(super) fn rewrite(tokens: &[Tok]) -> Vec<Tok> {
@@ -37,6 +50,23 @@ pub(super) fn rewrite(tokens: &[Tok]) -> Vec<Tok> {
             out.push(tokens[i].clone());
             out.push(quoted(NOTHING, &tokens[i]));
             i += 1;
+        } else if is(tokens, i, "isnull") && ends_operand(&out) {
+            out.extend(words("IS NULL", &tokens[i]));
+            i += 1;
+        } else if is(tokens, i, "only") && opens_relation(tokens, i) {
+            i += 1;
+        } else if all_fields(tokens, i) {
+            out.push(tokens[i].clone());
+            out.push(quoted(ALL_FIELDS, &tokens[i + 1]));
+            i += 2;
+        } else if let Some((name, used)) = exclusion(tokens, i) {
+            if let Some(name) = name {
+                mark_window(&mut out, name);
+            }
+            i += used;
+        } else if let Some(order) = sort_operator(tokens, i) {
+            out.extend(words(order, &tokens[i]));
+            i += 2;
         } else if is(tokens, i, "from") && opens_trim(tokens, i) {
             i += 1;
         } else {
@@ -73,6 +103,93 @@ fn empty_list(tokens: &[Tok], i: usize) -> bool {
         None | Some(Token::RParen) => true,
         Some(Token::Word(_)) => after.iter().any(|w| is(tokens, i, w)),
         _ => false,
+    }
+}
+
+/// Does something that can be tested stand at the end of `out`?
+fn ends_operand(out: &[Tok]) -> bool {
+    match out.last().map(|t| &t.token) {
+        Some(Token::Word(_)) => !["select", "distinct", "where", "and", "or", "not", "on", "having"]
+            .iter()
+            .any(|w| is(out, out.len() - 1, w)),
+        Some(
+            Token::Number(..) | Token::RParen | Token::RBracket | Token::SingleQuotedString(_) | Token::Placeholder(_),
+        ) => true,
+        _ => false,
+    }
+}
+
+/// Does the ONLY at `i` stand before a relation?
+fn opens_relation(tokens: &[Tok], i: usize) -> bool {
+    let named = matches!(tokens.get(i + 1).map(|t| &t.token), Some(Token::Word(_)));
+    named && i > 0 && ["from", "join", "update", "using", "truncate", "table"].iter().any(|w| is(tokens, i - 1, w))
+}
+
+/// EXCLUDE at the end of a window: the name it becomes (none for NO OTHERS) and how many tokens it has.
+fn exclusion(tokens: &[Tok], i: usize) -> Option<(Option<&'static str>, usize)> {
+    let ends = |n: usize| tokens.get(i + n).is_some_and(|t| t.token == Token::RParen);
+    if !is(tokens, i, "exclude") {
+        return None;
+    }
+    if is(tokens, i + 1, "current") && is(tokens, i + 2, "row") && ends(3) {
+        Some((Some(EXCLUDE_ROW), 3))
+    } else if is(tokens, i + 1, "no") && is(tokens, i + 2, "others") && ends(3) {
+        Some((None, 3))
+    } else if is(tokens, i + 1, "group") && ends(2) {
+        Some((Some(EXCLUDE_GROUP), 2))
+    } else if is(tokens, i + 1, "ties") && ends(2) {
+        Some((Some(EXCLUDE_TIES), 2))
+    } else {
+        None
+    }
+}
+
+/// Puts `name` first into the PARTITION BY of the window whose bracket is still open at the end of `out`.
+fn mark_window(out: &mut Vec<Tok>, name: &str) {
+    let mut depth = 0usize;
+    let Some(open) = out.iter().rposition(|t| match t.token {
+        Token::RParen => {
+            depth += 1;
+            false
+        }
+        Token::LParen if depth > 0 => {
+            depth -= 1;
+            false
+        }
+        Token::LParen => true,
+        _ => false,
+    }) else {
+        return;
+    };
+    let place = out[open].clone();
+    let comma = Tok { token: Token::Comma, ..place.clone() };
+    if let Some(at) = (open + 1..out.len().min(open + 4)).find(|i| is(out, *i, "partition") && is(out, *i + 1, "by")) {
+        out.splice(at + 2..at + 2, [quoted(name, &place), comma]);
+        return;
+    }
+    // After the name of a window that this one builds on.
+    let clause = ["order", "rows", "range", "groups"].iter().any(|w| is(out, open + 1, w));
+    let at = if clause { open + 1 } else { open + 2 };
+    let mut clause = words("PARTITION BY", &place);
+    clause.push(quoted(name, &place));
+    out.splice(at..at, clause);
+}
+
+/// The `.*` after a bracket.
+fn all_fields(tokens: &[Tok], i: usize) -> bool {
+    let is = |i: usize, token: Token| tokens.get(i).is_some_and(|t| t.token == token);
+    i > 0 && is(i - 1, Token::RParen) && is(i, Token::Period) && is(i + 1, Token::Mul)
+}
+
+/// `USING >` of ORDER BY.
+fn sort_operator(tokens: &[Tok], i: usize) -> Option<&'static str> {
+    if !is(tokens, i, "using") {
+        return None;
+    }
+    match tokens.get(i + 1).map(|t| &t.token) {
+        Some(Token::Gt) => Some("DESC"),
+        Some(Token::Lt) => Some("ASC"),
+        _ => None,
     }
 }
 

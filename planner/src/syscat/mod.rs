@@ -6,6 +6,7 @@
 mod columns;
 mod constraints;
 pub(crate) mod depends;
+pub(crate) mod deparse;
 mod information;
 mod keys;
 mod objects;
@@ -14,6 +15,9 @@ mod series;
 mod sequences;
 mod server;
 mod views;
+
+pub(crate) use objects::index_definition;
+pub(crate) use views::definition as view_definition;
 
 use crate::context::EvalContext;
 use heddle_types::{Datum, Oid, PgArray, PgType, Result, TypeInfo, oid};
@@ -32,6 +36,13 @@ pub struct SystemTable {
     pub columns: &'static [(&'static str, PgType)],
     /// All rows, one datum per column.
     pub rows: fn(&EvalContext) -> Result<Vec<Vec<Datum>>>,
+}
+
+impl SystemTable {
+    /// Is it a view in PostgreSQL, and so in pg_class?
+    pub fn is_view(&self) -> bool {
+        self.schema != "pg_catalog"
+    }
 }
 
 impl std::fmt::Debug for SystemTable {

@@ -2,6 +2,7 @@
 
 use super::{all, row, text, type_len, vector};
 use crate::context::EvalContext;
+use crate::function::quote_ident as quoted;
 use heddle_catalog::{BOOTSTRAP_ROLE, ColumnDef, Identity, IndexDef, IndexState, PG_CATALOG, Rule, TableDef};
 use heddle_types::{Datum, Oid, PgArray, Result, oid};
 use std::sync::Arc;
@@ -64,7 +65,7 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
     for t in all() {
         let schema = if t.schema == "pg_catalog" { PG_CATALOG } else { heddle_catalog::INFORMATION_SCHEMA };
-        let kind = if t.schema == "pg_catalog" { "r" } else { "v" };
+        let kind = if t.is_view() { "v" } else { "r" };
         rows.push(row("pg_class", &class(t.oid, t.name, schema, kind, t.columns.len())));
     }
     for t in tables(cx) {
@@ -294,7 +295,7 @@ pub(super) fn pg_indexes(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
                     ("schemaname", schema_name(cx, t.schema)),
                     ("tablename", text(&t.name)),
                     ("indexname", text(&i.name)),
-                    ("indexdef", text(index_definition(cx, &t, i))),
+                    ("indexdef", text(index_definition(cx, &t, i, false))),
                 ],
             ));
         }
@@ -302,8 +303,8 @@ pub(super) fn pg_indexes(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     Ok(rows)
 }
 
-/// `CREATE UNIQUE INDEX t_pkey ON public.t USING btree (a, b DESC)`, as pg_get_indexdef prints it.
-pub fn index_definition(cx: &EvalContext, table: &TableDef, index: &IndexDef) -> String {
+/// `CREATE UNIQUE INDEX t_pkey ON public.t USING btree (a, b DESC)`, as pg_get_indexdef prints it (`pretty`: the schema only where it is needed).
+pub(crate) fn index_definition(cx: &EvalContext, table: &TableDef, index: &IndexDef, pretty: bool) -> String {
     let column = |c: &heddle_catalog::IndexColumn| {
         let name = quoted(&table.columns[c.attnum as usize - 1].name);
         let order = match (c.order.desc, c.order.nulls_first) {
@@ -315,18 +316,10 @@ pub fn index_definition(cx: &EvalContext, table: &TableDef, index: &IndexDef) ->
         format!("{name}{order}")
     };
     let columns: Vec<String> = index.columns.iter().map(column).collect();
-    let schema = cx.catalog.schema_by_oid(table.schema).map_or(String::new(), |s| format!("{}.", quoted(&s.name)));
+    let relation = match cx.catalog.schema_by_oid(table.schema) {
+        Some(schema) if !pretty => format!("{}.{}", quoted(&schema.name), quoted(&table.name)),
+        _ => crate::function::class_name(table.oid, cx).unwrap_or_else(|| quoted(&table.name)),
+    };
     let unique = if index.unique { "UNIQUE " } else { "" };
-    format!(
-        "CREATE {unique}INDEX {} ON {schema}{} USING btree ({})",
-        quoted(&index.name),
-        quoted(&table.name),
-        columns.join(", ")
-    )
-}
-
-pub(super) fn quoted(name: &str) -> String {
-    let plain = name.bytes().next().is_some_and(|c| c.is_ascii_lowercase() || c == b'_')
-        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    format!("CREATE {unique}INDEX {} ON {relation} USING btree ({})", quoted(&index.name), columns.join(", "))
 }

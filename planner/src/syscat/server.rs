@@ -1,9 +1,10 @@
 //! What the server itself is: roles, settings, access methods, languages, tablespaces, collations.
 
 use super::{row, text};
+use crate::advisory::{AdvisoryHold, AdvisoryKey};
 use crate::context::EvalContext;
 use heddle_catalog::{BOOTSTRAP_ROLE, PG_CATALOG};
-use heddle_types::{Datum, Result};
+use heddle_types::{Datum, Oid, Result};
 
 const OWNER: Datum = Datum::Oid(BOOTSTRAP_ROLE.0);
 
@@ -110,4 +111,33 @@ pub(super) fn pg_settings(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         )
     };
     Ok((cx.session.settings)().into_iter().map(one).collect())
+}
+
+/// Advisory locks; those of rows and relations are not shown.
+pub(super) fn pg_locks(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |(database, key, hold): (Oid, AdvisoryKey, AdvisoryHold)| {
+        let (class, object, sub) = match key {
+            AdvisoryKey::One(n) => ((n as u64 >> 32) as u32, n as u32, 1),
+            AdvisoryKey::Two(a, b) => (a as u32, b as u32, 2),
+        };
+        row(
+            "pg_locks",
+            &[
+                ("locktype", text("advisory")),
+                ("database", Datum::Oid(database.0)),
+                ("relation", Datum::Null),
+                ("page", Datum::Null),
+                ("tuple", Datum::Null),
+                ("transactionid", Datum::Null),
+                ("classid", Datum::Oid(class)),
+                ("objid", Datum::Oid(object)),
+                ("objsubid", Datum::Int2(sub)),
+                ("pid", Datum::Int4(hold.pid)),
+                ("mode", text(if hold.shared { "ShareLock" } else { "ExclusiveLock" })),
+                ("granted", Datum::Bool(true)),
+                ("waitstart", Datum::Null),
+            ],
+        )
+    };
+    Ok(cx.session.advisory.held().into_iter().map(one).collect())
 }

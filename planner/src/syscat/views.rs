@@ -42,6 +42,6 @@ pub(super) fn views(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 }
 
 /// The text as it was written; PostgreSQL prints it anew from the tree.
-fn definition(view: &heddle_catalog::ViewDef) -> String {
+pub(crate) fn definition(view: &heddle_catalog::ViewDef) -> String {
     format!(" {};", view.query)
 }

@@ -40,7 +40,13 @@ impl Db {
         let txns = TxnManager::open(Env::real(), config).unwrap();
         let spill_dir = dir.path().join("spill");
         std::fs::create_dir_all(&spill_dir).unwrap();
-        let config = ExecutorConfig { memory_bytes_max: 256 << 20, batch_rows: 1024, partitions: 2, spill_dir };
+        let config = ExecutorConfig {
+            memory_bytes_max: 256 << 20,
+            batch_rows: 1024,
+            partitions: 2,
+            point_plans: true,
+            spill_dir,
+        };
         Self { txns, executor: Executor::new(config).unwrap(), notices: Arc::default(), _dir: dir }
     }
 
@@ -63,6 +69,7 @@ impl Db {
             deferred: Default::default(),
             sequences: Default::default(),
             interrupted: Box::new(|| None),
+            advisory: Default::default(),
             notice: Box::new(move |n| notices.lock().push(n.message().to_owned())),
         };
         EvalContext {

@@ -25,6 +25,7 @@ const BUFFER_KEPT_MAX: usize = 8 << 20;
 
 /// The thread's whole life.
 pub(crate) fn thread_main(shared: &Shared, from: LogIndex, mut sink: Sink, opened: &SyncSender<Result<()>>) {
+    heddle_env::short_slices();
     let run = AssertUnwindSafe(|| {
         let tail = match open(shared, from, &mut sink) {
             Ok(tail) => tail,

@@ -1,13 +1,14 @@
-//! COPY's options, checked as PostgreSQL checks them.
+//! COPY's options, checked as PostgreSQL checks them: in its order, with its words.
 
-use heddle_planner::parse::Copy;
+use heddle_planner::parse::{Copy, CopyOption, CopyValue};
 use heddle_types::{Error, Result, SqlState};
 
-/// text or csv
+/// How values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
     Csv,
+    Binary,
 }
 
 /// What HEADER says.
@@ -19,40 +20,122 @@ pub(crate) enum Header {
     Match,
 }
 
+/// The columns of a FORCE_* option.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Forced {
+    #[default]
+    None,
+    All,
+    Named(Vec<String>),
+}
+
 /// Checked options.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub format: Format,
     pub header: Header,
+    /// COPY FREEZE: nothing to do here, since rows have no age.
+    pub freeze: bool,
     pub null: String,
     pub delimiter: u8,
     pub quote: u8,
     pub escape: u8,
-    /// Columns whose values are always quoted (`*` = all).
-    pub force_quote: Vec<String>,
+    /// Columns whose values are always quoted.
+    pub force_quote: Forced,
     /// Columns whose unquoted NULL string is data.
-    pub force_not_null: Vec<String>,
+    pub force_not_null: Forced,
     /// Columns whose quoted NULL string is NULL.
-    pub force_null: Vec<String>,
+    pub force_null: Forced,
 }
+
+/// Encodings of PostgreSQL that are not ours, without punctuation: naming one of them is no mistake.
+const OTHER_ENCODINGS: &[&str] = &[
+    "abc",
+    "alt",
+    "big5",
+    "eucjis2004",
+    "eucjp",
+    "euccn",
+    "euckr",
+    "euctw",
+    "gb18030",
+    "gbk",
+    "iso88591",
+    "iso885910",
+    "iso885913",
+    "iso885914",
+    "iso885915",
+    "iso885916",
+    "iso88592",
+    "iso88593",
+    "iso88594",
+    "iso88595",
+    "iso88596",
+    "iso88597",
+    "iso88598",
+    "iso88599",
+    "johab",
+    "koi8",
+    "koi8r",
+    "koi8u",
+    "latin1",
+    "latin10",
+    "latin2",
+    "latin3",
+    "latin4",
+    "latin5",
+    "latin6",
+    "latin7",
+    "latin8",
+    "latin9",
+    "muleinternal",
+    "mskanji",
+    "shiftjis",
+    "shiftjis2004",
+    "sjis",
+    "sqlascii",
+    "tcvn",
+    "tcvn5712",
+    "uhc",
+    "vscii",
+    "win",
+    "win1250",
+    "win1251",
+    "win1252",
+    "win1253",
+    "win1254",
+    "win1255",
+    "win1256",
+    "win1257",
+    "win1258",
+    "win866",
+];
 
 fn invalid(text: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, text)
 }
 
-fn unsupported(text: impl Into<String>) -> Error {
+fn refused(text: impl Into<String>) -> Error {
     Error::new(SqlState::FEATURE_NOT_SUPPORTED, text)
 }
 
-fn single_byte(name: &str, value: &str) -> Result<u8> {
-    match value.as_bytes() {
-        [b] => Ok(*b),
-        _ => Err(unsupported(format!("COPY {name} must be a single one-byte character"))),
-    }
+fn syntax(text: impl Into<String>) -> Error {
+    Error::new(SqlState::SYNTAX_ERROR, text)
 }
 
-fn list(value: &str) -> Vec<String> {
-    value.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
+/// Options as written, each at most once.
+#[derive(Default)]
+struct Written {
+    format: Option<Format>,
+    header: Option<Header>,
+    freeze: bool,
+    null: Option<String>,
+    delimiter: Option<String>,
+    quote: Option<String>,
+    escape: Option<String>,
+    force_quote: Forced,
+    force_not_null: Forced,
+    force_null: Forced,
 }
 
 impl Options {
@@ -61,119 +144,164 @@ impl Options {
     /// # Errors
     /// `42601` for unknown or repeated options, `0A000` and `22023` for bad values, as PostgreSQL says them.
     pub fn parse(copy: &Copy) -> Result<Self> {
-        let find = |name: &str| copy.options.iter().find(|o| o.name == name);
+        let mut written = Written::default();
         for (i, option) in copy.options.iter().enumerate() {
             if copy.options[..i].iter().any(|o| o.name == option.name) {
-                let e = Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options");
-                return Err(e.at(option.position));
+                return Err(syntax("conflicting or redundant options").at(option.position));
             }
+            written.read(option, copy.from)?;
         }
-        let format = find("format");
-        let position = format.and_then(|o| o.position);
-        let format = match format.map_or("text", |o| o.value.as_str()) {
-            "text" => Format::Text,
-            "csv" => Format::Csv,
-            "binary" => return Err(Error::unsupported("COPY in binary format")),
-            other => return Err(invalid(format!("COPY format \"{other}\" not recognized")).at(position)),
-        };
-        let csv = format == Format::Csv;
-        let mut options = Self {
-            format,
-            header: Header::None,
-            null: if csv { String::new() } else { "\\N".to_owned() },
-            delimiter: if csv { b',' } else { b'\t' },
-            quote: b'"',
-            escape: b'"',
-            force_quote: vec![],
-            force_not_null: vec![],
-            force_null: vec![],
-        };
-        for o in &copy.options {
-            options.apply(&o.name, &o.value, o.position, copy.from, csv)?;
-        }
-        if find("escape").is_none() {
-            options.escape = options.quote;
-        }
-        options.check()?;
-        Ok(options)
-    }
-
-    fn apply(&mut self, name: &str, value: &str, position: Option<u32>, from: bool, csv: bool) -> Result<()> {
-        let only_csv =
-            |what: &str| if csv { Ok(()) } else { Err(unsupported(format!("COPY {what} available only in CSV mode"))) };
-        match name {
-            "format" | "freeze" => {}
-            "header" => self.header = header(value, from)?,
-            "null" => self.null = value.to_owned(),
-            "delimiter" => self.delimiter = single_byte("delimiter", value)?,
-            "quote" => {
-                only_csv("quote")?;
-                self.quote = single_byte("quote", value)?;
-            }
-            "escape" => {
-                only_csv("escape")?;
-                self.escape = single_byte("escape", value)?;
-            }
-            "force_quote" => {
-                only_csv("force quote")?;
-                self.force_quote = list(value);
-            }
-            "force_not_null" => {
-                only_csv("force not null")?;
-                self.force_not_null = list(value);
-            }
-            "force_null" => {
-                only_csv("force null")?;
-                self.force_null = list(value);
-            }
-            "encoding" => {
-                let plain: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
-                if !matches!(plain.to_ascii_lowercase().as_str(), "utf8" | "unicode" | "sqlascii") {
-                    return Err(Error::unsupported(format!("COPY with encoding \"{value}\"")));
-                }
-            }
-            other => {
-                return Err(
-                    Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized")).at(position)
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn check(&self) -> Result<()> {
-        if matches!(self.delimiter, b'\r' | b'\n') {
-            return Err(invalid("COPY delimiter cannot be newline or carriage return"));
-        }
-        if self.null.contains(['\r', '\n']) {
-            return Err(invalid("COPY null representation cannot use newline or carriage return"));
-        }
-        if self.format == Format::Text
-            && (self.delimiter.is_ascii_lowercase()
-                || self.delimiter.is_ascii_digit()
-                || matches!(self.delimiter, b'\\' | b'.'))
-        {
-            return Err(invalid(format!("COPY delimiter cannot be \"{}\"", self.delimiter as char)));
-        }
-        if self.format == Format::Csv && self.delimiter == self.quote {
-            return Err(invalid("COPY delimiter and quote must be different"));
-        }
-        if self.null.as_bytes().contains(&self.delimiter) {
-            return Err(invalid("COPY delimiter must not appear in the NULL specification"));
-        }
-        if self.format == Format::Csv && self.null.as_bytes().contains(&self.quote) {
-            return Err(invalid("CSV quote character must not appear in the NULL specification"));
-        }
-        Ok(())
+        written.check(copy.from)
     }
 }
 
-fn header(value: &str, from: bool) -> Result<Header> {
-    match value.to_ascii_lowercase().as_str() {
-        "" | "true" | "on" | "1" => Ok(Header::Present),
-        "false" | "off" | "0" => Ok(Header::None),
-        "match" if from => Ok(Header::Match),
-        "match" => Err(unsupported("cannot use \"match\" with HEADER in COPY TO")),
-        _ => Err(Error::new(SqlState::SYNTAX_ERROR, "header requires a Boolean value or \"match\"")),
+impl Written {
+    fn read(&mut self, o: &CopyOption, from: bool) -> Result<()> {
+        match o.name.as_str() {
+            "format" => self.format = Some(format(o)?),
+            "freeze" => self.freeze = boolean(o).ok_or_else(|| syntax("freeze requires a Boolean value"))?,
+            "header" => self.header = Some(header(o, from)?),
+            "null" => self.null = Some(text(o)?),
+            "delimiter" => self.delimiter = Some(text(o)?),
+            "quote" => self.quote = Some(text(o)?),
+            "escape" => self.escape = Some(text(o)?),
+            "force_quote" => self.force_quote = columns(o)?,
+            "force_not_null" => self.force_not_null = columns(o)?,
+            "force_null" => self.force_null = columns(o)?,
+            "encoding" => encoding(o)?,
+            other => return Err(syntax(format!("option \"{other}\" not recognized")).at(o.position)),
+        }
+        Ok(())
+    }
+
+    fn check(self, from: bool) -> Result<Options> {
+        let format = self.format.unwrap_or(Format::Text);
+        let (csv, binary) = (format == Format::Csv, format == Format::Binary);
+        if binary && self.delimiter.is_some() {
+            return Err(syntax("cannot specify DELIMITER in BINARY mode"));
+        }
+        if binary && self.null.is_some() {
+            return Err(syntax("cannot specify NULL in BINARY mode"));
+        }
+        let delimiter = single_byte("delimiter", self.delimiter.as_deref(), if csv { b',' } else { b'\t' })?;
+        let null = self.null.clone().unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() });
+        check_ends(delimiter, &null)?;
+        if !csv && (delimiter.is_ascii_lowercase() || delimiter.is_ascii_digit() || matches!(delimiter, b'\\' | b'.')) {
+            return Err(invalid(format!("COPY delimiter cannot be \"{}\"", delimiter as char)));
+        }
+        let header = self.header.unwrap_or(Header::None);
+        if binary && header != Header::None {
+            return Err(refused("cannot specify HEADER in BINARY mode"));
+        }
+        let only_csv = |given: bool, what: &str| match given && !csv {
+            true => Err(refused(format!("COPY {what} available only in CSV mode"))),
+            false => Ok(()),
+        };
+        only_csv(self.quote.is_some(), "quote")?;
+        let quote = single_byte("quote", self.quote.as_deref(), b'"')?;
+        if csv && delimiter == quote {
+            return Err(invalid("COPY delimiter and quote must be different"));
+        }
+        only_csv(self.escape.is_some(), "escape")?;
+        let escape = single_byte("escape", self.escape.as_deref(), quote)?;
+        let directed = [
+            (&self.force_quote, "force quote", false),
+            (&self.force_not_null, "force not null", true),
+            (&self.force_null, "force null", true),
+        ];
+        for (forced, what, wants_from) in directed {
+            let given = *forced != Forced::None;
+            only_csv(given, what)?;
+            if given && wants_from != from {
+                let direction = if wants_from { "FROM" } else { "TO" };
+                return Err(refused(format!("COPY {what} only available using COPY {direction}")));
+            }
+        }
+        if null.as_bytes().contains(&delimiter) {
+            return Err(refused("COPY delimiter must not appear in the NULL specification"));
+        }
+        if csv && null.as_bytes().contains(&quote) {
+            return Err(refused("CSV quote character must not appear in the NULL specification"));
+        }
+        let Self { freeze, force_quote, force_not_null, force_null, .. } = self;
+        Ok(Options { format, header, freeze, null, delimiter, quote, escape, force_quote, force_not_null, force_null })
+    }
+}
+
+fn check_ends(delimiter: u8, null: &str) -> Result<()> {
+    if matches!(delimiter, b'\r' | b'\n') {
+        return Err(invalid("COPY delimiter cannot be newline or carriage return"));
+    }
+    if null.contains(['\r', '\n']) {
+        return Err(invalid("COPY null representation cannot use newline or carriage return"));
+    }
+    Ok(())
+}
+
+fn single_byte(name: &str, value: Option<&str>, otherwise: u8) -> Result<u8> {
+    match value.map(str::as_bytes) {
+        None => Ok(otherwise),
+        Some([b]) => Ok(*b),
+        Some(_) => Err(refused(format!("COPY {name} must be a single one-byte character"))),
+    }
+}
+
+/// A value as a string, as PostgreSQL's defGetString reads it.
+fn text(o: &CopyOption) -> Result<String> {
+    match &o.value {
+        CopyValue::None => Err(syntax(format!("{} requires a parameter", o.name))),
+        CopyValue::Text(s) => Ok(s.clone()),
+        CopyValue::Star => Ok("*".to_owned()),
+        CopyValue::List(items) => Ok(items.join(".")),
+    }
+}
+
+/// A value as a boolean; None when it is none.
+fn boolean(o: &CopyOption) -> Option<bool> {
+    let CopyValue::Text(word) = &o.value else { return (o.value == CopyValue::None).then_some(true) };
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "on" | "1" => Some(true),
+        "false" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn format(o: &CopyOption) -> Result<Format> {
+    match text(o)?.as_str() {
+        "text" => Ok(Format::Text),
+        "csv" => Ok(Format::Csv),
+        "binary" => Ok(Format::Binary),
+        other => Err(invalid(format!("COPY format \"{other}\" not recognized")).at(o.position)),
+    }
+}
+
+fn header(o: &CopyOption, from: bool) -> Result<Header> {
+    match (boolean(o), &o.value) {
+        (Some(true), _) => Ok(Header::Present),
+        (Some(false), _) => Ok(Header::None),
+        (None, CopyValue::Text(word)) if word.eq_ignore_ascii_case("match") => match from {
+            true => Ok(Header::Match),
+            false => Err(refused(format!("cannot use \"{word}\" with HEADER in COPY TO"))),
+        },
+        _ => Err(syntax("header requires a Boolean value or \"match\"")),
+    }
+}
+
+fn columns(o: &CopyOption) -> Result<Forced> {
+    match &o.value {
+        CopyValue::Star => Ok(Forced::All),
+        CopyValue::List(names) => Ok(Forced::Named(names.clone())),
+        _ => Err(invalid(format!("argument to option \"{}\" must be a list of column names", o.name)).at(o.position)),
+    }
+}
+
+/// The one encoding there is, under its names.
+fn encoding(o: &CopyOption) -> Result<()> {
+    let name = text(o)?;
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    match plain.as_str() {
+        "utf8" | "unicode" => Ok(()),
+        known if OTHER_ENCODINGS.contains(&known) => Err(Error::unsupported(format!("COPY with encoding \"{name}\""))),
+        _ => Err(invalid("argument to option \"encoding\" must be a valid encoding name").at(o.position)),
     }
 }

@@ -1,9 +1,9 @@
 //! Runs sqllogictest files against the server (default) or PostgreSQL 15 (`--postgres`).
 //!
-//!   slt [--postgres] [--jobs N] [--failures FILE] [--conformance | --own] [FILTER]
+//!   slt [--postgres] [--partitions N] [--no-point-plans] [--jobs N] [--failures FILE] [--conformance | --own] [FILTER]
 //!
 //! Files: `../shared/conformance/sqllogictest` and `sql-tests/slt`, each in a database of its own. FILTER is a part of the
-//! path. `--postgres` takes only files marked `# postgres` of our own, and all of the corpus. Prints one line per file and
+//! path. `--partitions` and `--no-point-plans` start the server with these settings: the answers must be the same. `--postgres` takes only files marked `# postgres` of our own, and all of the corpus. Prints one line per file and
 //! the sums per folder; failing records with their cause go into FILE (default `slt-failures.txt` in the system's temporary
 //! folder). Records that could not be run count as failures. Exit code 1 when there is any.
 
@@ -20,6 +20,7 @@ use std::time::Instant;
 
 struct Options {
     postgres: bool,
+    flags: Vec<String>,
     jobs: usize,
     failures: PathBuf,
     corpus: bool,
@@ -46,16 +47,22 @@ fn main() -> ExitCode {
             None => ExitCode::from(2),
         };
     }
-    let server = Server::start();
+    let server = Server::start_with(&options.flags.iter().map(String::as_str).collect::<Vec<_>>());
     run_all(&options, files, server.address())
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let failures = std::env::temp_dir().join("slt-failures.txt");
-    let mut o = Options { postgres: false, jobs: 2, failures, corpus: true, own: true, filter: String::new() };
+    let mut o =
+        Options { postgres: false, flags: vec![], jobs: 2, failures, corpus: true, own: true, filter: String::new() };
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--postgres" => o.postgres = true,
+            "--no-point-plans" => o.flags.push("--disable-point-plans".to_owned()),
+            "--partitions" => {
+                let n = args.next().filter(|n| n.parse::<usize>().is_ok_and(|n| n > 0));
+                o.flags.push(format!("--query-threads={}", n.ok_or("--partitions needs a number")?));
+            }
             "--conformance" => o.own = false,
             "--own" => o.corpus = false,
             "--jobs" => {

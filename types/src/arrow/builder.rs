@@ -135,6 +135,14 @@ impl ColumnBuilder {
         each!(self, b => b.append_null());
     }
 
+    /// Appends a string to a text column; `XX000` when it is none.
+    pub fn append_text(&mut self, s: &str) -> Result<()> {
+        match self {
+            Self::Text(b) => append_text(b, s),
+            b => Err(wrong_class(b, Some(Class::Text))),
+        }
+    }
+
     /// The column; the builder is empty again.
     pub fn finish(&mut self) -> ArrayRef {
         each!(self, b => Arc::new(b.finish()))

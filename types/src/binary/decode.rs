@@ -1,6 +1,8 @@
 //! Binary wire forms to values. The bytes come from a client and are never trusted.
 
 use super::{EPOCH_2000_DAYS, EPOCH_2000_US};
+use crate::arrow::ColumnBuilder;
+use crate::text::check_utf8;
 use crate::{Datum, Error, Interval, Numeric, Oid, PgArray, PgType, Result, SqlState, coerce, datetime, json, oid};
 use std::sync::Arc;
 
@@ -21,9 +23,9 @@ pub fn decode(bytes: &[u8], ty: PgType) -> Result<Datum> {
         oid::FLOAT4 => Datum::Float4(f32::from_be_bytes(fixed(bytes)?)),
         oid::FLOAT8 => Datum::Float8(f64::from_be_bytes(fixed(bytes)?)),
         oid::NUMERIC => Datum::Numeric(Numeric::from_wire(bytes)?),
-        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::UNKNOWN => Datum::text(utf8(bytes)?),
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::UNKNOWN => Datum::text(check_utf8(bytes)?),
         oid::NAME => {
-            let s = utf8(bytes)?;
+            let s = check_utf8(bytes)?;
             if s.len() > 63 {
                 return Err(Error::new(SqlState::NAME_TOO_LONG, "identifier too long")
                     .detail("Identifier must be less than 64 characters."));
@@ -35,7 +37,7 @@ pub fn decode(bytes: &[u8], ty: PgType) -> Result<Datum> {
             Datum::text(if b == 0 { String::new() } else { char::from(b).to_string() })
         }
         oid::JSON => {
-            let s = utf8(bytes)?;
+            let s = check_utf8(bytes)?;
             json::validate(s)?;
             Datum::text(s)
         }
@@ -68,6 +70,27 @@ pub fn decode(bytes: &[u8], ty: PgType) -> Result<Datum> {
     coerce::apply_typmod(value, ty, false)
 }
 
+/// [`decode`]s a value of `ty` and appends it to a column of that type, without a Datum for the usual types.
+///
+/// # Errors
+/// As [`decode`]; `54000` when the column is full. Nothing was appended then.
+pub fn decode_into(column: &mut ColumnBuilder, bytes: &[u8], ty: PgType) -> Result<()> {
+    match (column, ty.oid) {
+        (ColumnBuilder::Int2(b), oid::INT2) => b.append_value(i16::from_be_bytes(fixed(bytes)?)),
+        (ColumnBuilder::Int4(b), oid::INT4) => b.append_value(i32::from_be_bytes(fixed(bytes)?)),
+        (ColumnBuilder::Int8(b), oid::INT8) => b.append_value(i64::from_be_bytes(fixed(bytes)?)),
+        (ColumnBuilder::Float4(b), oid::FLOAT4) => b.append_value(f32::from_be_bytes(fixed(bytes)?)),
+        (ColumnBuilder::Float8(b), oid::FLOAT8) => b.append_value(f64::from_be_bytes(fixed(bytes)?)),
+        (ColumnBuilder::Timestamp(b), oid::TIMESTAMP | oid::TIMESTAMPTZ) if ty.typmod < 0 => {
+            b.append_value(decode_timestamp(i64::from_be_bytes(fixed(bytes)?))?);
+        }
+        (column, oid::TEXT) => column.append_text(check_utf8(bytes)?)?,
+        (column, oid::VARCHAR) if ty.typmod < 0 => column.append_text(check_utf8(bytes)?)?,
+        (column, _) => column.append(&decode(bytes, ty)?)?,
+    }
+    Ok(())
+}
+
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     match bytes.len().cmp(&N) {
         std::cmp::Ordering::Less => Err(Error::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")),
@@ -76,30 +99,10 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     }
 }
 
-/// UTF-8 without NUL, or `22021` naming the bad bytes as PostgreSQL does.
-fn utf8(bytes: &[u8]) -> Result<&str> {
-    let bad = |b: &[u8]| {
-        let hex = b.iter().map(|b| format!("0x{b:02x}")).collect::<Vec<_>>().join(" ");
-        let message = format!("invalid byte sequence for encoding \"UTF8\": {hex}");
-        Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
-    };
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let rest = &bytes[e.valid_up_to()..];
-        let len = match rest[0] {
-            0xc0..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xf7 => 4,
-            _ => 1,
-        };
-        bad(&rest[..rest.len().min(len)])
-    })?;
-    if bytes.contains(&0) { Err(bad(&[0])) } else { Ok(text) }
-}
-
 fn decode_jsonb(bytes: &[u8]) -> Result<Datum> {
     match bytes.split_first() {
         None => Err(Error::new(SqlState::PROTOCOL_VIOLATION, "no data left in message")),
-        Some((1, text)) => Ok(Datum::text(json::normalize(utf8(text)?)?)),
+        Some((1, text)) => Ok(Datum::text(json::normalize(check_utf8(text)?)?)),
         Some((v, _)) => Err(Error::internal(format!("unsupported jsonb version number {v}"))),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::abbrev::{self, Abbreviation};
 use super::civil::{self, Civil, DAY_US};
+use super::iso;
 use super::lex::{self, Fault, Kind, Unit, Word};
 use super::parts::{Stop, decode_clock, decode_offset, fraction, fraction_us, leading_int};
 use super::zone::{Zone, not_recognized};
@@ -636,6 +637,13 @@ fn out_of_range(what: &str, s: &str) -> Error {
 /// # Errors
 /// `22007`, `22008`, `22009`, `22023` (zone name).
 pub fn parse_date(s: &str, settings: &DateTimeSettings) -> Result<i32> {
+    match iso::date(s) {
+        Some(days) => Ok(days),
+        None => decode_date(s, settings),
+    }
+}
+
+fn decode_date(s: &str, settings: &DateTimeSettings) -> Result<i32> {
     let mut d = Decoder::new(settings, false);
     d.run(s).map_err(|e| e.report(s, "date"))?;
     match d.outcome {
@@ -676,6 +684,15 @@ pub fn parse_timestamptz(s: &str, settings: &DateTimeSettings) -> Result<i64> {
 }
 
 fn parse_stamp(s: &str, settings: &DateTimeSettings, type_name: &str, zoned: bool) -> Result<i64> {
+    let Some(stamp) = iso::stamp(s) else { return decode_stamp(s, settings, type_name, zoned) };
+    if !zoned {
+        return Ok(stamp.local);
+    }
+    let east = stamp.east.unwrap_or_else(|| settings.zone.offset_for_local(stamp.local).into());
+    Ok(stamp.local - east * 1_000_000)
+}
+
+fn decode_stamp(s: &str, settings: &DateTimeSettings, type_name: &str, zoned: bool) -> Result<i64> {
     let mut d = Decoder::new(settings, false);
     d.run(s).map_err(|e| e.report(s, type_name))?;
     match d.outcome {
@@ -694,6 +711,33 @@ fn parse_stamp(s: &str, settings: &DateTimeSettings, type_name: &str, zoned: boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn general_decoder_agrees() {
+        let dates = ["0001-01-01", "1969-12-31", "2000-02-29", "1900-02-29", "2024-02-30", "2024-13-01", "9999-12-31"];
+        let clocks =
+            ["00:00:00", "23:59:59", "12:60:00", "12:00:60", "24:00:00", "2:00:00", "12:34", "12:34:56.", "ab:00:00"];
+        let fractions = ["", ".5", ".000001", ".123456", ".1234567"];
+        let zones = ["", "Z", "+00", "-03", "+0530", "-11:30", "+14:59", "+15", "+1", " UTC", "z", "+05:3", "PST"];
+        for (zone, order) in
+            [("UTC", DateOrder::Mdy), ("America/New_York", DateOrder::Dmy), ("Asia/Kolkata", DateOrder::Ymd)]
+        {
+            let zone = Zone::parse(zone).expect("a known zone");
+            let s = DateTimeSettings { zone, order, ..DateTimeSettings::default() };
+            for date in dates {
+                assert_eq!(parse_date(date, &s).ok(), decode_date(date, &s).ok(), "{date}");
+                for (clock, between) in clocks.iter().flat_map(|c| [(c, ' '), (c, 'T')]) {
+                    for text in fractions.iter().flat_map(|f| zones.map(|z| format!("{date}{between}{clock}{f}{z}"))) {
+                        for zoned in [false, true] {
+                            let (fast, slow) =
+                                (parse_stamp(&text, &s, "t", zoned), decode_stamp(&text, &s, "t", zoned));
+                            assert_eq!(fast.ok(), slow.ok(), "{text}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn relative_words_follow_now_and_zone() {

@@ -11,6 +11,9 @@ const EXPONENT_MAX: i64 = i32::MAX as i64 / 2;
 impl Numeric {
     /// Parses PostgreSQL's input syntax (blanks around, sign, exponent, NaN, Infinity). `22P02`, `22003`.
     pub fn parse(s: &str) -> Result<Self> {
+        if let Some(n) = plain(s) {
+            return Ok(n);
+        }
         let invalid = || {
             Error::new(SqlState::INVALID_TEXT_REPRESENTATION, format!("invalid input syntax for type numeric: \"{s}\""))
         };
@@ -150,6 +153,28 @@ fn split_exponent(s: &str) -> Option<(&str, i64)> {
 }
 
 /// The value of `int.frac` × 10^exponent.
+/// Up to eighteen digits, maybe a minus, maybe a point: what nearly every number is.
+fn plain(s: &str) -> Option<Numeric> {
+    let digits = s.strip_prefix('-').unwrap_or(s);
+    if digits.len() > 18 || digits.is_empty() || digits == "." {
+        return None;
+    }
+    let (mut mantissa, mut scale) = (0i128, None);
+    for b in digits.bytes() {
+        match (b, &mut scale) {
+            (b'0'..=b'9', scale) => {
+                mantissa = mantissa * 10 + i128::from(b - b'0');
+                if let Some(scale) = scale {
+                    *scale += 1;
+                }
+            }
+            (b'.', scale @ None) => *scale = Some(0),
+            _ => return None,
+        }
+    }
+    Some(Numeric::from_parts(if digits.len() < s.len() { -mantissa } else { mantissa }, scale.unwrap_or(0)))
+}
+
 fn from_digits(negative: bool, int: &str, frac: &str, exponent: i64) -> Result<Numeric> {
     let scale = frac.len() as i64 - exponent;
     let dscale = u16::try_from(scale.max(0)).ok().filter(|s| *s <= SCALE_MAX).ok_or_else(overflow)?;

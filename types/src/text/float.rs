@@ -49,6 +49,10 @@ fn has_digit(number: &str) -> bool {
 
 /// The number without blanks, or the special value it names.
 fn split<'a>(s: &'a str, type_name: &str) -> Result<(&'a str, Option<f64>)> {
+    let is_number = |t: &str| t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+    if is_number(s) {
+        return Ok((s, None));
+    }
     let t = s.trim_matches(|c: char| c.is_ascii() && is_space(c as u8));
     let lower = |w: &str| t.eq_ignore_ascii_case(w);
     let special = if lower("nan") {
@@ -60,7 +64,7 @@ fn split<'a>(s: &'a str, type_name: &str) -> Result<(&'a str, Option<f64>)> {
     } else {
         None
     };
-    if special.is_none() && !t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) {
+    if special.is_none() && !is_number(t) {
         return Err(invalid_syntax(type_name, s));
     }
     Ok((t, special))

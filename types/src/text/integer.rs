@@ -19,6 +19,9 @@ fn out_of_range(type_name: &str, s: &str) -> Error {
 /// Parses within `min..=max`. As in PostgreSQL overflow is reported before trailing garbage is looked at.
 fn parse_signed(s: &str, min: i64, max: i64, type_name: &str) -> Result<i64> {
     let b = s.as_bytes();
+    if let Some(v) = plain(b).filter(|v| (min..=max).contains(v)) {
+        return Ok(v);
+    }
     let mut i = b.iter().take_while(|c| is_space(**c)).count();
     let negative = b.get(i) == Some(&b'-');
     if matches!(b.get(i), Some(b'-' | b'+')) {
@@ -42,6 +45,23 @@ fn parse_signed(s: &str, min: i64, max: i64, type_name: &str) -> Result<i64> {
         return Ok(v);
     }
     v.checked_neg().filter(|v| *v <= max).ok_or_else(|| out_of_range(type_name, s))
+}
+
+/// Digits with maybe a minus, too few to overflow: what nearly every integer is.
+fn plain(b: &[u8]) -> Option<i64> {
+    let digits = b.strip_prefix(b"-").unwrap_or(b);
+    if !(1..=18).contains(&digits.len()) {
+        return None;
+    }
+    let mut v = 0;
+    for b in digits {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        v = v * 10 + i64::from(digit);
+    }
+    Some(if digits.len() < b.len() { -v } else { v })
 }
 
 /// int2 input.

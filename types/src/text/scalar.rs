@@ -12,6 +12,11 @@ const NAME_BYTES_MAX: usize = 63;
 /// # Errors
 /// `22P02`.
 pub fn parse_bool(s: &str) -> Result<bool> {
+    match s {
+        "t" | "true" | "1" => return Ok(true),
+        "f" | "false" | "0" => return Ok(false),
+        _ => {}
+    }
     let t = s.trim_matches(|c: char| c.is_ascii() && is_space(c as u8)).to_ascii_lowercase();
     let prefix = |w: &str, min: usize| t.len() >= min && w.starts_with(&t);
     if prefix("true", 1) || prefix("yes", 1) || t == "on" || t == "1" {

@@ -12,7 +12,8 @@ pub struct Walk {
 
 impl Walk {
     pub fn new(seed: u64) -> Self {
-        let random = SeededRandom::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
+        // Neighbouring seeds would give shifted copies of one sequence.
+        let random = SeededRandom::new(SeededRandom::new(seed).u64());
         let at = uniform(&random) * 100.0;
         Self { random, at }
     }

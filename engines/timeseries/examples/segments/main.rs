@@ -1,6 +1,6 @@
-//! Measures segment files: `cargo run --release -p heddle-timeseries --example segments [scan | gauges | codecs] [HOSTS]`.
+//! Measures segment files: `cargo run --release -p heddle-timeseries --example segments [scan | gauges | codecs] [HOSTS] [ROWS]`.
 //!
-//! `gauges` does the same with floats of two decimal digits. `scan` writes the TSBS-like set (HOSTS hosts, 10 s apart, one day: 8,640 rows each) and prints sizes, then times of a full
+//! `gauges` does the same with floats of two decimal digits. `scan` writes the TSBS-like set (HOSTS hosts, 10 s apart, ROWS each: 8,640 are a day) and prints sizes, then times of a full
 //! scan, of one series' hour, of single points and of block statistics. `codecs` prints bytes and decoding time per value
 //! of plausible columns in every encoding.
 
@@ -23,7 +23,6 @@ use std::sync::Arc;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const METRICS: usize = 10;
-const ROWS: usize = 8640;
 const STEP_US: i64 = 10_000_000;
 const START_US: i64 = 1_704_067_200_000_000;
 const BATCH_ROWS: usize = 8192;
@@ -31,7 +30,8 @@ const BATCH_ROWS: usize = 8192;
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let what = args.next().unwrap_or_else(|| "scan".to_owned());
-    let hosts = args.next().and_then(|n| n.parse().ok()).unwrap_or(500);
+    let mut number = |default| args.next().and_then(|n| n.parse().ok()).unwrap_or(default);
+    let (hosts, rows) = (number(500), number(8640));
     let field = match &what[..] {
         "codecs" => {
             codecs::print();
@@ -42,11 +42,11 @@ fn main() -> Result<()> {
     };
     let dir = tempfile::tempdir().expect("a temporary folder");
     let layout = Arc::new(layout(field));
-    let meta = write(dir.path(), &layout, hosts)?;
+    let meta = write(dir.path(), &layout, hosts, rows)?;
     print_sizes(&meta);
-    let open = cpu_ms();
-    let segment = Segment::open(&Env::real(), dir.path(), meta, layout)?;
-    println!("open: {:.2} ms", ms(open));
+    let open = || Segment::open(&Env::real(), dir.path(), meta.clone(), layout.clone());
+    println!("open: {:.2} ms", average(|| open().map(drop))?);
+    let segment = open()?;
     measure(&segment)
 }
 
@@ -65,25 +65,25 @@ fn series(host: usize) -> Bytes {
     key::encode_row(&[Datum::text(format!("host_{host:06}"))]).into()
 }
 
-fn points(host: usize, layout: &SeriesLayout) -> Points {
-    let time = (0..ROWS as i64).map(|n| START_US + n * STEP_US).collect();
+fn points(host: usize, layout: &SeriesLayout, rows: usize) -> Points {
+    let time = (0..rows as i64).map(|n| START_US + n * STEP_US).collect();
     let metric = |(n, field): (usize, &NamedType)| {
         let walk = Walk::new((host * METRICS + n) as u64);
         match field.ty.oid {
-            oid::FLOAT8 => Arc::new(data::decimals(walk, 2, ROWS)) as _,
-            _ => Arc::new(data::ints(walk, ROWS)) as _,
+            oid::FLOAT8 => Arc::new(data::decimals(walk, 2, rows)) as _,
+            _ => Arc::new(data::ints(walk, rows)) as _,
         }
     };
     let fields = layout.fields.iter().enumerate().map(metric).collect();
-    Points { series: vec![(series(host), ROWS)], time, fields }
+    Points { series: vec![(series(host), rows)], time, fields }
 }
 
-fn write(dir: &Path, layout: &SeriesLayout, hosts: usize) -> Result<SegmentMeta> {
+fn write(dir: &Path, layout: &SeriesLayout, hosts: usize, rows: usize) -> Result<SegmentMeta> {
     let (env, storage) = (Env::real(), StorageId::series(StorageId(1)));
     let mut writer = SegmentWriter::create(&env, dir, SegmentId(1), storage, 0, LogIndex(1), layout)?;
     let mut spent = 0.0;
     for host in 0..hosts {
-        let points = points(host, layout);
+        let points = points(host, layout, rows);
         let push = cpu_ms();
         writer.push(&points)?;
         spent += ms(push);
@@ -109,26 +109,30 @@ fn measure(segment: &Arc<Segment>) -> Result<()> {
     let all: Vec<usize> = (0..METRICS).collect();
     let rows = 0..segment.meta().rows;
     for fields in [&all[..], &all[..1], &[]] {
-        let best = best(5, || scan(segment, fields, vec![rows.clone()]))?;
-        println!("scan of {} fields: {best:.0} ms, {:.1} M rows/s", fields.len(), rows.end as f64 / best / 1e3);
+        let ms = average(|| scan(segment, fields, vec![rows.clone()]))?;
+        println!("scan of {} fields: {ms:.1} ms, {:.1} M rows/s", fields.len(), rows.end as f64 / ms / 1e3);
     }
     let hour = |entry: usize| {
-        let from = START_US + (entry as i64 % 20) * 3_600_000_000;
+        let hours = (segment.series()[entry].rows as i64 / 360).max(1);
+        let from = START_US + (entry as i64 % hours) * 3_600_000_000;
         segment.rows_between(entry, from, from + 3_600_000_000 - 1)
     };
     let n = segment.series().len();
-    let one = best(5, || (0..n.min(100)).try_for_each(|entry| scan(segment, &all, vec![hour(entry)])))?;
+    let one = average(|| (0..n.min(100)).try_for_each(|entry| scan(segment, &all, vec![hour(entry)])))?;
     println!("one series' hour, all fields: {:.0} us", one * 1e3 / n.min(100) as f64);
-    let one = best(5, || (0..n.min(100)).try_for_each(|entry| scan(segment, &all[..1], vec![hour(entry)])))?;
+    let one = average(|| (0..n.min(100)).try_for_each(|entry| scan(segment, &all[..1], vec![hour(entry)])))?;
     println!("one series' hour, one field: {:.0} us", one * 1e3 / n.min(100) as f64);
     let hours: Vec<Range<u64>> = (0..n).map(hour).collect();
-    println!("an hour of every series, one field: {:.1} ms", best(5, || scan(segment, &all[..1], hours.clone()))?);
-    let get = |host: usize| segment.get(&series(host), START_US + (host as i64 * 17 % ROWS as i64) * STEP_US);
-    let points = best(5, || (0..n.min(200)).try_for_each(|host| get(host).map(|row| assert!(row.is_some()))))?;
+    println!("an hour of every series, one field: {:.1} ms", average(|| scan(segment, &all[..1], hours.clone()))?);
+    let get = |host: usize| {
+        let per_series = segment.series()[host].rows as i64;
+        segment.get(&series(host), START_US + (host as i64 * 17 % per_series) * STEP_US)
+    };
+    let points = average(|| (0..n.min(200)).try_for_each(|host| get(host).map(|row| assert!(row.is_some()))))?;
     println!("one point: {:.0} us", points * 1e3 / n.min(200) as f64);
-    let statistics = best(5, || (0..n).try_for_each(|entry| segment.statistics(entry, 0).map(drop)))?;
+    let statistics = average(|| (0..n).try_for_each(|entry| segment.statistics(entry, 0).map(drop)))?;
     println!("statistics of one field, all series: {statistics:.2} ms");
-    println!("verify: {:.1} ms", best(5, || segment.verify())?);
+    println!("verify: {:.1} ms", average(|| segment.verify())?);
     Ok(())
 }
 
@@ -153,13 +157,13 @@ fn ms(since: f64) -> f64 {
     cpu_ms() - since
 }
 
-/// The quickest of some runs, in milliseconds.
-fn best(runs: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut best = f64::INFINITY;
-    for _ in 0..runs {
-        let start = cpu_ms();
+/// Milliseconds of a run, over many.
+fn average(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+    run()?;
+    let (start, mut runs) = (cpu_ms(), 0);
+    while runs < 3 || ms(start) < 300.0 {
         run()?;
-        best = best.min(ms(start));
+        runs += 1;
     }
-    Ok(best)
+    Ok(ms(start) / f64::from(runs))
 }

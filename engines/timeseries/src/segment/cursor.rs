@@ -1,20 +1,19 @@
 //! [`SegmentCursor`]: rows of a segment, decoded batch by batch.
 //!
-//! Parquet's push decoder says which bytes it needs: the pages of one row group that the wanted rows lie in. They are read
-//! at once, each 64 KiB once, and checked before the decoder sees them.
+//! The wanted rows become a selection of each row group they lie in; [`super::group`] reads and decodes one after the other.
 
 use super::Segment;
 use super::columns::{field_column, time_column};
 use super::error::{damaged, decode_error};
+use super::group::{self, Wanted};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use heddle_types::arrow::data_type;
 use heddle_types::{Error, Result};
-use parquet::DecodeResult;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, RowSelection, RowSelectionPolicy};
-use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
+use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,14 +43,22 @@ pub struct SegmentCursor {
     segment: Arc<Segment>,
     /// Where each field asked for comes from.
     fields: Vec<Source>,
-    decoder: ParquetPushDecoder,
-    /// Of the present row group.
+    /// Columns of the file that are decoded, ascending.
+    columns: Vec<usize>,
+    levels: FieldLevels,
+    batch_rows: usize,
+    /// Row groups that were not come to yet.
+    groups: std::vec::IntoIter<GroupRows>,
+    /// The present one.
     group: Option<ParquetRecordBatchReader>,
     /// Decoded rows that were not given out yet.
     decoded: Option<RecordBatch>,
     /// Rows that were not given out yet.
     ranges: VecDeque<Range<u64>>,
 }
+
+/// A row group's number, and which of its rows are wanted (`None` = all).
+type GroupRows = (usize, Option<RowSelection>);
 
 /// Where a field's values come from.
 enum Source {
@@ -70,20 +77,13 @@ impl SegmentCursor {
     ) -> Result<Self> {
         let metadata = segment.metadata()?;
         let (columns, fields) = plan_columns(&segment, fields);
-        let groups = select(metadata, &ranges);
-        let mask = ProjectionMask::leaves(metadata.parquet_schema(), columns);
-        let builder = ParquetPushDecoderBuilder::new_with_metadata(metadata.clone())
-            .with_projection(mask)
-            .with_batch_size(batch_rows.max(1))
-            .with_row_groups(groups.numbers);
-        let builder = match groups.selection {
-            // Runs are long: a mask would decode what lies between them.
-            Some(rows) => builder.with_row_selection(rows).with_row_selection_policy(RowSelectionPolicy::Selectors),
-            None => builder,
-        };
-        let decoder = builder.build().map_err(|e| decode_error(segment.file.path(), e))?;
+        let mask = ProjectionMask::leaves(metadata.parquet_schema(), columns.iter().copied());
+        let levels = parquet_to_arrow_field_levels(metadata.parquet_schema(), mask, None)
+            .map_err(|e| decode_error(segment.file.path(), e))?;
+        let groups = select(metadata.metadata(), &ranges).into_iter();
         let ranges = ranges.into_iter().filter(|range| !range.is_empty()).collect();
-        Ok(Self { segment, fields, decoder, group: None, decoded: None, ranges })
+        let batch_rows = batch_rows.max(1);
+        Ok(Self { segment, fields, columns, levels, batch_rows, groups, group: None, decoded: None, ranges })
     }
 
     /// The next batch, never an empty one; `None` at the end.
@@ -127,22 +127,12 @@ impl SegmentCursor {
                     None => self.group = None,
                 }
             }
-            match guarded(&path, || self.decoder.try_next_reader())? {
-                DecodeResult::NeedsData(ranges) => self.read(&ranges)?,
-                DecodeResult::Data(group) => {
-                    // The group holds on to what it needs.
-                    self.decoder.clear_all_ranges();
-                    self.group = Some(group);
-                }
-                DecodeResult::Finished => return Ok(None),
-            }
+            let Some((group, rows)) = self.groups.next() else { return Ok(None) };
+            let metadata = self.segment.metadata()?.metadata();
+            let (columns, levels, batch_rows) = (&self.columns[..], &self.levels, self.batch_rows);
+            let wanted = Wanted { group, columns, levels, rows, batch_rows };
+            self.group = Some(guarded(&path, || group::open(&self.segment, metadata, wanted))?);
         }
-    }
-
-    fn read(&mut self, ranges: &[Range<u64>]) -> Result<()> {
-        let file = &self.segment.file;
-        let (ranges, bytes) = file.read_runs(ranges)?.into_iter().unzip();
-        self.decoder.push_ranges(ranges, bytes).map_err(|e| decode_error(file.path(), e))
     }
 }
 
@@ -169,35 +159,24 @@ fn plan_columns(segment: &Segment, fields: &[usize]) -> (Vec<usize>, Vec<Source>
     ([time_column(layout)].into_iter().chain(columns).collect(), sources)
 }
 
-/// Row groups to read, and which of their rows (`None` = all).
-struct Groups {
-    numbers: Vec<usize>,
-    selection: Option<RowSelection>,
-}
-
-fn select(metadata: &ArrowReaderMetadata, ranges: &[Range<u64>]) -> Groups {
-    let mut numbers = Vec::new();
-    // Row numbers within the chosen groups.
-    let (mut chosen, mut total) = (Vec::new(), 0usize);
+/// The row groups that `ranges` lie in.
+fn select(metadata: &ParquetMetaData, ranges: &[Range<u64>]) -> Vec<GroupRows> {
+    let mut groups = Vec::new();
     let mut start = 0u64;
-    for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
-        let end = start + group.num_rows() as u64;
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let (rows, end) = (group.num_rows() as usize, start + group.num_rows() as u64);
         let first = ranges.partition_point(|range| range.end <= start);
-        let inside = ranges[first..].iter().take_while(|range| range.start < end);
-        let before = chosen.len();
-        for range in inside.filter(|range| !range.is_empty()) {
-            let (from, to) = (range.start.max(start) - start, range.end.min(end) - start);
-            chosen.push(total + from as usize..total + to as usize);
-        }
-        if chosen.len() > before {
-            numbers.push(number);
-            total += group.num_rows() as usize;
+        let inside = ranges[first..].iter().take_while(|range| range.start < end).filter(|range| !range.is_empty());
+        let inside =
+            inside.map(|range| (range.start.max(start) - start) as usize..(range.end.min(end) - start) as usize);
+        let wanted: usize = inside.clone().map(|range| range.len()).sum();
+        if wanted > 0 {
+            let part = (wanted < rows).then(|| RowSelection::from_consecutive_ranges(inside, rows));
+            groups.push((number, part));
         }
         start = end;
     }
-    let all = chosen.iter().map(ExactSizeIterator::len).sum::<usize>() == total;
-    let selection = (!all).then(|| RowSelection::from_consecutive_ranges(chosen.into_iter(), total));
-    Groups { numbers, selection }
+    groups
 }
 
 /// What a caller of [`Segment::scan`] must keep.

@@ -25,6 +25,10 @@ use std::path::{Path, PathBuf};
 /// Rows handed to the encoder at a time: whole pages, so that the pages of all columns hold the same rows.
 const CHUNK_ROWS: usize = 8 * PAGE_ROWS;
 
+/// Bytes that wait for a full chunk at most. Columns of long values are encoded without one: joined they could outgrow what an
+/// Arrow array can hold.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
 /// Writes one segment. Dropped before [`Self::finish`] is done, it removes what it wrote.
 pub struct SegmentWriter {
     env: Env,
@@ -36,6 +40,7 @@ pub struct SegmentWriter {
     encoder: Encoder,
     /// Rows that do not fill a chunk yet.
     waiting: Vec<RecordBatch>,
+    waiting_bytes: usize,
     unfinished: Unfinished,
 }
 
@@ -89,6 +94,7 @@ impl SegmentWriter {
             sidecar: SidecarBuilder::new(layout),
             encoder: Encoder::Waiting(CheckedWriter::new(file)),
             waiting: Vec::new(),
+            waiting_bytes: 0,
             unfinished,
         })
     }
@@ -103,7 +109,12 @@ impl SegmentWriter {
         }
         let batch = self.batch(points)?;
         self.sidecar.add(points)?;
+        let bytes = bytes_of(&batch);
+        if !self.waiting.is_empty() && self.waiting_bytes + bytes > WAITING_BYTES_MAX {
+            self.encode(1)?;
+        }
         self.waiting.push(batch);
+        self.waiting_bytes += bytes;
         self.encode(CHUNK_ROWS)
     }
 
@@ -146,7 +157,7 @@ impl SegmentWriter {
         self.sidecar.delete(series, time_us)
     }
 
-    /// Encodes what waits, chunk by chunk, while there are at least `rows` of it.
+    /// Encodes what waits, chunk by chunk, while there are at least `rows` (not 0) of it.
     fn encode(&mut self, rows: usize) -> Result<()> {
         let waiting: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
         if waiting < rows {
@@ -164,14 +175,12 @@ impl SegmentWriter {
             let chunk = all.slice(at, n);
             self.encoder(Some(&chunk))?.write(&chunk).map_err(|e| encode_error(&path, e))?;
             at += n;
-            if at == waiting {
-                break;
-            }
         }
         self.waiting.clear();
         if at < waiting {
             self.waiting.push(all.slice(at, waiting - at));
         }
+        self.waiting_bytes = self.waiting.iter().map(bytes_of).sum();
         Ok(())
     }
 
@@ -202,9 +211,7 @@ impl SegmentWriter {
     /// Those of [`Self::create`].
     pub fn finish(mut self) -> Result<SegmentMeta> {
         let (parquet, sidecar) = (self.meta.id.parquet_path(&self.dir), self.meta.id.sidecar_path(&self.dir));
-        if !self.waiting.is_empty() {
-            self.encode(0)?;
-        }
+        self.encode(1)?;
         self.encoder(None)?;
         let checksums = complete(self.encoder, &parquet)?;
         self.unfinished.paths.push(sidecar.clone());
@@ -213,6 +220,11 @@ impl SegmentWriter {
         self.unfinished.paths.clear();
         Ok(meta)
     }
+}
+
+/// Memory that the rows themselves take, without what their buffers hold besides.
+fn bytes_of(rows: &RecordBatch) -> usize {
+    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 /// Writes the footer, syncs the file.

@@ -64,6 +64,30 @@ fn pages_and_row_groups_are_crossed() {
 }
 
 #[test]
+fn long_values_come_back() {
+    let layout = layout(&[PgType::new(oid::TEXT)]);
+    let text = |n: i64| format!("{n:08}").repeat(1 << 17);
+    let env = env();
+    let mut writer = writer(&env, &layout).expect("a healthy disk");
+    for push in 0..4i64 {
+        let rows: Model =
+            (0..30).map(|n| ((series(1), push * 30 + n), vec![Datum::text(text(push * 30 + n))])).collect();
+        writer.push(&points(&layout, &rows)).expect("a healthy disk");
+    }
+    let segment = open(&env, &layout, &writer.finish().expect("a healthy disk")).expect("as written");
+    let mut cursor = segment.scan(&[0], vec![0..3, 57..120], 7).expect("in order");
+    let mut expected = (0..3).chain(57..120);
+    while let Some(batch) = cursor.next_batch().expect("as written") {
+        for i in 0..batch.rows() {
+            let n = expected.next().expect("as many");
+            assert_eq!(batch.time.value(i), n);
+            assert!(row(&batch.fields, &layout, i) == [Datum::text(text(n))]);
+        }
+    }
+    assert_eq!(expected.next(), None);
+}
+
+#[test]
 fn younger_fields_are_null() {
     let old = layout(&TYPES[..2]);
     let (env, model) = (env(), model(&old, [1], 50, 7));

@@ -172,15 +172,15 @@ impl Agg for ArrayAgg {
     }
 }
 
-/// Members joined so far, without the brackets.
+/// Members joined so far, without the brackets. Rows stand on lines of their own.
 #[derive(Debug, Default)]
-struct JsonAgg<const OBJECT: bool, const JSONB: bool>(Option<String>);
+struct JsonAgg<const OBJECT: bool, const JSONB: bool, const ROWS: bool>(Option<String>);
 
-impl<const O: bool, const J: bool> JsonAgg<O, J> {
+impl<const O: bool, const J: bool, const R: bool> JsonAgg<O, J, R> {
     fn join(&mut self, part: &str) {
         match &mut self.0 {
             Some(s) => {
-                s.push_str(", ");
+                s.push_str(if R { ", \n " } else { ", " });
                 s.push_str(part);
             }
             None => self.0 = Some(part.to_owned()),
@@ -188,7 +188,7 @@ impl<const O: bool, const J: bool> JsonAgg<O, J> {
     }
 }
 
-impl<const O: bool, const J: bool> Agg for JsonAgg<O, J> {
+impl<const O: bool, const J: bool, const R: bool> Agg for JsonAgg<O, J, R> {
     type Args<'a> = (&'a [ArrayRef], &'a Types);
     const STRICT: bool = false;
     const ORDERED: bool = true;
@@ -244,8 +244,9 @@ pub(super) fn register(r: &mut Registry) {
     agg!(r, "string_agg", StringAgg<false>, "string_agg(text,text)");
     agg!(r, "string_agg", StringAgg<true>, "string_agg(bytea,bytea)");
     agg!(r, "array_agg", ArrayAgg, "array_agg(anynonarray)", "array_agg(anyarray)");
-    agg!(r, "json_agg", JsonAgg<false, false>, "json_agg(anyelement)");
-    agg!(r, "jsonb_agg", JsonAgg<false, true>, "jsonb_agg(anyelement)");
-    agg!(r, "json_object_agg", JsonAgg<true, false>, "json_object_agg(any,any)");
-    agg!(r, "jsonb_object_agg", JsonAgg<true, true>, "jsonb_object_agg(any,any)");
+    agg!(r, "json_agg", JsonAgg<false, false, false>, "json_agg(anyelement)");
+    agg!(r, "json_agg", JsonAgg<false, false, true>, "heddle_json_agg_rows(json)");
+    agg!(r, "jsonb_agg", JsonAgg<false, true, false>, "jsonb_agg(anyelement)");
+    agg!(r, "json_object_agg", JsonAgg<true, false, false>, "json_object_agg(any,any)");
+    agg!(r, "jsonb_object_agg", JsonAgg<true, true, false>, "jsonb_object_agg(any,any)");
 }

@@ -12,6 +12,7 @@ mod collected;
 mod count;
 mod edge;
 mod minmax;
+mod regression;
 mod stats;
 mod sum;
 
@@ -332,6 +333,15 @@ impl<A: Agg> GroupsAccumulator for Groups<A> {
     }
 }
 
+/// A fresh state of one of our aggregates, for callers that feed it themselves.
+pub(super) fn accumulator(udaf: &AggregateUDF) -> Result<Box<dyn Accumulator>> {
+    let any: &dyn std::any::Any = udaf.inner().as_ref();
+    match any.downcast_ref::<PgAggregate>() {
+        Some(a) => Ok(a.maker.single(a.types.clone())),
+        None => Err(Error::internal(format!("{} is not an aggregate of ours", udaf.name()))),
+    }
+}
+
 /// Downcast of the first argument.
 pub(super) fn first(args: &[ArrayRef]) -> Result<&ArrayRef> {
     args.first().ok_or_else(|| Error::internal("aggregate without arguments"))
@@ -344,5 +354,6 @@ pub(super) fn register(r: &mut Registry) {
     minmax::register(r);
     boolean::register(r);
     stats::register(r);
+    regression::register(r);
     collect::register(r);
 }

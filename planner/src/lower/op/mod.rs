@@ -352,8 +352,9 @@ fn lock(op: Arc<Op>, input: SendableRecordBatchStream, schema: SchemaRef) -> Bat
                 },
             };
             let n = if wanted.is_some() { 1.min(rows.rows) } else { rows.rows };
-            s.waiting = Some(rows.slice(n, rows.rows - n));
-            let locked = lock_rows(engine, targets, rows.slice(0, n), ctx, view).await.map_err(to_df)?;
+            s.waiting = Some(rows.slice(n, rows.rows - n).map_err(to_df)?);
+            let first = rows.slice(0, n).map_err(to_df)?;
+            let locked = lock_rows(engine, targets, first, ctx, view).await.map_err(to_df)?;
             if locked.rows > 0 {
                 s.given += locked.rows;
                 let arrays = ids(&s.schema).iter().map(|id| locked.require(*id)).collect::<Result<Vec<_>>>();
