@@ -38,10 +38,13 @@ fn index_definition(cx: &EvalContext, o: u32, column: i32, pretty: bool) -> Opti
     Some(key.map_or_else(String::new, |c| reg::quote_ident(&table.columns[c.attnum as usize - 1].name)))
 }
 
-fn constraint(cx: &EvalContext, o: u32) -> Result<Option<String>> {
+fn constraint(cx: &EvalContext, o: u32, pretty: bool) -> Result<Option<String>> {
     for table in cx.catalog.tables(cx.session.database_oid) {
         if let Some(index) = table.indexes.iter().find(|i| i.constraint == Some(Oid(o))) {
             return Ok(Some(key_constraint(&table, index)));
+        }
+        if let Some(c) = table.constraints.iter().find(|c| c.oid == Oid(o)) {
+            return syscat::constraints::definition(cx, &table, c, pretty).map(Some);
         }
     }
     Err(Error::new(SqlState::INTERNAL_ERROR, format!("cache lookup failed for constraint {o}")))
@@ -150,10 +153,10 @@ fn relations(r: &mut Registry) {
         "pg_get_indexdef(oid,int4,bool)",
         k!(cx, _ty; |o: u32, column: i32, pretty: bool| -> Option<String> = index_definition(cx, o, column, pretty)),
     );
-    r.scalar("pg_get_constraintdef(oid)", k!(cx, _ty; |o: u32| -> Option<String> { constraint(cx, o) }));
+    r.scalar("pg_get_constraintdef(oid)", k!(cx, _ty; |o: u32| -> Option<String> { constraint(cx, o, false) }));
     r.scalar(
         "pg_get_constraintdef(oid,bool)",
-        k!(cx, _ty; |o: u32, pretty: bool| -> Option<String> { constraint(cx, o) }),
+        k!(cx, _ty; |o: u32, pretty: bool| -> Option<String> { constraint(cx, o, pretty) }),
     );
     r.scalar("pg_get_viewdef(oid)", k!(cx, _ty; |o: u32| -> Option<String> = view(cx, o)));
     r.scalar("pg_get_viewdef(oid,bool)", k!(cx, _ty; |o: u32, pretty: bool| -> Option<String> = view(cx, o)));

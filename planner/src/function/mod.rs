@@ -52,7 +52,7 @@ mod window;
 
 pub use error::{from_df, to_df};
 pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
-pub(crate) use reg::quote_ident;
+
 pub use sequence::SessionSequences;
 pub(crate) use sequence::position as sequence_position;
 pub(crate) use framed::{Framed, FramedBound, FramedCall};

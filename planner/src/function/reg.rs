@@ -218,7 +218,7 @@ pub(super) fn name_of(value: u32, ty: PgType, cx: &EvalContext) -> Result<String
 }
 
 /// The name of a relation: qualified when the search path does not find it.
-pub(super) fn class_name(value: u32, cx: &EvalContext) -> Option<String> {
+pub(crate) fn class_name(value: u32, cx: &EvalContext) -> Option<String> {
     let (schema, name) = class_parts(value, cx)?;
     let visible = find_relation(&quote_ident(&name), cx).ok().flatten() == Some(value);
     Some(if visible { quote_ident(&name) } else { format!("{}.{}", quote_ident(&schema), quote_ident(&name)) })

@@ -388,7 +388,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "unique_constraint_catalog" NAME, "unique_constraint_schema" NAME, "unique_constraint_name" NAME,
         "match_option" VARCHAR, "update_rule" VARCHAR, "delete_rule" VARCHAR,
     },
-    table! { 13260 "information_schema" "check_constraints" none,
+    table! { 13260 "information_schema" "check_constraints" keys::check_constraints,
         "constraint_catalog" NAME, "constraint_schema" NAME, "constraint_name" NAME, "check_clause" VARCHAR,
     },
     table! { 13483 "information_schema" "views" views::views,

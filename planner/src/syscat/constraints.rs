@@ -1,9 +1,10 @@
 //! CHECK and FOREIGN KEY constraints in pg_constraint.
 
-use super::{row, text};
+use super::{deparse, row, text};
 use crate::context::EvalContext;
-use heddle_catalog::{Action, ConstraintDef, Rule, TableDef};
-use heddle_types::{Datum, Oid, PgArray, oid};
+use crate::function::{class_name, quote_ident};
+use heddle_catalog::{Action, ConstraintDef, ForeignKey, Rule, TableDef};
+use heddle_types::{Datum, Oid, PgArray, Result, oid};
 use std::sync::Arc;
 
 fn numbers(all: &[i16]) -> Datum {
@@ -28,6 +29,44 @@ fn equals(ty: Oid) -> Datum {
 /// The rows of a table's constraints.
 pub(super) fn rows(cx: &EvalContext, table: &TableDef) -> Vec<Vec<Datum>> {
     table.constraints.iter().map(|c| one(cx, table, c)).collect()
+}
+
+/// The constraint as pg_get_constraintdef prints it.
+pub(crate) fn definition(cx: &EvalContext, table: &TableDef, c: &ConstraintDef, pretty: bool) -> Result<String> {
+    let mut out = match &c.rule {
+        Rule::Check(stored) => {
+            let expr = crate::bind::stored_expr(stored)?;
+            format!("CHECK ({})", deparse::over_table(&expr, Some(table), pretty))
+        }
+        Rule::References(f) => foreign_key(cx, table, f),
+    };
+    if !c.valid {
+        out.push_str(" NOT VALID");
+    }
+    Ok(out)
+}
+
+fn foreign_key(cx: &EvalContext, table: &TableDef, f: &ForeignKey) -> String {
+    let names = |t: &TableDef, all: &[i16]| {
+        let name = |n: &i16| quote_ident(&t.columns[*n as usize - 1].name);
+        all.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    let target = cx.catalog.table(f.table);
+    let referenced = target.as_ref().map_or_else(String::new, |t| names(t, &f.referenced));
+    let name = class_name(f.table, cx).unwrap_or_default();
+    let mut out = format!("FOREIGN KEY ({}) REFERENCES {name}({referenced})", names(table, &f.columns));
+    if f.full {
+        out.push_str(" MATCH FULL");
+    }
+    for (what, action) in [("UPDATE", f.on_update), ("DELETE", f.on_delete)] {
+        if action != Action::NoAction {
+            out.push_str(&format!(" ON {what} {}", super::keys::rule(action)));
+        }
+    }
+    if f.deferrable {
+        out.push_str(if f.deferred { " DEFERRABLE INITIALLY DEFERRED" } else { " DEFERRABLE" });
+    }
+    out
 }
 
 fn one(cx: &EvalContext, table: &TableDef, c: &ConstraintDef) -> Vec<Datum> {

@@ -88,6 +88,26 @@ pub(super) fn referential_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>
     Ok(rows)
 }
 
+pub(super) fn check_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = vec![];
+    for t in cx.catalog.tables(cx.session.database_oid) {
+        for c in t.constraints.iter().filter(|c| matches!(c.rule, Rule::Check(_))) {
+            let definition = super::constraints::definition(cx, &t, c, false)?;
+            let clause = definition.strip_prefix("CHECK ").unwrap_or(&definition);
+            rows.push(row(
+                "check_constraints",
+                &[
+                    ("constraint_catalog", database(cx)),
+                    ("constraint_schema", schema(cx, t.schema)),
+                    ("constraint_name", text(&c.name)),
+                    ("check_clause", text(clause)),
+                ],
+            ));
+        }
+    }
+    Ok(rows)
+}
+
 fn foreign_keys(t: &TableDef) -> impl Iterator<Item = (&str, &ForeignKey)> {
     t.constraints.iter().filter_map(|c| match &c.rule {
         Rule::References(f) => Some((c.name.as_str(), f)),
@@ -95,7 +115,7 @@ fn foreign_keys(t: &TableDef) -> impl Iterator<Item = (&str, &ForeignKey)> {
     })
 }
 
-fn rule(a: Action) -> &'static str {
+pub(super) fn rule(a: Action) -> &'static str {
     match a {
         Action::NoAction => "NO ACTION",
         Action::Restrict => "RESTRICT",

@@ -4,7 +4,7 @@
 //! from the function and type tables, or from the session.
 
 mod columns;
-mod constraints;
+pub(crate) mod constraints;
 pub(crate) mod depends;
 pub(crate) mod deparse;
 mod information;
