@@ -90,7 +90,7 @@ impl Session {
     fn prepare_text(&mut self, lifted: &Lifted) -> Option<Arc<Prepared>> {
         let word = lifted.key.split(|c: char| !c.is_ascii_alphabetic()).next()?;
         let is_one_of = |words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(word));
-        if !is_one_of(&BY_KEY) && !(is_one_of(&CONTROL) && lifted.values.is_empty()) {
+        if !(is_one_of(&BY_KEY) || is_one_of(&CONTROL) && lifted.values.is_empty()) {
             return None;
         }
         let mut statements = parse::parse(&lifted.parameterised()).ok()?;

@@ -74,7 +74,7 @@ pub(super) fn copy(c: &mut Cursor<'_>) -> Result<Kind> {
     }
     if c.take_token(&Token::LParen) {
         // PostgreSQL's PreparableStmt: nothing else may stand here.
-        if !QUERIES.iter().any(|word| c.is(word)) && !c.peek().is_some_and(|t| t.token == Token::LParen) {
+        if !QUERIES.iter().any(|word| c.is(word)) && c.peek().is_none_or(|t| t.token != Token::LParen) {
             return Err(c.unexpected());
         }
         let tokens = rewrite::rewrite(c.bracketed()?);

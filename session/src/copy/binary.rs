@@ -219,7 +219,10 @@ mod tests {
     }
 
     /// Reads `input` in every chunk size: the tuples' fields, then the error if there is one.
-    fn read(input: &[u8], fields: usize) -> (Vec<Vec<Option<Vec<u8>>>>, Option<String>) {
+    /// Rows of fields.
+    type Rows = Vec<Vec<Option<Vec<u8>>>>;
+
+    fn read(input: &[u8], fields: usize) -> (Rows, Option<String>) {
         let mut answers = (1..=input.len().max(1)).map(|chunk| {
             let mut tuples = Tuples::default();
             let mut out = vec![];

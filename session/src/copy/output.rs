@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Rows pulled at a time.
 const BATCH_ROWS: u64 = 8192;
 
+/// A relation and its columns.
+type Named = (String, Vec<String>);
+
 impl Session {
     pub(super) async fn copy_to<C: Client>(&mut self, copy: &Copy, client: &mut C) -> Result<u64> {
         let (parsed, relation) = self.copy_query(copy)?;
@@ -65,7 +68,7 @@ impl Session {
     }
 
     /// The query behind COPY: the one given, or SELECT of the named columns; and the relation with its columns, if one is named.
-    fn copy_query(&mut self, copy: &Copy) -> Result<(Parsed, Option<(String, Vec<String>)>)> {
+    fn copy_query(&mut self, copy: &Copy) -> Result<(Parsed, Option<Named>)> {
         if let Some(query) = &copy.query {
             let kind = Kind::Plan(query.clone());
             return Ok((Parsed { kind, sql: String::new(), offset: 0, notices: Vec::new() }, None));
