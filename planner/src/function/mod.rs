@@ -51,9 +51,8 @@ mod visible;
 mod window;
 
 pub use error::{from_df, to_df};
-pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
-
 pub use sequence::SessionSequences;
+pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
 pub(crate) use sequence::position as sequence_position;
 pub(crate) use framed::{Framed, FramedBound, FramedCall};
 pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
