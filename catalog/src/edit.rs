@@ -21,6 +21,7 @@ const ROW_VERSION: u8 = 1;
 const LOAD_BATCH_ROWS: usize = 1024;
 
 /// One DDL effect.
+#[expect(clippy::large_enum_variant, reason = "edits are few, and each is gone with its statement")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum CatalogEdit {
     /// Create or replace the object.

@@ -12,8 +12,8 @@ mod snapshot;
 pub use edit::{CatalogEdit, bootstrap, load};
 pub use object::{
     Action, ColumnDef, Comment, ConstraintDef, DatabaseDef, ForeignKey, Identity, IndexColumn, IndexDef, IndexState,
-    Object, Retention, Rule, SchemaDef, SequenceDef, SequenceOwner, SeriesDef, SeriesDefaults, StoredExpr,
-    TableDef, ViewColumn, ViewDef,
+    Object, Retention, Rule, SchemaDef, SequenceDef, SequenceOwner, SeriesDef, SeriesDefaults, StoredExpr, TableDef,
+    ViewColumn, ViewDef,
 };
 pub use series::SeriesColumn;
 pub use snapshot::{CatalogSnapshot, Relation, set_comment};

@@ -1,8 +1,8 @@
 //! What evaluation may look at besides its arguments.
 
+use crate::advisory::AdvisoryLocks;
 use crate::exec::Deferred;
 use crate::function::SessionSequences;
-use crate::advisory::AdvisoryLocks;
 use heddle_catalog::CatalogSnapshot;
 use heddle_env::Env;
 use heddle_txn::Transaction;

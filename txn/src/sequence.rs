@@ -12,7 +12,7 @@ use crate::maintenance::stopping;
 use crate::payload::damaged;
 use bytes::{BufMut, Bytes};
 use heddle_catalog::{COUNTER_STORAGE, SequenceDef};
-use heddle_engines::RowChange;
+use heddle_engines::{RowChange, RowReader};
 use heddle_types::{Oid, Result};
 use parking_lot::Mutex;
 use std::collections::HashMap;

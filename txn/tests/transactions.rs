@@ -86,7 +86,12 @@ fn repeatable_read_keeps_its_snapshot_and_catalog() {
             let w = begin(&m);
             (0..100).filter(|n| n % round == 0).for_each(|n| put(&w, n, &format!("v{round}")));
             w.delete(T, key(round)).unwrap();
-            let db = DatabaseDef { oid: Oid(30000 + round as u32), name: format!("d{round}"), series: None, comments: vec![] };
+            let db = DatabaseDef {
+                oid: Oid(30000 + round as u32),
+                name: format!("d{round}"),
+                series: None,
+                comments: vec![],
+            };
             w.edit_catalog(vec![CatalogEdit::Put(Object::Database(db))]).unwrap();
             w.commit().await.unwrap();
             m.checkpoint().await.unwrap();
@@ -125,7 +130,12 @@ fn ddl_is_visible_atomically_and_undone_with_savepoints() {
         let m = open(dir.path());
         assert!(m.catalog().schema(POSTGRES_DB, "public").is_some());
         let database = |oid, name: &str| {
-            CatalogEdit::Put(Object::Database(DatabaseDef { oid: Oid(oid), name: name.into(), series: None, comments: vec![] }))
+            CatalogEdit::Put(Object::Database(DatabaseDef {
+                oid: Oid(oid),
+                name: name.into(),
+                series: None,
+                comments: vec![],
+            }))
         };
         let t = begin(&m);
         t.edit_catalog(vec![database(30000, "a")]).unwrap();

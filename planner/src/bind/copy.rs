@@ -29,6 +29,9 @@ pub fn copy_target(name: &[String], ctx: &EvalContext) -> Result<Arc<TableDef>> 
         Found::Table(t) => Ok(t),
         Found::View(v) => Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot copy to view \"{}\"", v.name))
             .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger.")),
+        Found::Sequence(s) => {
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot copy to sequence \"{}\"", s.name)))
+        }
         _ => resolve_table(schema, name, ctx),
     }
 }
@@ -44,6 +47,10 @@ pub fn copy_source(name: &[String], ctx: &EvalContext) -> Result<CopySource> {
         Found::System(t) => (t.columns.iter().map(|(name, _)| (*name).to_owned()).collect(), t.is_view()),
         Found::View(v) => (v.columns.iter().map(|c| c.name.clone()).collect(), true),
         Found::Index(name) => return Err(is_index(&name)),
+        Found::Sequence(s) => {
+            let text = format!("cannot copy from sequence \"{}\"", s.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
+        }
     };
     Ok(CopySource { name: (schema.map(str::to_owned), name.to_owned()), columns, is_view })
 }

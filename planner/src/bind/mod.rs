@@ -54,8 +54,8 @@ mod window;
 mod with;
 
 pub(crate) use constraint::columns_of;
-pub(crate) use meaning::view_meaning;
 pub use copy::{CopySource, copy_filter, copy_source, copy_target};
+pub(crate) use meaning::view_meaning;
 pub(crate) use names::fold_identifier;
 pub(crate) use sequence::inside;
 pub(crate) use types::resolve_type;

@@ -1,8 +1,8 @@
 //! Bound statements.
 
 use super::{
-    AlterSequence, AlterTable, ColId, Comment, CreateSequence, CteId, Expr, NewCheck, NewReference, NewSerial, OutputColumn,
-    Query, Rel, Renamed, TableScan,
+    AlterSequence, AlterTable, ColId, Comment, CreateSequence, CteId, Expr, NewCheck, NewReference, NewSerial,
+    OutputColumn, Query, Rel, Renamed, TableScan,
 };
 use heddle_catalog::{ColumnDef, Retention, SeriesDefaults, TableDef, ViewColumn, ViewDef};
 use heddle_engines::point::PartitionInterval;

@@ -116,12 +116,8 @@ pub(super) async fn create_database(
         }
         return Err(Error::new(SqlState::DUPLICATE_DATABASE, text));
     }
-    let database = DatabaseDef {
-        oid: txn.manager().draw_oid().await?,
-        name: name.to_owned(),
-        series,
-        comments: vec![],
-    };
+    let database =
+        DatabaseDef { oid: txn.manager().draw_oid().await?, name: name.to_owned(), series, comments: vec![] };
     let public = SchemaDef {
         oid: txn.manager().draw_oid().await?,
         database: database.oid,

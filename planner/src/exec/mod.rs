@@ -5,16 +5,16 @@
 //!
 //! Not here: relation locks and the choice of the snapshot (session, before [`Executor::run`]).
 
-mod deferred;
 mod bulk;
+mod deferred;
 mod direct;
 pub(crate) mod explain;
 mod explained;
 mod insert;
 pub(crate) mod lock;
 mod modify;
-pub(crate) mod reference;
 mod point;
+pub(crate) mod reference;
 mod returning;
 pub(crate) mod rowset;
 pub(crate) mod runtime;
@@ -22,8 +22,8 @@ pub(crate) mod series;
 mod with;
 mod write;
 
-pub use deferred::{Deferred, set_constraints, settle_deferred};
 pub use bulk::{BulkInsert, RowError};
+pub use deferred::{Deferred, set_constraints, settle_deferred};
 pub(crate) use direct::limits;
 pub use point::PointRead;
 pub use runtime::ExecutorConfig;

@@ -346,7 +346,7 @@ impl Settling {
                 texts.join(", "),
                 other.name
             ))
-            .relation(&self.schema(other), &other.name)
+            .relation(self.schema(other), &other.name)
             .constraint(name)
     }
 

@@ -51,12 +51,12 @@ mod visible;
 mod window;
 
 pub use error::{from_df, to_df};
-pub use sequence::SessionSequences;
-pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
-pub(crate) use sequence::position as sequence_position;
 pub(crate) use framed::{Framed, FramedBound, FramedCall};
+pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
 pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
 pub use reference::reference;
+pub use sequence::SessionSequences;
+pub(crate) use sequence::position as sequence_position;
 
 use crate::context::EvalContext;
 use arrow::array::ArrayRef;

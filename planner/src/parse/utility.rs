@@ -467,7 +467,7 @@ fn preparable(c: &Cursor<'_>) -> Result<Parsed> {
 }
 
 /// Splits at commas outside brackets; nothing for an empty list.
-fn commas(tokens: &[super::scan::Tok]) -> Vec<&[super::scan::Tok]> {
+pub(super) fn commas(tokens: &[super::scan::Tok]) -> Vec<&[super::scan::Tok]> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
     for (i, t) in tokens.iter().enumerate() {
         match t.token {

@@ -5,14 +5,14 @@
 
 mod columns;
 pub(crate) mod constraints;
-pub(crate) mod depends;
 pub(crate) mod deparse;
+pub(crate) mod depends;
 mod information;
 mod keys;
 mod objects;
 mod routines;
-mod series;
 mod sequences;
+mod series;
 mod server;
 mod views;
 

@@ -49,6 +49,7 @@ insert into t(a) values (12)
 alter table t alter b drop not null
 alter table t alter a drop not null
 alter table t alter d type bigint
+alter table t alter d drop default
 alter table t alter d type text
 alter table t alter d type int
 alter table t alter d type int using d::int + 1
