@@ -153,7 +153,11 @@ fn cells(figure: &Figure, peer: Peer, failures: &mut Vec<String>) -> String {
     let value = match figure.median(peer) {
         Some(Ok(value)) => digits(value),
         Some(Err(why)) => {
-            failures.push(format!("{}, {}: {why}", figure.what, peer.name()));
+            let line = format!("{}, {}: {why}", figure.what, peer.name());
+            // Lines that share a subject, as throughput and CPU do, fail together.
+            if !failures.contains(&line) {
+                failures.push(line);
+            }
             "failed".to_owned()
         }
         None => String::new(),

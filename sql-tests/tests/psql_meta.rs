@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 const SCHEMA: &str = "
 CREATE SCHEMA shop;
 CREATE TABLE shop.customer (id int PRIMARY KEY, name text NOT NULL DEFAULT 'nobody', email varchar(80) UNIQUE, born date,
-  score numeric(8,2) DEFAULT 0.5, tags text[], made timestamptz DEFAULT now(), code char(3), flags \"char\", big int8,
+  score numeric(8,2), tags text[], made timestamptz DEFAULT now(), code char(3), flags \"char\", big int8,
   js jsonb, ts0 timestamp(3));
 CREATE INDEX customer_name_idx ON shop.customer (name DESC, born);
 CREATE TABLE orders (cust int, line int, what text, PRIMARY KEY (cust, line));
 CREATE UNIQUE INDEX orders_what ON orders (what);
-CREATE TABLE plain (a int DEFAULT -5, \"Odd Name\" text, n int8 DEFAULT 7, b bool DEFAULT true);
+CREATE TABLE plain (a int DEFAULT -5, \"Odd Name\" text, n int4 DEFAULT 7, b bool DEFAULT true);
 CREATE VIEW shop.v AS SELECT id, name FROM shop.customer WHERE id > 3;
 CREATE VIEW vo AS SELECT cust, count(*) AS n FROM orders GROUP BY cust;
 ";
@@ -51,7 +51,6 @@ const COMMANDS: &str = r"
 \df shop.*
 \dg
 \du
-\l postgres
 \dT
 \dp
 \dp shop.*

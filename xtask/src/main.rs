@@ -136,15 +136,22 @@ fn clients() -> Outcome {
 
 /// What users run is what is measured: the release build.
 fn bench(args: &[String]) -> Outcome {
+    let bench = ["run", "--quiet", "--release", "-p", "heddle-bench", "--bin", "bench", "--"];
+    if args.is_empty() {
+        // It says which ones there are.
+        return cargo(&bench).run();
+    }
     let prepared = tools::prepare(tools::Wanted { judge: true, python: false });
     let python = tools::python(&tools::PEERS);
     cargo(&["build", "--release", "-p", "heddle-server", "--bin", "heddledb"]).run()?;
     let release = process::target_dir().join("release/heddledb");
     let json = process::target_dir().join("bench");
-    let mut step = cargo(&["run", "--quiet", "--release", "-p", "heddle-bench", "--bin", "bench", "--"])
-        .env("HEDDLEDB_BIN", release.as_os_str())
-        .env("PATH", &prepared.path)
-        .args(&["--page", "docs/performance.md", "--json", &json.to_string_lossy()]);
+    let mut step = cargo(&bench).env("HEDDLEDB_BIN", release.as_os_str()).env("PATH", &prepared.path).args(&[
+        "--page",
+        "docs/performance.md",
+        "--json",
+        &json.to_string_lossy(),
+    ]);
     if let Some(python) = &python {
         step = step.args(&["--python", &python.to_string_lossy()]);
     }

@@ -51,11 +51,12 @@ fn plural(clients: u32) -> String {
 fn filled(options: &Options) -> Result<([Wire; 2], Report)> {
     let scale = if options.quick { 1 } else { 50 };
     let servers = Wire::both()?;
+    let mut report = Report::default();
     for server in &servers {
-        pgbench::initialise(server, scale).map_err(|e| format!("{}: {e}", server.peer().name()))?;
+        let otherwise = pgbench::initialise(server, scale).map_err(|e| format!("{}: {e}", server.peer().name()))?;
+        report.conditions.extend(otherwise);
         server.client()?.run("CHECKPOINT")?;
     }
-    let mut report = Report::default();
     report.note(format!(
         "pgbench of PostgreSQL 15, scale {scale}, {} s a run, on the same cores as the servers",
         options.seconds

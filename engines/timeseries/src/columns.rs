@@ -14,6 +14,8 @@ use heddle_types::{Error, LogIndex, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// A batch that is one piece up to the end of a source's columns is not filled up with others if it has this part of its rows.
+const GOOD_BATCH: usize = 4;
 /// Pieces of at least this many rows on average are copied whole.
 const LONG_PIECE_ROWS: usize = 8;
 /// A batch ends above this many bytes of strings: arrow counts them in 32 bits.
@@ -151,6 +153,16 @@ impl Gather {
     /// Rows that still fit; 0 = the batch is full.
     pub fn room(&self) -> usize {
         if self.bytes > BATCH_BYTES_MAX { 0 } else { self.rows_max - self.rows }
+    }
+
+    /// Is it better to hand this batch out as it is than to copy, so that more fits in?
+    pub fn is_good(&self) -> bool {
+        match self.pieces[..] {
+            [Piece { part, start, rows }] => {
+                start + rows == self.parts[part].rows() && rows * GOOD_BATCH >= self.rows_max
+            }
+            _ => false,
+        }
     }
 
     /// Appends rows of `series` out of what `source` has in `columns`.

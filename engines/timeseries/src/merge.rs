@@ -37,7 +37,7 @@ pub struct Merger {
     /// The next series of each source.
     series: BinaryHeap<Reverse<(Bytes, usize)>>,
     current: Bytes,
-    /// The sources that have rows of the current series left.
+    /// The sources that have rows of the current series left, the one with the lowest time (of equal ones the newest) last.
     heads: Vec<Head>,
     gather: Gather,
     /// Tombstones met, if wanted.
@@ -49,6 +49,12 @@ struct Head {
     source: usize,
     rows: Range<u64>,
     time: i64,
+}
+
+impl Head {
+    fn place(&self) -> Reverse<(i64, usize)> {
+        Reverse((self.time, self.source))
+    }
 }
 
 impl Merger {
@@ -70,7 +76,7 @@ impl Merger {
 
     /// The next batch; `None` at the end.
     pub fn next_batch(&mut self) -> Result<Option<Gathered>> {
-        while self.gather.room() > 0 {
+        while self.gather.room() > 0 && !self.gather.is_good() {
             if self.heads.is_empty() && !self.next_series()? {
                 break;
             }
@@ -98,14 +104,16 @@ impl Merger {
                 if let Some(next) = self.sources[source].next_series() {
                     self.series.push(Reverse((next.clone(), source)));
                 }
-                self.push_head(source, run.rows)?;
+                let head = self.head(source, run.rows)?;
+                self.heads.extend(head);
             }
         }
+        self.heads.sort_unstable_by_key(Head::place);
         Ok(true)
     }
 
-    /// Stands at the first of `rows` within the times.
-    fn push_head(&mut self, source: usize, mut rows: Range<u64>) -> Result<()> {
+    /// Where `source` stands at the first of `rows` within the times.
+    fn head(&mut self, source: usize, mut rows: Range<u64>) -> Result<Option<Head>> {
         while !rows.is_empty() {
             let (columns, offset) = self.sources[source].at(rows.start)?;
             let end = columns.rows().min(offset + (rows.end - rows.start) as usize);
@@ -113,56 +121,41 @@ impl Merger {
             if offset + skip < end {
                 let time = columns.time[offset + skip];
                 rows.start += skip as u64;
-                if time <= self.to_us {
-                    self.heads.push(Head { source, rows, time });
-                }
-                return Ok(());
+                return Ok((time <= self.to_us).then_some(Head { source, rows, time }));
             }
             rows.start += (end - offset) as u64;
+        }
+        Ok(None)
+    }
+
+    /// Goes on with `source` at `rows`.
+    fn put_back(&mut self, source: usize, rows: Range<u64>) -> Result<()> {
+        if let Some(head) = self.head(source, rows)? {
+            let at = self.heads.partition_point(|other| other.place() < head.place());
+            self.heads.insert(at, head);
         }
         Ok(())
     }
 
     /// Takes rows from the head with the lowest time, up to the next time of any other.
     fn advance(&mut self) -> Result<()> {
-        // Of equal times the newest source wins.
-        let Some(best) = (0..self.heads.len()).min_by_key(|&n| (self.heads[n].time, self.heads[n].source)) else {
-            return Ok(());
-        };
-        let mut head = self.heads.swap_remove(best);
-        self.skip_replaced(head.time)?;
-        let limit = self.heads.iter().map(|other| other.time).min();
-        let source = head.source;
-        let (columns, offset) = self.sources[source].at(head.rows.start)?;
+        let Some(Head { source, rows, time }) = self.heads.pop() else { return Ok(()) };
+        // What older sources have at that time is replaced.
+        while let Some(Head { source, rows, .. }) = self.heads.pop_if(|other| other.time == time) {
+            self.put_back(source, rows.start + 1..rows.end)?;
+        }
+        let limit = self.heads.last().map(|next| next.time);
+        let (columns, offset) = self.sources[source].at(rows.start)?;
         let columns = Arc::clone(columns);
-        let end = columns.rows().min(offset + (head.rows.end - head.rows.start) as usize);
+        let end = columns.rows().min(offset + (rows.end - rows.start) as usize);
         let end = end.min(offset + self.gather.room());
         let times = &columns.time[offset..end];
-        let mut rows = match limit {
-            Some(limit) => gallop(times, |time| time < limit),
-            None => times.len(),
-        };
-        if times[rows - 1] > self.to_us {
-            rows = gallop(times, |time| time <= self.to_us);
+        let mut taken = limit.map_or(times.len(), |limit| gallop(times, |time| time < limit));
+        if times[taken - 1] > self.to_us {
+            taken = gallop(times, |time| time <= self.to_us);
         }
-        self.emit(source, &columns, offset..offset + rows);
-        head.rows.start += rows as u64;
-        self.push_head(source, head.rows)
-    }
-
-    /// Steps over what a newer source has at `time`.
-    fn skip_replaced(&mut self, time: i64) -> Result<()> {
-        let mut n = 0;
-        while n < self.heads.len() {
-            if self.heads[n].time == time {
-                let Head { source, rows, .. } = self.heads.swap_remove(n);
-                // Goes to the end of the list, with a later time.
-                self.push_head(source, rows.start + 1..rows.end)?;
-            } else {
-                n += 1;
-            }
-        }
-        Ok(())
+        self.emit(source, &columns, offset..offset + taken);
+        self.put_back(source, rows.start + taken as u64..rows.end)
     }
 
     fn emit(&mut self, source: usize, columns: &Arc<Columns>, rows: Range<usize>) {

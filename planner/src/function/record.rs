@@ -12,10 +12,10 @@ pub(crate) const ROW_WHOLE: i32 = 1;
 /// Mode bit: line feeds between the members of the json object.
 pub(crate) const ROW_PRETTY: i32 = 2;
 
-/// Names, mode and fields of one row; None for a row that is not there.
-/// Values, a place, values, their types
+/// Names, mode, fields and their types.
 type Parts<'a> = (&'a [Datum], i32, &'a [Datum], &'a [PgType]);
 
+/// The parts of one row; None for a row that is not there.
 fn parts<'a>(row: &'a [Datum], types: &'a [PgType]) -> Option<Parts<'a>> {
     let [Datum::Array(names), Datum::Int4(mode), fields @ ..] = row else { return None };
     let absent = mode & ROW_WHOLE != 0 && !fields.is_empty() && fields.iter().all(Datum::is_null);

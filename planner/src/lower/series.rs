@@ -175,20 +175,19 @@ impl DisplayAs for SeriesScanExec {
         let all = view.series(table.table.storage).map_or(0, |s| s.len());
         match self.access.select(table, view, true) {
             // Its conditions need an outer row.
-            Err(_) => write!(f, "  (series of {all} by the outer row)"),
-            Ok(None) => write!(f, "  (nothing to read)"),
+            Err(_) => write!(f, "\nSeries: of {all}, by the outer row"),
+            Ok(None) => write!(f, "\nSeries: 0 of {all}"),
             Ok(Some(selection)) => {
-                let series = selection.series.as_ref().map_or(all, Vec::len);
-                write!(f, "  (series: {series} of {all}")?;
+                write!(f, "\nSeries: {} of {all}", selection.series.as_ref().map_or(all, Vec::len))?;
                 let ty = PgType::new(oid::TIMESTAMPTZ);
                 let shown = |us: i64| heddle_types::text::to_string(&Datum::Timestamp(us), ty, &self.ctx.0.text);
                 if selection.from_us > i64::MIN + 1 {
-                    write!(f, ", from: {}", shown(selection.from_us))?;
+                    write!(f, "\nFrom: {}", shown(selection.from_us))?;
                 }
                 if selection.to_us < i64::MAX - 1 {
-                    write!(f, ", to: {}", shown(selection.to_us))?;
+                    write!(f, "\nTo: {}", shown(selection.to_us))?;
                 }
-                write!(f, ")")
+                Ok(())
             }
         }
     }

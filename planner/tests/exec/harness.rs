@@ -181,7 +181,7 @@ impl Db {
     pub async fn check(&self, sql: &str, expected: &str) {
         let expected: Vec<&str> = expected.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
         let got = self.rows(sql).await;
-        assert_eq!(got.lines().collect::<Vec<_>>(), expected, "\n{sql}");
+        assert_eq!(got.lines().map(str::trim).collect::<Vec<_>>(), expected, "\n{sql}");
     }
 }
 

@@ -109,7 +109,7 @@ impl<S: Source> Load<'_, S> {
     async fn drain(&mut self, last: bool) -> Result<()> {
         loop {
             match self.source.row(&mut self.target, last) {
-                Ok(true) if self.source.full() => {
+                Ok(true) if self.source.full(&self.target) => {
                     self.store().await?;
                     if let Some(e) = self.interrupt.due() {
                         return Err(e.within(self.source.waiting(&self.target)));

@@ -10,9 +10,16 @@ use heddle_types::arrow::ColumnBuilder;
 use heddle_types::text::TextSettings;
 use heddle_types::{Error, PgType, Result, binary, text};
 
-/// A batch is full at so many rows or bytes, as in PostgreSQL: what comes first in the input is then reported first.
-const BATCH_ROWS: usize = 1000;
-const BATCH_BYTES: usize = 65_535;
+/// When a batch is full.
+struct Room {
+    rows: usize,
+    bytes: usize,
+}
+
+/// As in PostgreSQL: of a malformed line and a duplicate key the same one is reported.
+const ROOM: Room = Room { rows: 1000, bytes: 65_535 };
+/// Time series have no duplicate keys, and long blocks name each series once.
+const SERIES_ROOM: Room = Room { rows: 8192, bytes: 1 << 20 };
 
 /// The columns that are filled.
 pub(crate) struct Target<'a> {
@@ -20,12 +27,14 @@ pub(crate) struct Target<'a> {
     pub columns: &'a [usize],
     pub settings: &'a TextSettings,
     builders: Vec<ColumnBuilder>,
+    room: &'static Room,
 }
 
 impl<'a> Target<'a> {
     pub fn new(table: &'a TableDef, columns: &'a [usize], settings: &'a TextSettings) -> Self {
-        let builders = columns.iter().map(|c| ColumnBuilder::new(table.columns[*c].ty, BATCH_ROWS)).collect();
-        Self { table, columns, settings, builders }
+        let room = if table.series.is_some() { &SERIES_ROOM } else { &ROOM };
+        let builders = columns.iter().map(|c| ColumnBuilder::new(table.columns[*c].ty, room.rows)).collect();
+        Self { table, columns, settings, builders, room }
     }
 
     /// The first `rows` rows; the columns are empty again.
@@ -65,8 +74,8 @@ pub(crate) trait Source {
     fn begin(&mut self);
 
     /// Is it time to store the batch?
-    fn full(&self) -> bool {
-        self.rows() >= BATCH_ROWS || self.bytes() >= BATCH_BYTES
+    fn full(&self, target: &Target<'_>) -> bool {
+        self.rows() >= target.room.rows || self.bytes() >= target.room.bytes
     }
 }
 
@@ -91,7 +100,7 @@ impl<'a> TextRows<'a> {
             null: &options.null,
             force_null,
             force_not_null,
-            batch: Vec::with_capacity(BATCH_ROWS),
+            batch: vec![],
         }
     }
 

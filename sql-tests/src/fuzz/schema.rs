@@ -65,21 +65,22 @@ impl Type {
         }
     }
 
+    /// No two that are equal and print differently: which one GROUP BY, min or a sort shows first is up to the plan.
     fn values(self) -> &'static [&'static str] {
         match self {
             Self::Bool => &["t", "f"],
             Self::Int2 | Self::Int4 => &["0", "1", "-1", "2", "7", "42", "100", "-5"],
             Self::Int8 => &["0", "1", "-1", "2", "10000000000", "42", "-7"],
-            Self::Float8 => &["0", "1.5", "-2.25", "0.1", "1e10", "NaN", "-0", "3", "Infinity"],
-            Self::Numeric => &["0", "1", "1.0", "1.00", "-2.5", "0.001", "12345678901234567890.5", "3.14", "NaN"],
+            Self::Float8 => &["0", "1.5", "-2.25", "0.1", "1e10", "NaN", "-7", "3", "Infinity"],
+            Self::Numeric => &["0", "1", "2.5", "4.75", "-2.5", "0.001", "12345678901234567890.5", "3.14", "NaN"],
             Self::Text => &["", "a", "b", "ab", "abc", "B", "a b", "x%y", "zz"],
             Self::Varchar => &["", "a", "b", "ab", "long one", "B"],
             Self::Date => &["2024-01-01", "2024-02-29", "1999-12-31", "2024-12-31", "0044-03-15 BC", "infinity"],
             Self::Timestamp => &["2024-01-01 00:00", "2024-02-29 12:34:56.789", "1999-12-31 23:59:59", "epoch"],
-            Self::Interval => &["0", "1 day", "24 hours", "1 mon", "30 days", "-1 hour", "1 year 2 days 03:04:05.6"],
+            Self::Interval => &["0", "1 day", "25 hours", "1 mon", "40 days", "-1 hour", "1 year 2 days 03:04:05.6"],
             Self::Uuid => &["00000000-0000-0000-0000-000000000001", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"],
             Self::Bytea => &["\\x", "\\x00", "\\x0102", "\\xff"],
-            Self::Jsonb => &["null", "1", "1.0", "\"a\"", "[1, 2]", "{\"a\": 1}", "{\"b\": null, \"a\": [true]}", "{}"],
+            Self::Jsonb => &["null", "1", "2.5", "\"a\"", "[1, 2]", "{\"a\": 1}", "{\"b\": null, \"a\": [true]}", "{}"],
             Self::IntArray => &["{}", "{1}", "{1,2}", "{NULL}", "{2,1,1}", "{3,4}"],
         }
     }

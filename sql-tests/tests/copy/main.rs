@@ -4,6 +4,7 @@ mod binary;
 mod input;
 mod options;
 mod output;
+mod series;
 mod stream;
 
 use heddle_sql_tests::{Judge, Outcome, Report, Server};

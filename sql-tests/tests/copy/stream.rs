@@ -53,20 +53,20 @@ fn copy_is_broken_off() {
             answers.push(form(&conn.query("SELECT count(*) FROM c")));
             conn.query("ROLLBACK");
         }
-        // Cancel while the server waits; PostgreSQL notices when more data comes.
+        // Cancel while the server waits; PostgreSQL notices when the next row comes, and its CONTEXT shows that row.
         conn.query("COPY c (a) FROM STDIN CSV");
         conn.send(&build::message(b'd', b"1\n2\n")).expect("sent");
         std::thread::sleep(PAUSE);
         conn.cancel();
         std::thread::sleep(PAUSE);
         conn.send(&build::message(b'd', b"3\n")).expect("sent");
-        answers.push(form(&conn.outcome()));
+        answers.push(conn.outcome().short());
         // statement_timeout, the same.
         conn.run("SET statement_timeout = 300");
-        conn.query("COPY c (a) FROM STDIN (FORMAT binary)");
+        conn.query("COPY c (a) FROM STDIN");
         std::thread::sleep(2 * PAUSE);
-        conn.send(&build::message(b'd', b"PGCOPY")).expect("sent");
-        answers.push(form(&conn.outcome()));
+        conn.send(&build::message(b'd', b"1\n")).expect("sent");
+        answers.push(conn.outcome().short());
         conn.run("RESET statement_timeout");
         answers.push(conn.value("SELECT count(*) FROM c"));
         answers
