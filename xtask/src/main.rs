@@ -136,17 +136,20 @@ fn clients() -> Outcome {
 
 /// What users run is what is measured: the release build.
 fn bench(args: &[String]) -> Outcome {
-    let bench = ["run", "--quiet", "--release", "-p", "heddle-bench", "--bin", "bench", "--"];
+    let release = process::target_dir().join("release");
+    let bench = release.join("bench");
     if args.is_empty() {
+        cargo(&["build", "--quiet", "--release", "--workspace", "--bin", "bench"]).run()?;
         // It says which ones there are.
-        return cargo(&bench).run();
+        return Step::new(&bench).run();
     }
     let prepared = tools::prepare(tools::Wanted { judge: true, python: false });
     let python = tools::python(&tools::PEERS);
-    cargo(&["build", "--release", "-p", "heddle-server", "--bin", "heddledb"]).run()?;
-    let release = process::target_dir().join("release/heddledb");
+    // The whole workspace's features, as for the tests: a package by itself has other ones and would build everything again.
+    cargo(&["build", "--release", "--workspace", "--bin", "heddledb", "--bin", "bench"]).run()?;
     let json = process::target_dir().join("bench");
-    let mut step = cargo(&bench).env("HEDDLEDB_BIN", release.as_os_str()).env("PATH", &prepared.path).args(&[
+    let server = release.join("heddledb");
+    let mut step = Step::new(&bench).env("HEDDLEDB_BIN", server.as_os_str()).env("PATH", &prepared.path).args(&[
         "--page",
         "docs/performance.md",
         "--json",
@@ -194,7 +197,7 @@ fn made(path: &Path, made: &str, only_check: bool) -> Outcome {
 }
 
 fn build_server() -> Outcome {
-    cargo(&["build", "--profile", PROFILE, "-p", "heddle-server", "--bin", "heddledb"]).run()
+    cargo(&["build", "--profile", PROFILE, "--workspace", "--bin", "heddledb"]).run()
 }
 
 fn server_binary() -> PathBuf {
