@@ -418,6 +418,8 @@ fn segment_damaged_leaves_other_tables_answering() {
     let engine = start(disk.clone(), dir).expect("a healthy disk");
     run_rounds(&*engine);
     drop(engine);
+    // Opening removes what compaction left behind, if nobody has come to it yet.
+    drop(start(disk.clone(), dir).expect("a healthy disk"));
     let names = disk.list(dir).expect("a folder");
     let segments: Vec<&PathBuf> = names.iter().filter(|name| name.extension().is_some()).collect();
     assert!(segments.len() >= 4, "{names:?}");
