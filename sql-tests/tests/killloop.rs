@@ -1,7 +1,7 @@
 //! SIGKILL while eight clients commit transfers: nothing acknowledged is lost, nothing is half there.
 //!
-//! Each client writes its transfers (two accounts and a row in `transfers`, one transaction) with ids of its own and notes the
-//! ids it got an acknowledgement for. After each kill and restart the invariants hold; a transfer without acknowledgement
+//! Each client writes its transfers (two accounts, a row in `transfers` and two points of the time series `moves`, one
+//! transaction) with ids of its own and notes the ids it got an acknowledgement for. After each kill and restart the invariants hold; a transfer without acknowledgement
 //! may be there or not, but then as a whole.
 
 use heddle_sql_tests::Server;
@@ -44,7 +44,10 @@ fn client(address: SocketAddr, me: u64, round: u64, first: u64, stop: &AtomicBoo
         let sql = format!(
             "BEGIN; UPDATE accounts SET balance = balance {sign} {amount} WHERE id = {low}; \
              UPDATE accounts SET balance = balance {other} {amount} WHERE id = {high}; \
-             INSERT INTO transfers VALUES ({id}, {from}, {to}, {amount}); COMMIT"
+             INSERT INTO transfers VALUES ({id}, {from}, {to}, {amount}); \
+             INSERT INTO moves (ts, account, transfer, amount) VALUES \
+               ({at}, {from}, {id}, -{amount}), ({at}, {to}, {id}, {amount}); COMMIT",
+            at = format_args!("timestamptz '2026-01-01Z' + {id} * interval '1 ms'"),
         );
         let outcome = conn.query(&sql);
         let committed = outcome.results.last().is_some_and(|r| r.tag == "COMMIT");
@@ -82,6 +85,14 @@ fn check(conn: &mut Conn, acknowledged: &BTreeSet<u64>, round: u64) {
            + coalesce((SELECT sum(amount) FROM transfers t WHERE t.target = a.id), 0)",
     );
     assert_eq!(half, "0", "round {round}: balances do not follow from the transfers");
+    // Rows and points come and go together.
+    let torn = conn.value(
+        "SELECT count(*) FROM transfers t FULL JOIN \
+           (SELECT transfer, count(*) AS n, min(amount) AS low, max(amount) AS high FROM moves GROUP BY transfer) m \
+           ON m.transfer = t.id \
+         WHERE t.id IS NULL OR m.transfer IS NULL OR m.n <> 2 OR m.low <> -t.amount OR m.high <> t.amount",
+    );
+    assert_eq!(torn, "0", "round {round}: a transfer without its points, or points without their transfer");
 }
 
 #[test]
@@ -90,7 +101,9 @@ fn kill_loop_loses_nothing_acknowledged() {
     let mut conn = server.connect();
     conn.run(
         "CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL); \
-         CREATE TABLE transfers (id int PRIMARY KEY, source int NOT NULL, target int NOT NULL, amount int NOT NULL)",
+         CREATE TABLE transfers (id int PRIMARY KEY, source int NOT NULL, target int NOT NULL, amount int NOT NULL); \
+         CREATE TABLE moves (ts timestamptz NOT NULL, transfer int NOT NULL, amount int NOT NULL) \
+           TAGS (account int NOT NULL) PRIMARY TAGS (account) PARTITION INTERVAL 1d",
     );
     conn.run(&format!("INSERT INTO accounts SELECT a, {BALANCE} FROM generate_series(0, {}) a", ACCOUNTS - 1));
     drop(conn);
