@@ -83,10 +83,10 @@ impl Retention {
         Interval::new(self.months, self.days, self.us)
     }
 
-    /// The first time that is still kept at `now_us`: months and days are taken off the calendar in UTC.
-    pub fn cutoff_us(self, now_us: i64) -> i64 {
-        let negated = self.interval().checked_neg().and_then(|i| add_timestamp(now_us, i));
-        // Before the calendar began nothing expires.
-        negated.unwrap_or(i64::MIN)
+    /// The first time that is still kept at `now_us`: months and days are taken off the calendar in UTC. None where that
+    /// lies before the calendar began: nothing has expired.
+    pub fn cutoff_us(self, now_us: i64) -> Option<i64> {
+        let back = self.interval().checked_neg().ok()?;
+        add_timestamp(now_us, back).ok()
     }
 }

@@ -63,6 +63,6 @@ impl Retention {
 /// The start of the partition that the table's cut-off lies in.
 fn partition_start(table: &TableDef, now_us: i64) -> Option<i64> {
     let series = table.series.as_ref()?;
-    let cutoff = series.retention?.cutoff_us(now_us);
+    let cutoff = series.retention?.cutoff_us(now_us)?;
     Some(series.partition.start(series.partition.number(cutoff)))
 }

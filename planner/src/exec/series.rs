@@ -18,7 +18,7 @@ use heddle_catalog::{SeriesColumn, SeriesDef, TableDef};
 use heddle_engines::RowReader;
 use heddle_engines::point::{SeriesLayout, point_key, split_point_key};
 use heddle_txn::ReadView;
-use heddle_types::datetime::{arith, is_valid_timestamp};
+use heddle_types::datetime::is_valid_timestamp;
 use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, Error, Result, Severity, SqlState, StorageId};
@@ -166,9 +166,7 @@ impl SeriesCodec {
 
 /// The first time that is shown to a statement that began at `now_us`; None without a retention.
 pub(crate) fn shown_from(series: &SeriesDef, now_us: i64) -> Option<i64> {
-    let back = series.retention?.interval().checked_neg().ok()?;
-    // Beyond the calendar nothing has expired.
-    arith::add_timestamp(now_us, back).ok()
+    series.retention?.cutoff_us(now_us)
 }
 
 /// Writes rows of one time-series table within one statement.
