@@ -60,6 +60,12 @@ pub trait File: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Reserves disk blocks for `[0, len)` and makes the file at least that long, so that later writes there cannot meet ENOSPC.
     fn allocate(&self, len: u64) -> io::Result<()>;
+    /// The first place at or behind `from` that may hold something else than zeroes; None when there is none.
+    ///
+    /// What was reserved and never written need not be read to know that.
+    fn next_data(&self, from: u64) -> io::Result<Option<u64>> {
+        Ok((from < self.len()?).then_some(from))
+    }
     /// Takes an exclusive advisory lock that dies with this handle; false when another holds it.
     fn try_lock(&self) -> io::Result<bool>;
     /// Reads exactly `buf.len()` bytes.

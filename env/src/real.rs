@@ -1,7 +1,7 @@
 //! The machine's disk: `std::fs`, and rustix for what std lacks (fallocate, flock).
 
 use crate::disk::{Disk, File, OpenMode};
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, SeekFrom, fallocate, flock, seek};
 use rustix::io::Errno;
 use std::fs;
 use std::io;
@@ -120,6 +120,15 @@ impl File for RealFile {
         }
     }
 
+    fn next_data(&self, from: u64) -> io::Result<Option<u64>> {
+        match seek(&self.0, SeekFrom::Data(from)) {
+            Ok(at) => Ok(Some(at)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok((from < self.len()?).then_some(from)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
@@ -138,6 +147,25 @@ mod tests {
     fn real_disk_keeps_the_contract() {
         let dir = tempfile::tempdir().expect("temporary folder");
         disk_contract(&RealDisk, dir.path());
+    }
+
+    #[test]
+    fn next_data_skips_nothing_written() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let f = RealDisk.open(&dir.path().join("f"), OpenMode::CreateNew).expect("open");
+        f.allocate(1 << 20).expect("allocate");
+        f.write_all_at(&[1], 700_000).expect("write");
+        let mut at = 0;
+        while let Some(next) = f.next_data(at).expect("seek") {
+            assert!(next <= 700_000, "{next} is behind the byte");
+            let mut byte = [0];
+            f.read_exact_at(&mut byte, next).expect("read");
+            if byte == [1] {
+                return;
+            }
+            at = next + 1;
+        }
+        panic!("the byte was not found");
     }
 
     #[test]

@@ -104,8 +104,8 @@ struct Walk<'a> {
     cursor: Cursor,
     segment: usize,
     offset: usize,
-    /// The whole current segment.
-    bytes: Vec<u8>,
+    /// The current segment.
+    bytes: SegmentBytes,
     committed: Option<CutPoint>,
     /// Records of the batch that has not ended yet, and where it lies.
     open: Vec<Record>,
@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
             cursor,
             segment: start,
             offset,
-            bytes: Vec::new(),
+            bytes: SegmentBytes::default(),
             committed: (start == 0).then_some(CutPoint { cursor, segment: 0, offset }),
             open: Vec::new(),
             open_at: Vec::new(),
@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
     fn read_records(&mut self, sink: &mut Sink) -> Result<()> {
         let seed = self.folder.segments[self.segment].header.seed();
         let bytes = std::mem::take(&mut self.bytes);
-        while let Some(frame) = frame::decode(&bytes[self.offset..], seed).filter(|f| follows(&self.cursor, f)) {
+        while let Some(frame) = frame::decode(&bytes.all[self.offset..], seed).filter(|f| follows(&self.cursor, f)) {
             self.accept(&frame, sink)?;
         }
         self.bytes = bytes;
@@ -231,7 +231,7 @@ impl<'a> Walk<'a> {
             let detail = format!("A valid record of a later batch follows in \"{}\" at {offset}.", path.display());
             Err(damaged(&at.path, self.offset as u64, detail))
         };
-        let head = frame::peek(&self.bytes[self.offset..]);
+        let head = frame::peek(&self.bytes.all[self.offset..]);
         let mut torn = self.cursor_mid_batch() || head.is_some_and(|h| self.is_expected(&h));
         match scan(&self.bytes, self.offset, at.header.seed(), &self.cursor) {
             Behind::LaterBatch(offset) => return refuse(&at.path, offset),
@@ -280,7 +280,9 @@ impl<'a> Walk<'a> {
         let file = self.folder.open(cut.segment, OpenMode::Write)?;
         let s = &self.folder.segments[cut.segment];
         file.allocate(s.header.segment_bytes).on("extend", &s.path)?;
-        zero_from(&*file, cut.offset as u64, s.header.segment_bytes).on("write to", &s.path)?;
+        // Of the segment that was read last it is known where nothing but zeroes begins.
+        let end = if cut.segment == self.segment { self.bytes.zero_from } else { s.header.segment_bytes as usize };
+        zero_between(&*file, cut.offset as u64, end as u64).on("write to", &s.path)?;
         file.sync_all().on("fsync", &s.path)?;
         emit(sink, self.held);
         Ok(Tail {
@@ -317,9 +319,11 @@ enum Behind {
 ///
 /// A record behind the end has a higher index, but not higher than the bytes in between can hold; that spares the checksum of
 /// nearly all rubbish, and makes an accidental match as unlikely as it can be.
-fn scan(bytes: &[u8], from: usize, seed: u32, cursor: &Cursor) -> Behind {
+fn scan(bytes: &SegmentBytes, from: usize, seed: u32, cursor: &Cursor) -> Behind {
+    let (bytes, zero_from) = (&bytes.all, bytes.zero_from);
     let mut found = Behind::Nothing;
-    for at in (from..bytes.len().saturating_sub(FRAME_MIN - 1)).step_by(ALIGN) {
+    // A record does not begin with zeroes.
+    for at in (from..zero_from.min(bytes.len().saturating_sub(FRAME_MIN - 1))).step_by(ALIGN) {
         let Some(h) = frame::peek(&bytes[at..]) else { break };
         if h.kind == 0 || h.index < cursor.index || h.batch < cursor.batch {
             continue;
@@ -334,16 +338,31 @@ fn scan(bytes: &[u8], from: usize, seed: u32, cursor: &Cursor) -> Behind {
     found
 }
 
-/// A whole segment; what the file lacks of its length reads as zeroes.
-fn read_segment(folder: &Folder, segment: usize, file: &dyn File) -> Result<Vec<u8>, DiskError> {
+/// A segment in memory.
+#[derive(Default)]
+struct SegmentBytes {
+    /// As long as the segment; what the file lacks of that, and what was reserved only, is zeroes.
+    all: Vec<u8>,
+    /// From here on there is nothing else.
+    zero_from: usize,
+}
+
+/// A whole segment. Pages that hold zeroes only are never touched, so that they take no memory: most of a young segment.
+fn read_segment(folder: &Folder, segment: usize, file: &dyn File) -> Result<SegmentBytes, DiskError> {
     let s = &folder.segments[segment];
-    let mut bytes = vec![0; s.header.segment_bytes as usize];
-    let mut at = 0;
-    while at < bytes.len() {
-        match file.read_at(&mut bytes[at..], at as u64).on("read", &s.path)? {
-            0 => break,
-            n => at += n,
+    let mut bytes = SegmentBytes { all: vec![0; s.header.segment_bytes as usize], zero_from: 0 };
+    let (length, mut chunk, mut at) = (bytes.all.len(), vec![0; READ_CHUNK], 0);
+    while let Some(next) = file.next_data(at).on("read", &s.path)?.filter(|next| *next < length as u64) {
+        let wanted = (length - next as usize).min(READ_CHUNK);
+        let n = file.read_at(&mut chunk[..wanted], next).on("read", &s.path)?;
+        if n == 0 {
+            break;
         }
+        if chunk[..n].iter().any(|b| *b != 0) {
+            bytes.all[next as usize..][..n].copy_from_slice(&chunk[..n]);
+            bytes.zero_from = next as usize + n;
+        }
+        at = next + n as u64;
     }
     Ok(bytes)
 }
@@ -361,10 +380,11 @@ fn write_again(folder: &Folder, stretch: Stretch) -> Result<(), DiskError> {
     file.sync_data().on("fsync", path)
 }
 
+const READ_CHUNK: usize = 256 << 10;
 const ZERO_CHUNK: usize = 64 << 10;
 
 /// Zeroes what is not zero yet in `[from, to)`.
-fn zero_from(file: &dyn File, from: u64, to: u64) -> std::io::Result<()> {
+fn zero_between(file: &dyn File, from: u64, to: u64) -> std::io::Result<()> {
     let (mut bytes, zeroes) = (vec![0; ZERO_CHUNK], vec![0; ZERO_CHUNK]);
     let mut at = from;
     while at < to {
