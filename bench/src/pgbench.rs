@@ -28,42 +28,36 @@ pub struct Outcome {
     pub cpu_micros: f64,
 }
 
-/// pgbench's tables as `pgbench -i` makes them, but for storage options.
-const TABLES: &str = "\
-DROP TABLE IF EXISTS pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers;
-CREATE TABLE pgbench_history (tid int, bid int, aid int, delta int, mtime timestamp, filler char(22));
-CREATE TABLE pgbench_tellers (tid int PRIMARY KEY, bid int, tbalance int, filler char(84));
-CREATE TABLE pgbench_accounts (aid int PRIMARY KEY, bid int, abalance int, filler char(84));
-CREATE TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88));";
-
-/// Makes and fills pgbench's tables with `pgbench -i`. Where that fails, with statements and COPY of our own; then the result says
-/// why.
+/// Makes and fills pgbench's tables with `pgbench -i`.
 ///
 /// # Errors
-/// What the server said to those.
-pub fn initialise(wire: &Wire, scale: u32) -> Result<Option<String>> {
-    let Err(why) = pgbench(wire, Transport::Tcp, &["-i", "-q", "-s", &scale.to_string()]) else { return Ok(None) };
-    let mut client = wire.client()?;
-    client.run(TABLES)?;
-    let rows = |count: u32, per_branch: u32| {
-        let row = move |id: u32| format!("{id}\t{}\t0\t\n", (id - 1) / per_branch + 1);
-        (0..count).step_by(10_000).map(move |from| (from + 1..=count.min(from + 10_000)).map(row).collect::<String>())
-    };
-    client.copy_in("COPY pgbench_branches (bid, bbalance) FROM STDIN", (1..=scale).map(|bid| format!("{bid}\t0\n")))?;
-    client.copy_in("COPY pgbench_tellers FROM STDIN", rows(scale * 10, 10))?;
-    client.copy_in("COPY pgbench_accounts FROM STDIN", rows(scale * 100_000, 100_000))?;
-    Ok(Some(format!("{}: tables made by plain statements, since {why}", wire.peer().name())))
+/// What pgbench said.
+pub fn initialise(wire: &Wire, scale: u32) -> Result<()> {
+    pgbench(wire, Transport::Tcp, &["-i", "-q", "-s", &scale.to_string()]).map(drop)
 }
 
-/// Runs it.
+/// Runs it for its time.
 ///
 /// # Errors
 /// What pgbench said; a transaction that failed is an error, too.
 pub fn run(wire: &Wire, run: &Run) -> Result<Outcome> {
-    let (clients, seconds) = (run.clients.to_string(), run.seconds.to_string());
+    run_until(wire, run, ["-T", &run.seconds.to_string()])
+}
+
+/// Runs it until each client has done so many transactions.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_count(wire: &Wire, run: &Run, each: u32) -> Result<Outcome> {
+    run_until(wire, run, ["-t", &each.to_string()])
+}
+
+fn run_until(wire: &Wire, run: &Run, end: [&str; 2]) -> Result<Outcome> {
+    let clients = run.clients.to_string();
     // More threads than cores only take turns.
     let threads = run.clients.min(2).to_string();
-    let mut args = vec!["-n", "-M", run.protocol, "-c", &clients, "-j", &threads, "-T", &seconds];
+    let mut args = vec!["-n", "-M", run.protocol, "-c", &clients, "-j", &threads];
+    args.extend(end);
     args.extend(run.script);
     let scale = run.scale.map(|s| format!("scale={s}"));
     args.extend(scale.iter().flat_map(|s| ["-D", s.as_str()]));

@@ -88,6 +88,15 @@ impl Report {
         self.figures[place].samples.entry(peer).or_default().push(sample);
     }
 
+    /// The median of a line's samples of a peer.
+    ///
+    /// # Errors
+    /// A failed sample, or that there is none.
+    pub fn median(&self, what: &str, peer: Peer) -> Sample {
+        let figure = self.figures.iter().find(|f| f.what == what);
+        figure.and_then(|f| f.median(peer)).unwrap_or_else(|| Err("not measured".to_owned()))
+    }
+
     /// Adds a sentence to the conditions.
     pub fn note(&mut self, text: impl Into<String>) {
         self.conditions.push(text.into());

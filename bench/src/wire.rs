@@ -5,7 +5,7 @@ use crate::{Result, proc};
 use heddle_sql_tests::wire::build;
 use heddle_sql_tests::{Conn, Judge, Outcome, Server};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -125,6 +125,11 @@ impl Wire {
             Running::Heddle { server, .. } => server.folder(),
             Running::Postgres(judge) => judge.folder(),
         }
+    }
+
+    /// Its log or WAL, a folder in [`Wire::folder`].
+    pub fn log_folder(&self) -> PathBuf {
+        self.folder().join(if self.peer == Peer::Postgres { "pg_wal" } else { "log" })
     }
 
     /// CPU time used so far, in microseconds.

@@ -32,15 +32,15 @@ pub fn schema(peer: Peer, options: &Options) -> Vec<String> {
             vec![plain("timestamptz"), "CREATE INDEX cpu_host_ts ON cpu (hostname, ts)".to_owned()]
         }
         Peer::Duck => vec![plain("timestamp")],
-        Peer::Chdb => vec![chdb_table("cpu", "ZSTD(3)")],
+        Peer::Chdb => vec![chdb_table("Int8", "ZSTD(3)")],
     }
 }
 
-/// The narrow, sorted form for ClickHouse, its metrics under one codec.
-pub fn chdb_table(name: &str, codec: &str) -> String {
-    let metrics = declared(&format!("Int8 CODEC({codec})"));
+/// The sorted form for ClickHouse, its metrics of one type and under one codec.
+pub fn chdb_table(ty: &str, codec: &str) -> String {
+    let metrics = declared(&format!("{ty} CODEC({codec})"));
     format!(
-        "CREATE TABLE {name} (ts DateTime('UTC') CODEC(DoubleDelta, ZSTD(3)), {metrics}, hostname LowCardinality(String)) \
+        "CREATE TABLE cpu (ts DateTime('UTC') CODEC(DoubleDelta, ZSTD(3)), {metrics}, hostname LowCardinality(String)) \
          ENGINE = MergeTree ORDER BY (hostname, ts)"
     )
 }
@@ -88,16 +88,11 @@ pub fn load(peer: Peer, path: &std::path::Path) -> Vec<String> {
     let path = path.display();
     match peer {
         Peer::Duck => vec![format!("COPY cpu FROM '{path}' (FORMAT csv, HEADER false)"), "CHECKPOINT".to_owned()],
-        _ => chdb_load("cpu", &path.to_string()),
+        _ => vec![
+            format!(
+                "INSERT INTO cpu SELECT * FROM file('{path}', 'CSV') SETTINGS date_time_input_format = 'best_effort'"
+            ),
+            "OPTIMIZE TABLE cpu FINAL".to_owned(),
+        ],
     }
-}
-
-/// The same for one table of ClickHouse.
-pub fn chdb_load(table: &str, path: &str) -> Vec<String> {
-    vec![
-        format!(
-            "INSERT INTO {table} SELECT * FROM file('{path}', 'CSV') SETTINGS date_time_input_format = 'best_effort'"
-        ),
-        format!("OPTIMIZE TABLE {table} FINAL"),
-    ]
 }

@@ -45,7 +45,7 @@ fn notes(report: &mut Report, options: &Options, rows: u64) {
         "{rows} rows: time, ten int4 random walks, host; one COPY from a client that sends prepared bytes"
     ));
     report.note(cpu::conditions(options));
-    report.note("bytes per data point: everything below the data folder but the log, after CHECKPOINT and when the size no longer changes, over rows x 10; PostgreSQL: pg_total_relation_size after VACUUM; chdb: bytes_on_disk of its best codec, narrow types, sorted, OPTIMIZE FINAL");
+    report.note("bytes per data point: everything below the data folder but the log, after CHECKPOINT and when the size no longer changes, over rows x 10; PostgreSQL: pg_total_relation_size after VACUUM; chdb: bytes_on_disk of its best codec, sorted, OPTIMIZE FINAL, with the types of our table (int4) and with the narrowest that hold the values (int1)");
     report.note("peak memory is VmHWM of the server's process (PostgreSQL is many processes, and has no such number)");
     report.note(super::DURABILITY);
     report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
@@ -71,7 +71,7 @@ fn load(report: &mut Report, options: &Options, peer: Peer, form: (&str, &str, &
         report.add(name, "peak MiB", peer, Ok(proc::peak_mib(server.pid())));
     }
     let begin = Instant::now();
-    let size = settled(&server, &mut client)?;
+    let size = table_bytes(&server, &mut client)?;
     if peer == Peer::Heddle {
         report.add(&format!("{name}: CHECKPOINT and compaction"), "s", peer, Ok(begin.elapsed().as_secs_f64()));
     }
@@ -81,54 +81,64 @@ fn load(report: &mut Report, options: &Options, peer: Peer, form: (&str, &str, &
 }
 
 /// Bytes of the table when all work on it has ended.
-fn settled(server: &Wire, client: &mut Client) -> Result<f64> {
+fn table_bytes(server: &Wire, client: &mut Client) -> Result<f64> {
     client.run("CHECKPOINT")?;
     if server.peer() == Peer::Postgres {
         client.run("VACUUM cpu")?;
         let size = client.value("SELECT pg_total_relation_size('cpu')")?;
         return size.parse().map_err(|_| format!("\"{size}\" is no size"));
     }
-    let tables = || proc::disk_bytes(server.folder()).saturating_sub(proc::disk_bytes(&server.folder().join("log")));
+    settled(|| proc::disk_bytes(server.folder()).saturating_sub(proc::disk_bytes(&server.log_folder())))
+}
+
+/// A size, once it no longer changes.
+///
+/// # Errors
+/// When it still does after long.
+pub fn settled(bytes: impl Fn() -> u64) -> Result<f64> {
     let begin = Instant::now();
-    let mut size = tables();
-    loop {
+    let mut size = bytes();
+    while begin.elapsed() < SETTLE {
         std::thread::sleep(Duration::from_secs(3));
-        let now = tables();
+        let now = bytes();
         if now == size {
             return Ok(size as f64);
         }
-        if begin.elapsed() > SETTLE {
-            return Err("the size of the data folder does not settle".to_owned());
-        }
         size = now;
     }
+    Err("the size of the data folder does not settle".to_owned())
 }
 
 /// The best of ClickHouse's codecs.
 fn chdb_bytes(report: &mut Report, options: &Options, csv: &[u8], rows: u64) -> Result<()> {
     let mut chdb = Embedded::start(Peer::Chdb, options)?;
     let file = cpu::file(csv)?;
-    let path = file.path().display().to_string();
-    let mut sizes = vec![];
-    for (i, codec) in CODECS.iter().enumerate() {
-        let table = format!("cpu{i}");
-        chdb.run(&cpu::chdb_table(&table, codec))?;
-        cpu::chdb_load(&table, &path).iter().try_for_each(|sql| chdb.run(sql))?;
-        let query =
-            format!("SELECT sum(bytes_on_disk), sum(rows) FROM system.parts WHERE active AND table = '{table}'");
-        let row = chdb.rows(&query)?.pop().ok_or("system.parts is empty")?;
-        let (size, found) = (row[0].parse::<f64>().map_err(|e| e.to_string())?, &row[1]);
-        if *found != rows.to_string() {
-            return Err(format!("{found} rows of {rows} arrived"));
+    for (ty, line) in [("Int32", ""), ("Int8", ", chdb with narrow types")] {
+        let mut sizes = vec![];
+        for codec in CODECS {
+            chdb.run("DROP TABLE IF EXISTS cpu")?;
+            chdb.run(&cpu::chdb_table(ty, codec))?;
+            cpu::load(Peer::Chdb, file.path()).iter().try_for_each(|sql| chdb.run(sql))?;
+            sizes.push((chdb_size(&mut chdb, rows)? / (rows * METRICS.len() as u64) as f64, codec));
         }
-        sizes.push((size / (rows * METRICS.len() as u64) as f64, *codec));
+        sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let list: Vec<String> = sizes.iter().map(|(size, codec)| format!("{codec} {size:.3} B")).collect();
+        report.note(format!("chdb {}, {ty}: {}", chdb.version(), list.join("; ")));
+        report.add(&format!("COPY csv: bytes per data point{line}"), "B", Peer::Chdb, Ok(sizes[0].0));
+        if !line.is_empty() {
+            let ours = report.median("COPY csv: bytes per data point", Peer::Heddle);
+            report.add(&format!("COPY csv: bytes per data point{line}"), "B", Peer::Heddle, ours);
+        }
     }
-    sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
-    report.note(format!(
-        "chdb {}: {}",
-        chdb.version(),
-        sizes.iter().map(|(s, c)| format!("{c} {s:.3} B")).collect::<Vec<_>>().join("; ")
-    ));
-    report.add("COPY csv: bytes per data point", "B", Peer::Chdb, Ok(sizes[0].0));
     Ok(())
+}
+
+/// Bytes of its table, which has all rows.
+fn chdb_size(chdb: &mut Embedded, rows: u64) -> Result<f64> {
+    let query = "SELECT sum(bytes_on_disk), sum(rows) FROM system.parts WHERE active AND table = 'cpu'";
+    let row = chdb.rows(query)?.pop().ok_or("system.parts is empty")?;
+    match row[1] == rows.to_string() {
+        true => row[0].parse().map_err(|_| format!("\"{}\" is no size", row[0])),
+        false => Err(format!("{} rows of {rows} arrived", row[1])),
+    }
 }

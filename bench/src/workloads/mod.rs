@@ -1,9 +1,11 @@
 //! What is measured. A workload is a function from options to a report; a line here makes it known.
 
+mod churn;
 mod copy;
 mod cpu;
 mod idle;
 mod ingest;
+mod mixed;
 mod pgbench;
 mod start;
 mod tpch;
@@ -28,6 +30,8 @@ pub static WORKLOADS: &[Workload] = &[
     Workload { name: "idle", about: "memory of 500 idle connections", run: idle::run },
     Workload { name: "select", about: "pgbench select-only", run: pgbench::select_only },
     Workload { name: "update", about: "pgbench simple-update and TPC-B-like", run: pgbench::updates },
+    Workload { name: "mixed", about: "commit latency beside an analytic query", run: mixed::run },
+    Workload { name: "churn", about: "disk size after many updates", run: churn::run },
     Workload { name: "copy", about: "COPY into a relational table with a primary key", run: copy::run },
     Workload { name: "ingest", about: "COPY of time series; bytes per data point", run: ingest::run },
     Workload { name: "tsbs", about: "queries of the Time Series Benchmark Suite", run: tsbs::run },

@@ -53,9 +53,7 @@ fn filled(options: &Options) -> Result<([Wire; 2], Report)> {
     let servers = Wire::both()?;
     let mut report = Report::default();
     for server in &servers {
-        let otherwise = pgbench::initialise(server, scale).map_err(|e| format!("{}: {e}", server.peer().name()))?;
-        report.conditions.extend(otherwise);
-        server.client()?.run("CHECKPOINT")?;
+        prepare(server, scale)?;
     }
     report.note(format!(
         "pgbench of PostgreSQL 15, scale {scale}, {} s a run, on the same cores as the servers",
@@ -65,6 +63,12 @@ fn filled(options: &Options) -> Result<([Wire; 2], Report)> {
     report.note(super::DURABILITY);
     report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
     Ok((servers, report))
+}
+
+/// Fills pgbench's tables, and writes everything out.
+pub fn prepare(server: &Wire, scale: u32) -> Result<()> {
+    pgbench::initialise(server, scale).map_err(|e| format!("{}: {e}", server.peer().name()))?;
+    server.client()?.run("CHECKPOINT").map(drop)
 }
 
 /// Lets the servers take turns at one run; `statements` of each transaction count.

@@ -1,11 +1,12 @@
 //! Queries of the Time Series Benchmark Suite. Every answer is compared with DuckDB's before a time counts.
 
 use super::cpu;
+use super::ingest::settled;
 use crate::answers::compare;
 use crate::embedded::Embedded;
 use crate::report::{Peer, Report};
 use crate::wire::{BOTH, POSTGRES_SETTINGS, Wire};
-use crate::{Options, Result};
+use crate::{Options, Result, proc};
 use heddle_fleet::cpu::{BEGIN_MICROS, METRICS};
 use heddle_fleet::rows::timestamp;
 use std::time::Instant;
@@ -132,7 +133,9 @@ pub fn run(options: &Options) -> Result<Report> {
     let csv = cpu::csv(&set);
     let file = cpu::file(&csv)?;
     let mut report = Report::default();
-    let servers: Vec<Wire> = BOTH.into_iter().map(|peer| load_server(peer, options, &csv)).collect::<Result<_>>()?;
+    let servers: Vec<Wire> = BOTH.into_iter().map(|peer| written_out(peer, options, &csv)).collect::<Result<_>>()?;
+    let memtables = Wire::start_without_checkpoints(Peer::Heddle)?;
+    load_server(&memtables, options, &csv)?;
     let mut libraries: Vec<Embedded> = [Peer::Duck, Peer::Chdb]
         .into_iter()
         .map(|peer| load_library(peer, options, file.path()))
@@ -150,8 +153,12 @@ pub fn run(options: &Options) -> Result<Report> {
                 report.add(name, "ms", library.peer(), time);
             }
         }
+        for _ in 0..options.rounds {
+            let (time, _) = split(server_time(&memtables, &queries(Peer::Heddle)[i].1, &right, options));
+            report.add(&format!("{name}, in memtables"), "ms", Peer::Heddle, time);
+        }
     }
-    report.note(format!("{} rows: time, ten int4 random walks, host; loaded by COPY in time order, then CHECKPOINT: HeddleDB's data are on disk, caches are warm", set.count()));
+    report.note(format!("{} rows: time, ten int4 random walks, host; loaded by COPY in time order, then CHECKPOINT: HeddleDB's data are flushed and compacted, unless \"in memtables\" says that nothing was flushed; caches are warm", set.count()));
     report.note(cpu::conditions(options));
     report.note("time from request to last row in the client, statement prepared, over TCP, rows not decoded; the libraries run inside their client and give an Arrow table");
     report.note(format!(
@@ -164,19 +171,26 @@ pub fn run(options: &Options) -> Result<Report> {
     Ok(report)
 }
 
-fn load_server(peer: Peer, options: &Options, csv: &[u8]) -> Result<Wire> {
+fn written_out(peer: Peer, options: &Options, csv: &[u8]) -> Result<Wire> {
     let server = Wire::start(peer)?;
+    load_server(&server, options, csv)?;
+    let mut client = server.client()?;
+    if peer == Peer::Postgres {
+        client.run("VACUUM ANALYZE cpu")?;
+    }
+    client.run("CHECKPOINT")?;
+    settled(|| proc::disk_bytes(server.folder()).saturating_sub(proc::disk_bytes(&server.log_folder())))?;
+    Ok(server)
+}
+
+fn load_server(server: &Wire, options: &Options, csv: &[u8]) -> Result<()> {
+    let peer = server.peer();
     let mut client = server.client()?;
     let named = |e: String| format!("{}: {e}", peer.name());
     for statement in cpu::schema(peer, options) {
         client.run(&statement).map_err(named)?;
     }
-    client.copy_in("COPY cpu FROM STDIN (FORMAT csv)", [csv]).map_err(named)?;
-    if peer == Peer::Postgres {
-        client.run("VACUUM ANALYZE cpu").map_err(named)?;
-    }
-    client.run("CHECKPOINT").map_err(named)?;
-    Ok(server)
+    client.copy_in("COPY cpu FROM STDIN (FORMAT csv)", [csv]).map_err(named).map(drop)
 }
 
 fn load_library(peer: Peer, options: &Options, path: &std::path::Path) -> Result<Embedded> {
