@@ -7,6 +7,7 @@
 //! | `startup` | SSLRequest, GSSENCRequest, CancelRequest, StartupMessage |
 //! | `connection` | the message loop: simple and extended queries, errors, Sync |
 //! | `socket` | TCP and Unix sockets alike, the Unix socket's file |
+//! | `spare` | buffers that idle connections hand on |
 //! | `listener` | accepts connections and spreads them over one runtime per core |
 //!
 //! Invariants
@@ -20,6 +21,7 @@ mod connection;
 pub mod frame;
 mod listener;
 mod socket;
+mod spare;
 mod startup;
 mod wire;
 

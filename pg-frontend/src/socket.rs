@@ -40,6 +40,14 @@ impl Accepted {
 }
 
 impl Socket {
+    /// Waits until there is input or the end of the stream.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.readable().await,
+        }
+    }
+
     /// Waits until there is input or the end of the stream; bytes that are there, which stay.
     pub async fn peek(&self) -> io::Result<usize> {
         let mut byte = [std::mem::MaybeUninit::uninit()];

@@ -2,6 +2,7 @@
 
 use crate::frame::{self, Message};
 use crate::socket::Socket;
+use crate::spare;
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,6 +21,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const OUTPUT_FLUSH_BYTES: usize = 64 << 10;
 /// Buffers above this are given back once drained.
 const BUFFER_KEEP_BYTES: usize = 256 << 10;
+/// Room for the next read of messages.
+const READ_BYTES: usize = 8 << 10;
 /// Room for the next read of COPY data.
 const COPY_READ_BYTES: usize = 64 << 10;
 /// How often a busy connection looks whether its peer, having sent more input, hung up.
@@ -45,19 +48,30 @@ impl Wire {
     pub fn new(socket: Socket) -> Self {
         Self {
             socket,
-            input: BytesMut::with_capacity(8 << 10),
-            output: BytesMut::with_capacity(8 << 10),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
             scratch: Vec::new(),
             lost_sync: false,
         }
     }
 
-    /// Reads more input; false at the end of the stream. Cancel-safe.
+    /// Reads more input; false at the end of the stream. Cancel-safe. Whoever waits long has no buffers.
     pub async fn fill(&mut self) -> io::Result<bool> {
-        if self.input.is_empty() && self.input.capacity() > BUFFER_KEEP_BYTES {
-            self.input = BytesMut::with_capacity(8 << 10);
+        if self.input.is_empty() && self.output.is_empty() {
+            spare::give(std::mem::take(&mut self.input));
+            if self.output.capacity() > BUFFER_KEEP_BYTES {
+            self.output = BytesMut::with_capacity(OUTPUT_FLUSH_BYTES);
+        } else {
+            self.output.clear();
         }
-        self.input.reserve(8 << 10);
+            self.socket.readable().await?;
+            (self.input, self.output) = (spare::take(), spare::take());
+        }
+        self.read(READ_BYTES).await
+    }
+
+    async fn read(&mut self, room: usize) -> io::Result<bool> {
+        self.input.reserve(room);
         Ok(self.socket.read_buf(&mut self.input).await? > 0)
     }
 
@@ -67,11 +81,7 @@ impl Wire {
             return Ok(());
         }
         self.socket.write_all(&self.output).await?;
-        if self.output.capacity() > BUFFER_KEEP_BYTES {
-            self.output = BytesMut::with_capacity(8 << 10);
-        } else {
-            self.output.clear();
-        }
+        spare::give(std::mem::take(&mut self.output));
         if self.scratch.capacity() > BUFFER_KEEP_BYTES {
             self.scratch = Vec::new();
         }
@@ -271,8 +281,7 @@ impl Client for Wire {
                     return Err(Error::new(SqlState::PROTOCOL_VIOLATION, text));
                 }
                 None => {
-                    self.input.reserve(COPY_READ_BYTES);
-                    if !self.fill().await.map_err(|e| lost(&e))? {
+                    if !self.read(COPY_READ_BYTES).await.map_err(|e| lost(&e))? {
                         return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
                     }
                 }
