@@ -11,6 +11,7 @@
 
 use crate::prepared::Prepared;
 use crate::session::Session;
+use foldhash::fast::RandomState;
 use heddle_planner::parse::{self, Kind, Lifted};
 use heddle_types::{Datum, PgType, oid};
 use std::collections::HashMap;
@@ -27,14 +28,17 @@ const BY_KEY: [&str; 4] = ["select", "insert", "update", "delete"];
 /// First words of transaction control.
 const CONTROL: [&str; 6] = ["begin", "start", "commit", "end", "rollback", "abort"];
 
+/// By name or text.
+pub(crate) type Named<T> = HashMap<String, T, RandomState>;
+
 /// The texts of one session.
 #[derive(Default)]
 pub(crate) struct Texts {
     /// None: the ordinary way.
-    known: HashMap<String, Option<Arc<Prepared>>>,
+    known: Named<Option<Arc<Prepared>>>,
     lifted: Lifted,
     /// By the text of Parse.
-    parsed: HashMap<String, Arc<Prepared>>,
+    parsed: Named<Arc<Prepared>>,
 }
 
 impl Session {

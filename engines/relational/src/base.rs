@@ -41,6 +41,8 @@ pub struct BaseView {
     pub drops: Arc<BTreeMap<StorageId, LogIndex>>,
     /// Why reads fail, once they do.
     pub failure: Arc<Failure>,
+    /// Another one after every change of rows, for [`crate::cache`].
+    pub epoch: u32,
 }
 
 /// The redb database.
@@ -50,6 +52,7 @@ pub struct Base {
     cache_bytes: usize,
     /// None only after it could not be opened again.
     open: Option<Open>,
+    epoch: u32,
 }
 
 struct Open {
@@ -66,7 +69,7 @@ impl Base {
         if !env.disk.exists(&path) {
             create(&env, dir, &path).map_err(|e| create_error(&path, &e))??;
         }
-        let mut base = Self { env, path, cache_bytes, open: None };
+        let mut base = Self { env, path, cache_bytes, open: None, epoch: 0 };
         let flushed = base.open_database()?;
         Ok((base, flushed))
     }
@@ -107,7 +110,7 @@ impl Base {
         let explain = |e: redb::Error| explain(&open.failure, e);
         let tx = open.db.begin_read().map_err(|e| explain(e.into()))?;
         let rows = tx.open_table(ROWS).map_err(|e| explain(e.into()))?;
-        Ok(BaseView { rows, drops: Arc::new(open.drops.clone()), failure: Arc::clone(&open.failure) })
+        Ok(BaseView { rows, drops: Arc::new(open.drops.clone()), failure: Arc::clone(&open.failure), epoch: self.epoch })
     }
 
     /// Merges memtables (oldest first) and makes `flushed` the flushed index, in one transaction.
@@ -120,12 +123,13 @@ impl Base {
         }
         merge_rows(&open.db, sealed, flushed, &drops).map_err(|e| explain(&open.failure, e))?;
         self.set_drops(drops);
+        self.epoch += 1;
         Ok(())
     }
 
-    /// Is there a dropped storage whose rows are still here?
-    pub fn has_drops(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| !open.drops.is_empty())
+    /// The dropped storage whose rows are removed next, if there is one.
+    pub fn next_drop(&self) -> Option<StorageId> {
+        self.open.as_ref().and_then(|open| open.drops.keys().next().copied())
     }
 
     /// Removes a slice of a dropped storage, starting at `from`. Returns where to go on; `None` when that storage is done.
@@ -138,6 +142,7 @@ impl Base {
             drops.remove(&storage);
             self.set_drops(drops);
         }
+        self.epoch += 1;
         Ok(next)
     }
 

@@ -3,25 +3,28 @@
 //!   apply -> active memtable --seal--> sealed memtables --merge--> base (one redb transaction per merge)
 //!
 //! `txn` opens it and calls it through [`RowEngine`]. Parts: [`memtable`], [`base`] (redb), [`block_file`] (checksums under
-//! redb), [`versions`] (what readers hold), [`cursor`] (scans). Formats: docs/formats/base.md.
+//! redb), [`cache`] (rows read lately), [`versions`] (what readers hold), [`cursor`] (scans). Formats: docs/formats/base.md.
 //!
 //! Locks: `base` before `publish`. Readers take neither. `publish` is held for pointer work only.
 
 pub mod backend;
 pub mod base;
 pub mod block_file;
+pub mod cache;
 pub mod cursor;
 pub mod filter;
 pub mod memtable;
 pub mod versions;
 
-use crate::base::Base;
+use crate::base::{Base, BaseView};
+use crate::cache::RowCache;
+use crate::filter::KeyHash;
 use crate::memtable::Memtable;
 use crate::versions::{Parts, Versions};
 use arc_swap::ArcSwap;
 use heddle_engines::{RowChange, RowEngine, RowVersions};
 use heddle_env::Env;
-use heddle_types::{Error, LogIndex, Result};
+use heddle_types::{Error, LogIndex, Result, StorageId};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +41,7 @@ pub struct RelationalConfig {
     pub dir: PathBuf,
     /// A memtable is sealed above this many bytes.
     pub memtable_bytes_max: usize,
-    /// redb page cache in bytes.
+    /// Caches of the base in bytes: half for rows read by key, half for redb's pages.
     pub cache_bytes: usize,
 }
 
@@ -47,13 +50,15 @@ pub struct RelationalConfig {
 /// # Errors
 /// `XX001` when the base is damaged, `53100` when there is no room to create it, `58030` when the disk does not answer.
 pub fn open(env: Env, config: RelationalConfig) -> Result<Arc<dyn RowEngine>> {
-    let (base, flushed) = Base::open(env, &config.dir, config.cache_bytes)?;
+    let row_cache_bytes = config.cache_bytes / 2;
+    let (base, flushed) = Base::open(env, &config.dir, config.cache_bytes - row_cache_bytes)?;
     let (reaper, garbage) = mpsc::channel::<Parts>();
     std::thread::Builder::new()
         .name("row-reaper".into())
         .spawn(move || garbage.into_iter().for_each(drop))
         .map_err(|e| Error::internal(format!("could not start the reaper thread: {e}")))?;
-    let parts = Parts { active: Arc::default(), sealed: Vec::new(), base: Arc::new(base.view()?) };
+    let cache = Arc::new(RowCache::new(row_cache_bytes));
+    let parts = Parts { active: Arc::default(), sealed: Vec::new(), base: Arc::new(base.view()?), cache };
     Ok(Arc::new(Relational {
         versions: ArcSwap::from_pointee(Versions::new(parts, reaper)),
         publish: Mutex::new(()),
@@ -90,7 +95,10 @@ impl Relational {
 
     fn merge_ready(&self, base: &mut Base, ready: &[Arc<Memtable>], highest: LogIndex) -> Result<()> {
         base.merge(ready, highest)?;
-        let view = Arc::new(base.view()?);
+        let view = self.next_view(base, |storage, key| {
+            let hash = KeyHash::of(storage, key);
+            ready.iter().any(|table| table.may_have(hash))
+        })?;
         self.replace(|parts| {
             parts.sealed.truncate(parts.sealed.len() - ready.len());
             parts.base = view;
@@ -99,13 +107,20 @@ impl Relational {
         Ok(())
     }
 
+    /// The base after a change of the rows that `changed` names (and perhaps others), which the cache has then forgotten.
+    fn next_view(&self, base: &Base, changed: impl Fn(StorageId, &[u8]) -> bool) -> Result<Arc<BaseView>> {
+        let view = base.view()?;
+        self.versions.load().parts().cache.advance(view.epoch, changed);
+        Ok(Arc::new(view))
+    }
+
     /// Frees dropped storages, a slice per transaction, so that neither dirty pages nor commits grow with their size.
     fn remove_dropped(&self, base: &mut Base) -> Result<()> {
-        while base.has_drops() {
+        while let Some(dropped) = base.next_drop() {
             let mut from = None;
             loop {
                 from = base.remove_slice(from)?;
-                let view = Arc::new(base.view()?);
+                let view = self.next_view(base, |storage, _| storage == dropped)?;
                 self.replace(|parts| parts.base = view);
                 if from.is_none() {
                     break;

@@ -3,7 +3,7 @@
 //! The apply loop inserts, readers walk it at the same moment without locks. Once sealed it never changes; once merged it
 //! leaves [`crate::versions::Parts`], and goes when the last reader that holds it is gone.
 
-use crate::filter::Filter;
+use crate::filter::{Filter, KeyHash};
 use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
 use heddle_engines::RowChange;
@@ -65,12 +65,12 @@ impl Memtable {
             match change {
                 RowChange::Put { storage, key, row } => {
                     bytes += key.len() + row.len();
-                    self.filter.insert(storage, &key);
+                    self.filter.insert(KeyHash::of(storage, &key));
                     self.rows.insert(VersionKey::newest(storage, key, index), Some(row));
                 }
                 RowChange::Delete { storage, key } => {
                     bytes += key.len();
-                    self.filter.insert(storage, &key);
+                    self.filter.insert(KeyHash::of(storage, &key));
                     self.rows.insert(VersionKey::newest(storage, key, index), None);
                 }
                 RowChange::DropStorage { storage } => {
@@ -99,14 +99,19 @@ impl Memtable {
         &self.rows
     }
 
-    /// The newest version of a row at `at.index` or below: its index and row.
-    pub fn newest(&self, at: &VersionKey) -> Option<(LogIndex, Option<Bytes>)> {
-        if !self.filter.may_have(at.storage, &at.key) {
+    /// The newest version of a row at `at.index` or below: its index and row. `hash` is that of the row's key.
+    pub fn newest(&self, hash: KeyHash, at: &VersionKey) -> Option<(LogIndex, Option<Bytes>)> {
+        if !self.filter.may_have(hash) {
             return None;
         }
         let entry = self.rows.lower_bound(Bound::Included(at))?;
         let found = entry.key();
         (found.storage == at.storage && found.key == at.key).then(|| (found.index.0, entry.value().clone()))
+    }
+
+    /// May there be a version of the key with this hash? False: there is none.
+    pub fn may_have(&self, hash: KeyHash) -> bool {
+        self.filter.may_have(hash)
     }
 
     /// The newest entry at `index` or below that dropped `storage`; 0 when none did.
