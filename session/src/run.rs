@@ -193,6 +193,9 @@ impl Session {
             for (oid, mode) in &planned.bound().locks {
                 interrupt.guard(client, txn.lock_relation(*oid, *mode, Wait::Block)).await?;
             }
+            if planned.plan.reads_view() {
+                interrupt.guard(client, txn.settled()).await?;
+            }
             let view = txn.statement();
             let current = |t: &Arc<heddle_catalog::TableDef>| {
                 view.catalog().table(t.oid).is_some_and(|now| Arc::ptr_eq(&now, t) || *now == **t)
@@ -204,8 +207,11 @@ impl Session {
                     refuse_overtaken(&txn, *oid, *mode)?;
                 }
                 let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), ..ctx });
-                let outcome = interrupt.guard(client, self.server.executor.run(&planned.plan, ctx, view)).await?;
-                return Ok((outcome, planned));
+                let work = async {
+                    let outcome = self.server.executor.run(&planned.plan, ctx, view).await?;
+                    settle(outcome, &txn, &planned.bound().locks).await
+                };
+                return Ok((interrupt.guard(client, work).await?, planned));
             }
         }
         Err(Error::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent DDL"))
@@ -278,6 +284,28 @@ impl Session {
             }
         }
         Ok(taken)
+    }
+}
+
+/// Holds rows back until everything they came from is durable. Only under a lock is something read that is not yet.
+async fn settle(outcome: Outcome, txn: &Arc<Transaction>, locks: &[(Oid, RelationLock)]) -> Result<Outcome> {
+    match outcome {
+        Outcome::Changed { returning: Some(_), .. } => {
+            txn.settled().await?;
+            Ok(outcome)
+        }
+        Outcome::Rows(stream) if locks.iter().any(|(_, mode)| *mode > RelationLock::AccessShare) => {
+            let txn = Arc::clone(txn);
+            let settled = stream.then(move |batch| {
+                let txn = Arc::clone(&txn);
+                async move {
+                    txn.settled().await?;
+                    batch
+                }
+            });
+            Ok(Outcome::Rows(settled.boxed()))
+        }
+        other => Ok(other),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::prepared::Prepared;
 use crate::run::no_parameter;
 use crate::server::{Canceller, Server};
 use crate::settings::Settings;
-use crate::texts::Texts;
+use crate::texts::{Named, Texts};
 use crate::transaction::NamedSavepoint;
 use bytes::Bytes;
 use heddle_catalog::{CatalogSnapshot, DatabaseDef};
@@ -19,7 +19,7 @@ use heddle_txn::Transaction;
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Error, Notice, PgType, Result, Severity, SqlState, binary, oid, text};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,8 +86,8 @@ pub struct Session {
     pub(crate) txn_start_us: i64,
     pub(crate) statement_us: i64,
     pub(crate) savepoints: Vec<NamedSavepoint>,
-    pub(crate) prepared: HashMap<String, Arc<Prepared>>,
-    pub(crate) portals: HashMap<String, Portal>,
+    pub(crate) prepared: Named<Arc<Prepared>>,
+    pub(crate) portals: Named<Portal>,
     /// More than one statement in the query string, or in the pipeline since the last Sync.
     pub(crate) multi_statement: bool,
     /// Since the last Sync a portal has been executed.
@@ -170,8 +170,8 @@ impl Session {
             txn_start_us: 0,
             statement_us: 0,
             savepoints: vec![],
-            prepared: HashMap::new(),
-            portals: HashMap::new(),
+            prepared: Named::default(),
+            portals: Named::default(),
             multi_statement: false,
             pipelined: false,
             deadline: None,
@@ -356,6 +356,7 @@ impl Session {
         match result {
             Ok(()) => self.end_implicit().await,
             Err(e) => {
+                let e = self.durable(e).await;
                 self.fail();
                 Err(e)
             }
@@ -548,7 +549,9 @@ impl Session {
     pub async fn execute<C: Client>(&mut self, name: &str, max_rows: u32, client: &mut C) -> Result<Completion> {
         self.start_command();
         // Before it is taken out: a portal that is refused in a failed block may go on after ROLLBACK TO.
-        if let Some(p) = &self.portals.get(name).ok_or_else(|| no_portal(name))?.prepared.parsed {
+        if self.block == Block::Failed
+            && let Some(p) = &self.portals.get(name).ok_or_else(|| no_portal(name))?.prepared.parsed
+        {
             self.check_allowed(&p.kind)?;
         }
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
@@ -565,7 +568,10 @@ impl Session {
                 completion
             }
             None => {
-                let completion = self.run_portal(name, &mut portal, max, client).await?;
+                let completion = match self.run_portal(name, &mut portal, max, client).await {
+                    Ok(completion) => completion,
+                    Err(e) => return Err(self.durable(e).await),
+                };
                 if self.txn.is_some() {
                     self.portals.insert(name.to_owned(), portal);
                 }

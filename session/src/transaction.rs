@@ -155,6 +155,7 @@ impl Session {
     pub(crate) async fn commit_now(&mut self) -> Result<()> {
         self.portals.retain(|_, p| p.hold);
         if let Err(e) = self.settle_deferred().await {
+            let e = self.durable(e).await;
             self.end_rolled_back();
             return Err(e);
         }
@@ -203,6 +204,14 @@ impl Session {
         self.block = Block::None;
         self.server.advisory.end_transaction(self.pid);
         self.settings.lock().end(committed);
+    }
+
+    /// An error that may come from rows that are committed but not durable yet: given out when they are.
+    pub(crate) async fn durable(&self, error: Error) -> Error {
+        match &self.txn {
+            Some(txn) => txn.settled().await.err().unwrap_or(error),
+            None => error,
+        }
     }
 
     /// An error was raised: implicit transactions end, explicit ones fail.

@@ -37,6 +37,8 @@ const QUEUE_BATCHES: usize = 64;
 /// A batch up to this size is applied on the log's thread.
 const INLINE_RECORDS_MAX: usize = 64;
 const INLINE_BYTES_MAX: usize = 128 << 10;
+/// Records applied before those who wait for them are woken.
+const WAKE_EVERY: usize = 64;
 /// Commits a feed receiver may lag before it loses its place.
 const FEED_EVENTS: usize = 1024;
 
@@ -107,7 +109,10 @@ impl Applied {
     }
 
     fn apply_batch(&self, records: Vec<Record>) {
-        for record in records {
+        for (n, record) in records.into_iter().enumerate() {
+            if n % WAKE_EVERY == WAKE_EVERY - 1 {
+                self.visible.wake();
+            }
             let live = self.live.load(Ordering::SeqCst);
             if !live {
                 if self.failure.lock().is_some() {
@@ -125,6 +130,7 @@ impl Applied {
                 return;
             }
         }
+        self.visible.wake();
     }
 
     fn apply(&self, record: Record) -> Result<()> {

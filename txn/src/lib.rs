@@ -4,12 +4,13 @@
 //! `Proposer`, the engines through their contract, and publishes catalogs.
 //!
 //!   put/delete -> write set -> COMMIT: Parts + Commit proposed (the log assigns the index) -> durable -> apply (log order)
-//!     -> catalog published, visible_index moves -> commit feed -> acknowledged, locks released
+//!     -> catalog published, visible_index moves -> commit feed -> acknowledged
 //!
 //! Invariants
 //! 1. The commit timestamp is the log index: there is no second order.
 //! 2. visible_index never passes the oldest record that is not applied yet.
-//! 3. Locks are released only after visible_index has reached the commit, so who gets the lock sees the newest row.
+//! 3. Who gets a lock sees the newest version: relation locks and those of large sets go when the commit is visible, those of
+//!    rows and unique keys when it is proposed, and its images lie ready for the next holder ([`in_flight`]).
 //! 4. A snapshot is (Arc of parts, S, catalog) and is made only here.
 //!
 //! Where to read next: [`Transaction`] joins the parts; `write_set` and `overlay` are its private side, `apply`, `snapshot`
@@ -19,6 +20,7 @@ mod apply;
 mod counter;
 mod deadlock;
 mod engines;
+mod in_flight;
 mod lock;
 mod lock_table;
 mod maintenance;

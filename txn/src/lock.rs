@@ -141,6 +141,11 @@ impl LockKey {
         held != 0 && self.conflicts(mode) & !kept_out == 0
     }
 
+    /// May it be released before the commit is visible ([`crate::in_flight`])?
+    pub(crate) fn goes_early(&self) -> bool {
+        matches!(self, Self::Row(..) | Self::Unique(..))
+    }
+
     /// What a waiter waits for, in PostgreSQL's words: rows and keys are waited for through the transaction that holds them.
     pub(crate) fn describe(&self, mode: Mode, blocker: TxnId) -> String {
         match self {

@@ -13,11 +13,12 @@
 
 use crate::deadlock::{self, Waits};
 use crate::lock::{LockKey, Locked, Mode, Modes, Wait};
+use foldhash::quality::RandomState;
 use heddle_types::{Error, Result, SqlState, TxnId};
 use parking_lot::Mutex;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,12 +28,14 @@ const SHARDS: usize = 64;
 
 /// All locks of one data folder.
 pub(crate) struct LockTable {
-    shards: Vec<Mutex<HashMap<LockKey, LockObject>>>,
+    shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     tickets: AtomicU64,
     /// Who waits for what; only waiters touch it.
     pub(crate) waits: Mutex<Waits>,
 }
+
+type Shard = HashMap<LockKey, LockObject, RandomState>;
 
 /// Holders and queue of one lockable thing.
 #[derive(Default)]
@@ -73,13 +76,13 @@ impl LockTable {
     pub(crate) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             tickets: AtomicU64::new(0),
             waits: Mutex::default(),
         }
     }
 
-    fn shard(&self, key: &LockKey) -> &Mutex<HashMap<LockKey, LockObject>> {
+    fn shard(&self, key: &LockKey) -> &Mutex<Shard> {
         // The high bits: the maps inside the shards use their own hasher.
         let at = (self.hasher.hash_one(key) >> 32) as usize % SHARDS;
         &self.shards[at]
@@ -265,7 +268,7 @@ pub(crate) struct LockOwner {
 #[derive(Default)]
 struct Held {
     /// Modes held per key; none while the first wait for it lasts.
-    locks: HashMap<LockKey, Modes>,
+    locks: HashMap<LockKey, Modes, RandomState>,
     /// Savepoints: their numbers, ascending, and how long `journal` was then.
     marks: Vec<(u32, usize)>,
     /// What was held of a key before each grant since the oldest savepoint.
@@ -338,6 +341,16 @@ impl LockOwner {
         for key in locks.into_keys() {
             self.table.release(self.txn, &key);
         }
+    }
+
+    /// Releases rows and unique keys: the place of the commit in the log is fixed. The owner cannot lock again.
+    pub(crate) fn release_early(&self) {
+        let early: Vec<LockKey> = {
+            let mut held = self.held.lock();
+            held.ended = true;
+            held.locks.extract_if(|key, _| key.goes_early()).map(|(key, _)| key).collect()
+        };
+        early.iter().for_each(|key| self.table.release(self.txn, key));
     }
 
     /// Remembers what is held now under the number of a savepoint.

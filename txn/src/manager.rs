@@ -8,6 +8,7 @@
 use crate::apply::{self, Applied, ApplyThread};
 use crate::counter::Counters;
 use crate::engines::Engines;
+use crate::in_flight::InFlight;
 use crate::lock::LockKey;
 use crate::lock_table::{LockOwner, LockTable};
 use crate::maintenance::{self, Maintenance, stopping};
@@ -71,6 +72,7 @@ pub struct TxnManager {
     pub(crate) applied: Arc<Applied>,
     pub(crate) log: Arc<Log>,
     pub(crate) moved: MovedKeys,
+    pub(crate) in_flight: Arc<InFlight>,
     locks: Arc<LockTable>,
     counters: Counters,
     pub(crate) sequences: Sequences,
@@ -106,6 +108,7 @@ impl TxnManager {
             applied,
             log,
             moved: MovedKeys::default(),
+            in_flight: Arc::default(),
             locks: Arc::new(LockTable::new()),
             counters: Counters::default(),
             sequences: Sequences::default(),
@@ -128,7 +131,7 @@ impl TxnManager {
     /// holds or awaits ACCESS EXCLUSIVE on it, which such a statement would have to wait for. A lock of its own it needs not:
     /// it would be gone before anybody could run into it, and the view keeps what it reads alive.
     pub fn glance(&self, relation: Oid) -> Option<Glance> {
-        // Looked at before the view is taken: a commit is visible before its locks go.
+        // Looked at before the view is taken: a commit is visible before its relation locks go.
         let mode = RelationLock::AccessShare.into();
         (!self.locks.is_contested(&LockKey::Relation(relation), mode)).then(|| Glance { snapshot: self.snapshot() })
     }

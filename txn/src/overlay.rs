@@ -4,6 +4,7 @@
 //! `INSERT INTO t SELECT … FROM t` ends. Cursors merge the engine's rows with the write set's, both refilled in batches;
 //! the write set's lock is held for one refill only.
 
+use crate::TxnManager;
 use crate::snapshot::Snapshot;
 use crate::write_set::{EVERY_COMMAND, WriteSet};
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{self, AtomicU64};
 
 /// Rows fetched at once from the engine, and keys visited at once in the write set.
 const REFILL_ROWS: usize = 256;
@@ -31,6 +33,28 @@ struct Sight {
     snapshot: Snapshot,
     writes: Arc<RwLock<WriteSet>>,
     command: u32,
+    newest: Option<Newest>,
+}
+
+/// Reads the newest version of a row whose lock is held ([`crate::in_flight`]).
+pub(crate) struct Newest {
+    pub manager: Arc<TxnManager>,
+    /// The highest index read that may not be visible yet.
+    pub depends: Arc<AtomicU64>,
+}
+
+impl Newest {
+    fn get(&self, snapshot: &Snapshot, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
+        match self.manager.in_flight.get(storage, key, self.manager.visible()) {
+            Some((index, row)) => {
+                self.depends.fetch_max(index.0, atomic::Ordering::Relaxed);
+                Ok(row.map(|row| Row { key: Bytes::copy_from_slice(key), index, row }))
+            }
+            // Asked after the look: an image that was gone by then is of a commit that is visible now.
+            None if self.manager.visible() == snapshot.index => snapshot.reader.get(storage, key),
+            None => self.manager.snapshot().reader.get(storage, key),
+        }
+    }
 }
 
 impl Drop for Sight {
@@ -42,14 +66,24 @@ impl Drop for Sight {
 }
 
 impl ReadView {
-    /// A view of `command`, whose reader the write set has registered (or [`EVERY_COMMAND`]).
+    /// A view of `command`, whose reader the write set has registered.
     pub(crate) fn new(
         snapshot: Snapshot,
         writes: Arc<RwLock<WriteSet>>,
         command: u32,
         catalog: Arc<CatalogSnapshot>,
     ) -> Self {
-        Self { sight: Arc::new(Sight { snapshot, writes, command }), catalog }
+        Self { sight: Arc::new(Sight { snapshot, writes, command, newest: None }), catalog }
+    }
+
+    /// A view of every write of the transaction over the newest state; its scans see what is visible in `snapshot`.
+    pub(crate) fn newest(
+        newest: Newest,
+        snapshot: Snapshot,
+        writes: Arc<RwLock<WriteSet>>,
+        catalog: Arc<CatalogSnapshot>,
+    ) -> Self {
+        Self { sight: Arc::new(Sight { snapshot, writes, command: EVERY_COMMAND, newest: Some(newest) }), catalog }
     }
 
     /// Its snapshot's index: a row with a higher one changed since.
@@ -127,7 +161,10 @@ impl RowReader for ReadView {
         let own = self.sight.writes(storage)?.get(storage, key, self.sight.command);
         match own {
             Some(row) => Ok(row.map(|row| own_row(Bytes::copy_from_slice(key), row))),
-            None => self.sight.snapshot.reader.get(storage, key),
+            None => match &self.sight.newest {
+                Some(newest) => newest.get(&self.sight.snapshot, storage, key),
+                None => self.sight.snapshot.reader.get(storage, key),
+            },
         }
     }
 

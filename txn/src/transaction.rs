@@ -4,16 +4,18 @@
 //! ([`crate::lock_table`]), and the way into the log.
 //!
 //! Life: `Active` -> `Committing(index)` when the Commit is proposed -> `Done` when it is visible and the locks are gone.
-//! A commit whose future is dropped happens all the same; its locks then go when the index is visible.
+//! A commit whose future is dropped happens all the same; its locks then go when the index is visible. Those on rows and unique
+//! keys go when the Commit is proposed, if they can ([`crate::in_flight`]).
 //! Mutexes: `state` before `writes`; neither is held across an `.await`.
 
+use crate::in_flight::{self, InFlightSet};
 use crate::lock::{LockKey, Mode};
 use crate::lock_table::LockOwner;
 use crate::maintenance::stopping;
-use crate::overlay::ReadView;
+use crate::overlay::{Newest, ReadView};
 use crate::payload::{SetRef, encode_abort};
 use crate::snapshot::Snapshot;
-use crate::write_set::{EVERY_COMMAND, WriteSet};
+use crate::write_set::WriteSet;
 use crate::{Counter, Locked, RelationLock, RowLock, TxnManager, Wait};
 use bytes::Bytes;
 use heddle_catalog::{COUNTER_STORAGE, CatalogEdit, CatalogSnapshot, Object};
@@ -47,6 +49,8 @@ pub struct Transaction {
     writes: Arc<RwLock<WriteSet>>,
     state: Mutex<State>,
     lock_timeout_us: AtomicU64,
+    /// The highest index it read of what may not be visible yet.
+    depends: Arc<AtomicU64>,
 }
 
 struct State {
@@ -60,6 +64,8 @@ struct State {
     /// Index of the first streamed Part.
     set: Option<LogIndex>,
     overlay: Option<OverlayCatalog>,
+    /// While it is `Committing`.
+    images: Option<InFlightSet>,
 }
 
 /// A catalog with this transaction's DDL, and what it was made of.
@@ -89,8 +95,10 @@ impl Transaction {
             snapshot: None,
             set: None,
             overlay: None,
+            images: None,
         };
-        Self { manager, owner, writes: Arc::default(), state: Mutex::new(state), lock_timeout_us: AtomicU64::new(0) }
+        let (state, lock_timeout_us) = (Mutex::new(state), AtomicU64::new(0));
+        Self { manager, owner, writes: Arc::default(), state, lock_timeout_us, depends: Arc::default() }
     }
 
     /// For locks and txid_current().
@@ -154,10 +162,35 @@ impl Transaction {
     }
 
     /// The newest committed state plus all of this transaction's writes, for checks under locks (unique keys, changed rows).
+    /// A get sees what is committed but not visible yet, too; for scans await [`Self::everything_visible`] before.
     pub fn newest(self: &Arc<Self>) -> Arc<ReadView> {
         let snapshot = self.manager.snapshot();
         let catalog = self.with_own_ddl(&mut self.state.lock(), &snapshot.catalog);
-        Arc::new(ReadView::new(snapshot, Arc::clone(&self.writes), EVERY_COMMAND, catalog))
+        let newest = Newest { manager: Arc::clone(&self.manager), depends: Arc::clone(&self.depends) };
+        Arc::new(ReadView::newest(newest, snapshot, Arc::clone(&self.writes), catalog))
+    }
+
+    /// The highest index it read of what was not visible then; 0 when there was none.
+    pub fn depends_on(&self) -> LogIndex {
+        LogIndex(self.depends.load(Ordering::Relaxed))
+    }
+
+    /// Waits until everything it has read is visible, and so durable: before a client is told of it, and before a statement
+    /// that reads.
+    ///
+    /// # Errors
+    /// `57P01` while shutting down.
+    pub async fn settled(&self) -> Result<()> {
+        if self.manager.applied.visible.wait(self.depends_on()).await { Ok(()) } else { Err(stopping()) }
+    }
+
+    /// Waits until everything is visible whose locks may have gone to us: before a scan of [`Self::newest`].
+    ///
+    /// # Errors
+    /// `57P01` while shutting down.
+    pub async fn everything_visible(&self) -> Result<()> {
+        let proposed = LogIndex(self.manager.log.next_index().0 - 1);
+        if self.manager.applied.visible.wait(proposed).await { Ok(()) } else { Err(stopping()) }
     }
 
     /// The catalog this transaction sees now: newest (READ COMMITTED) or the snapshot's, with its own DDL.
@@ -320,7 +353,8 @@ impl Transaction {
         self.manager.applied.maintenance.throttle(&self.manager.applied.engines).await
     }
 
-    /// Makes it durable and visible. Returns its index, None when nothing was written. Releases locks.
+    /// Makes it durable and visible. Returns its index, None when nothing was written; then what it read is visible. Releases
+    /// locks.
     ///
     /// # Errors
     /// `53100` and `54000`: rolled back. `57P01`: not proposed, rolled back. `08007`: the server stops and the outcome is unknown.
@@ -332,7 +366,7 @@ impl Transaction {
             Ok(Some(index)) => index,
             Ok(None) => {
                 self.rollback();
-                return Ok(None);
+                return self.settled().await.map(|()| None);
             }
             Err(error) => {
                 self.rollback();
@@ -350,14 +384,14 @@ impl Transaction {
 
     /// Forgets it. Releases locks. Dropping an open transaction does the same.
     pub fn rollback(&self) {
-        let (phase, set) = {
+        let (phase, set, images) = {
             let mut state = self.state.lock();
-            (std::mem::replace(&mut state.phase, Phase::Done), state.set.take())
+            (std::mem::replace(&mut state.phase, Phase::Done), state.set.take(), state.images.take())
         };
         match phase {
             Phase::Done => return,
             // Too late: it happens. Who waits for its locks sees it.
-            Phase::Committing(index) => self.manager.applied.visible.release_at(index, &self.owner),
+            Phase::Committing(index) => self.manager.applied.visible.release_at(index, &self.owner, images),
             Phase::Active => {
                 if let Some(set) = set {
                     self.abort_set(set);
@@ -411,7 +445,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Proposes the Commit. `None` when there is nothing to commit.
+    /// Proposes the Commit and gives up the locks that can go early. `None` when there is nothing to commit.
     fn propose(&self) -> Result<Option<LogIndex>> {
         let mut state = self.state.lock();
         match state.phase {
@@ -430,6 +464,10 @@ impl Transaction {
         state.phase = Phase::Committing(index);
         for moved in writes.take_key_changes() {
             self.manager.moved.note(index, moved.table, moved.old, moved.new);
+        }
+        if let Some(rows) = writes.final_rows(in_flight::CHANGES_MAX) {
+            state.images = Some(self.manager.in_flight.enter(index, rows));
+            self.owner.release_early();
         }
         Ok(Some(index))
     }
@@ -455,7 +493,9 @@ impl Transaction {
             return;
         }
         state.phase = Phase::Done;
+        let images = state.images.take();
         drop(state);
+        drop(images);
         self.owner.release_all();
         let writes = std::mem::take(&mut *self.writes.write());
         drop(writes);

@@ -400,6 +400,22 @@ impl WriteSet {
         builder.finish()
     }
 
+    /// The rows as the set leaves them, when it has at most `max` changes and all are of rows in the row engine and still here.
+    pub(crate) fn final_rows(&self, max: usize) -> Option<Vec<(StorageId, Bytes, Option<Bytes>)>> {
+        let is_row = |c: &RowChange| {
+            matches!(c, RowChange::Put { .. } | RowChange::Delete { .. }) && !c.storage().is_series()
+        };
+        let whole = self.streamed.parts == 0 && self.edits.is_empty() && self.folded.is_empty();
+        if !whole || self.ops.len() > max || !self.ops.iter().all(|op| is_row(&op.change)) {
+            return None;
+        }
+        let mut out = Vec::with_capacity(self.ops.len());
+        for (storage, rows) in &self.rows {
+            out.extend(rows.iter().map(|(key, versions)| (*storage, key.clone(), versions.top.row.clone())));
+        }
+        Some(out)
+    }
+
     /// The Commit for `parts` Parts with `chain`.
     ///
     /// # Errors

@@ -99,7 +99,7 @@ fn commit_dropped_while_it_waits_happens_and_frees_its_locks() {
             drop(a);
             let b = begin(&m);
             b.lock_row(TABLE, &key(1), RowLock::Update, Wait::Block).await.unwrap();
-            assert_eq!(get(&b.newest(), 1), Some(n.to_string()), "the lock comes after the commit is visible");
+            assert_eq!(get(&b.newest(), 1), Some(n.to_string()), "the lock comes after the commit");
         }
     });
 }

@@ -81,6 +81,16 @@ impl Plan {
         }
     }
 
+    /// Does it read what its view shows? INSERT of VALUES does not: its checks ask the newest state, under locks.
+    pub fn reads_view(&self) -> bool {
+        match (&self.shape, &self.bound.statement) {
+            (Shape::Dml { direct: Some(direct), .. }, Statement::Insert(i)) => {
+                i.on_conflict.is_some() || !matches!(direct.source, direct::Source::Unit | direct::Source::Values { .. })
+            }
+            _ => true,
+        }
+    }
+
     /// The read of one row by key that the statement is, if it is no more than that.
     pub fn point_read(&self) -> Option<&PointRead> {
         match &self.shape {

@@ -307,14 +307,14 @@ impl Settling {
                 None => return Ok(()),
             }
         }
-        for row in referring(&writer, f, &wanted)? {
+        for row in referring(&writer, f, &wanted).await? {
             if !changes {
                 return Err(self.still_referenced(other, name, f, old));
             }
             self.change(&writer, f, rule, &row, &wanted, new).await?;
         }
         // The default may be the very key that is gone.
-        let again = rule == Action::SetDefault && !referring(&writer, f, &wanted)?.is_empty();
+        let again = rule == Action::SetDefault && !referring(&writer, f, &wanted).await?.is_empty();
         if again && !self.replaced(f, old).await? {
             return Err(self.still_referenced(other, name, f, old));
         }
@@ -421,7 +421,9 @@ fn converted(value: Datum, ty: PgType) -> Option<Datum> {
 }
 
 /// The rows of `writer`'s table that have these values in the referencing columns, in the newest state.
-fn referring(writer: &TableWriter, f: &ForeignKey, wanted: &[Datum]) -> Result<Vec<Current>> {
+async fn referring(writer: &TableWriter, f: &ForeignKey, wanted: &[Datum]) -> Result<Vec<Current>> {
+    // Rows that refer to ours are committed, but perhaps not visible: their locks on ours are gone.
+    writer.txn.everything_visible().await?;
     let newest = writer.txn.newest();
     let (mut found, mut rows) = (Vec::new(), Vec::new());
     let same = |values: &[Datum]| picked(values, &f.columns) == picked(wanted, &f.columns);

@@ -279,7 +279,7 @@ impl SeriesWriter {
     /// Is the point, with its series' tags, what `view` sees?
     pub fn unchanged(&self, w: &TableWriter, current: &Current, view: &ReadView) -> Result<bool> {
         // Nobody committed anything: what this command itself wrote, its callers know.
-        if current.state == view.index() {
+        if current.state == view.index() && w.txn.depends_on() <= view.index() {
             return Ok(true);
         }
         let Some(seen) = view.get(w.table.storage, &current.key)? else { return Ok(false) };

@@ -3,15 +3,16 @@
 
 use bytes::Bytes;
 use heddle_engines::{KeyRange, RowReader};
-use heddle_env::Env;
+use heddle_env::{Disk, Env, File, OpenMode, RealDisk};
 use heddle_log::LogConfig;
 use heddle_relational::RelationalConfig;
 use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{Isolation, ReadView, Transaction, TxnConfig, TxnManager};
 use heddle_types::{Oid, StorageId};
 use std::future::Future;
-use std::path::Path;
-use std::sync::Arc;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
 
 pub const T: StorageId = StorageId(20000);
 pub const TABLE: Oid = Oid(20000);
@@ -104,4 +105,100 @@ pub fn committed(m: &Arc<TxnManager>) -> Vec<(u64, String)> {
 
 pub fn pairs(list: &[(u64, &str)]) -> Vec<(u64, String)> {
     list.iter().map(|(n, s)| (*n, (*s).to_owned())).collect()
+}
+
+/// The machine's disk, whose log is durable only while the gate is open.
+pub struct GatedDisk {
+    inner: RealDisk,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+pub struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    pub fn close(&self) {
+        *self.closed.lock().unwrap() = true;
+    }
+
+    pub fn open(&self) {
+        *self.closed.lock().unwrap() = false;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        drop(self.opened.wait_while(self.closed.lock().unwrap(), |closed| *closed).unwrap());
+    }
+}
+
+/// A manager whose log can be kept from becoming durable.
+pub fn open_gated(dir: &Path) -> (Arc<TxnManager>, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let disk = GatedDisk { inner: RealDisk, gate: Arc::clone(&gate) };
+    (TxnManager::open(Env::real().with_disk(Arc::new(disk)), config(dir)).unwrap(), gate)
+}
+
+impl Disk for GatedDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let file = self.inner.open(path, mode)?;
+        let is_log = path.components().any(|c| c.as_os_str() == "log");
+        Ok(if is_log { Arc::new(GatedFile { file, gate: Arc::clone(&self.gate) }) } else { file })
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        self.inner.list(dir)
+    }
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.inner.create_dir_all(dir)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_file(path)
+    }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.inner.remove_dir_all(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.sync_dir(dir)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        self.inner.exists(path)
+    }
+}
+
+struct GatedFile {
+    file: Arc<dyn File>,
+    gate: Arc<Gate>,
+}
+
+impl File for GatedFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(buf, offset)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.gate.pass();
+        self.file.sync_data()
+    }
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+    fn try_lock(&self) -> io::Result<bool> {
+        self.file.try_lock()
+    }
 }
