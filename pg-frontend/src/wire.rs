@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const OUTPUT_FLUSH_BYTES: usize = 64 << 10;
 /// Buffers above this are given back once drained.
 const BUFFER_KEEP_BYTES: usize = 256 << 10;
-/// Room for the next read of messages.
+/// Room for the next read of messages, and for the first answers.
 const READ_BYTES: usize = 8 << 10;
 /// Room for the next read of COPY data.
 const COPY_READ_BYTES: usize = 64 << 10;
@@ -59,11 +59,7 @@ impl Wire {
     pub async fn fill(&mut self) -> io::Result<bool> {
         if self.input.is_empty() && self.output.is_empty() {
             spare::give(std::mem::take(&mut self.input));
-            if self.output.capacity() > BUFFER_KEEP_BYTES {
-            self.output = BytesMut::with_capacity(OUTPUT_FLUSH_BYTES);
-        } else {
-            self.output.clear();
-        }
+            spare::give(std::mem::take(&mut self.output));
             self.socket.readable().await?;
             (self.input, self.output) = (spare::take(), spare::take());
         }
@@ -81,7 +77,11 @@ impl Wire {
             return Ok(());
         }
         self.socket.write_all(&self.output).await?;
-        spare::give(std::mem::take(&mut self.output));
+        if self.output.capacity() > BUFFER_KEEP_BYTES {
+            self.output = BytesMut::with_capacity(READ_BYTES);
+        } else {
+            self.output.clear();
+        }
         if self.scratch.capacity() > BUFFER_KEEP_BYTES {
             self.scratch = Vec::new();
         }
