@@ -107,6 +107,10 @@ pub trait RowEngine: Send + Sync {
     /// # Errors
     /// None for a full disk: it waits and retries inside. Any other write error ends the process.
     fn merge(&self, visible: LogIndex) -> Result<LogIndex>;
+    /// Does a share of the rewriting of the base that may wait (compaction). Is more due? Called by the thread that merges, in between.
+    fn compact(&self) -> bool {
+        false
+    }
     /// Everything at or below survives a restart without the log.
     fn flushed_index(&self) -> LogIndex;
     /// Checks every checksum of the base; the names of what is broken.

@@ -70,6 +70,12 @@ impl Engines {
         Ok(rows.min(self.points.merge(visible)?))
     }
 
+    /// Does a share of the rewriting that may wait; is there more?
+    pub fn compact(&self) -> bool {
+        let rows = self.rows.compact();
+        self.points.compact() || rows
+    }
+
     pub fn verify(&self) -> Result<()> {
         self.rows.verify()?;
         self.points.verify()

@@ -1,4 +1,4 @@
-//! Maintenance: one thread that merges sealed memtables, purges the log, writes checkpoints and retries Aborts.
+//! Maintenance: one thread that merges sealed memtables, purges the log, writes checkpoints, retries Aborts and compacts.
 //!
 //! Woken by apply (something was sealed), by writers that are held back, and by [`crate::TxnManager::checkpoint`].
 //! The log is purged below min(flushed index of the engine, first Part of every write set that is open or whose Commit is
@@ -180,6 +180,10 @@ fn run(applied: &Applied, mut retention: Retention) {
             for answer in checkpoints {
                 let _ = answer.send(outcome.clone());
             }
+        }
+        // Nobody waits for it: what is asked for meanwhile comes between two shares.
+        if applied.engines.compact() {
+            me.wake();
         }
     }
 }

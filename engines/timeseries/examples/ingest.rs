@@ -58,7 +58,7 @@ fn load(engine: &dyn PointEngine) -> Result<u64> {
     let mut walk = vec![[50i64; METRICS]; HOSTS];
     engine.apply(LogIndex(1), vec![RowChange::DefineSeries { storage: STORAGE, layout: layout().encode() }]);
     let (mut rows, mut index) = (0, 1);
-    let (mut applying, mut flushing) = (Duration::ZERO, Duration::ZERO);
+    let (mut applying, mut flushing, mut compacting) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     for first in (0..STEPS).step_by(ENTRY_STEPS as usize) {
         index += 1;
         let mut changes = Vec::new();
@@ -81,6 +81,9 @@ fn load(engine: &dyn PointEngine) -> Result<u64> {
             let start = Instant::now();
             engine.merge(LogIndex(index))?;
             flushing += start.elapsed();
+            let start = Instant::now();
+            while engine.compact() {}
+            compacting += start.elapsed();
         }
     }
     scan_all(engine, rows, "everything, a part of it in memory");
@@ -88,7 +91,10 @@ fn load(engine: &dyn PointEngine) -> Result<u64> {
     let start = Instant::now();
     engine.seal(true);
     engine.merge(LogIndex(index))?;
-    report("flush and compaction", rows, flushing + start.elapsed());
+    report("flush", rows, flushing + start.elapsed());
+    let start = Instant::now();
+    while engine.compact() {}
+    report("compaction", rows, compacting + start.elapsed());
     let bytes = engine.point_versions().point_reader(LogIndex(index)).disk_bytes(STORAGE);
     println!("{:40} {:8.3} bytes per value", "on disk", bytes as f64 / (rows * METRICS as u64) as f64);
     Ok(rows)

@@ -4,6 +4,8 @@
 //! A batch that is one piece of one source is a slice of it and costs nothing. Otherwise long pieces are copied whole, and
 //! short ones through arrow's `interleave`.
 
+use crate::merge::MergeOptions;
+use crate::parallel;
 use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, UInt32Array, make_array};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use arrow::compute::{interleave, take};
@@ -18,6 +20,8 @@ use std::sync::Arc;
 const GOOD_BATCH: usize = 4;
 /// Pieces of at least this many rows on average are copied whole.
 const LONG_PIECE_ROWS: usize = 8;
+/// Fewer values than this are gathered sooner than threads are started.
+const PARALLEL_VALUES_MIN: usize = 64 << 10;
 /// A batch ends above this many bytes of strings: arrow counts them in 32 bits.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
@@ -126,6 +130,7 @@ struct Piece {
 pub struct Gather {
     rows_max: usize,
     want_written: bool,
+    all_cores: bool,
     parts: Vec<Arc<Columns>>,
     /// The part that each source put in last.
     newest: Vec<Option<usize>>,
@@ -136,11 +141,12 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// For `sources` sources, batches of up to `rows_max` rows.
-    pub fn new(sources: usize, rows_max: usize, want_written: bool) -> Self {
+    /// For `sources` sources.
+    pub fn new(sources: usize, options: &MergeOptions) -> Self {
         Self {
-            rows_max: rows_max.max(1),
-            want_written,
+            rows_max: options.batch_rows.max(1),
+            want_written: options.written,
+            all_cores: options.all_cores,
             parts: Vec::new(),
             newest: vec![None; sources],
             pieces: Vec::new(),
@@ -233,17 +239,23 @@ impl Gather {
 
     fn gather_fields(&self) -> Result<Vec<ArrayRef>> {
         let fields = 0..self.parts[0].fields.len();
-        if self.pieces.len() * LONG_PIECE_ROWS <= self.rows {
-            return fields.map(|f| self.copy_pieces(f).map_err(failed)).collect();
+        let places: Vec<(usize, usize)> = match self.pieces.len() * LONG_PIECE_ROWS <= self.rows {
+            true => Vec::new(),
+            false => self.pieces.iter().flat_map(|p| (p.start..p.start + p.rows).map(|row| (p.part, row))).collect(),
+        };
+        let gather = |f: usize| match places.is_empty() {
+            true => self.copy_pieces(f).map_err(failed),
+            false => self.interleave_rows(f, &places).map_err(failed),
+        };
+        match self.all_cores && fields.len() * self.rows >= PARALLEL_VALUES_MIN {
+            true => parallel::map(fields.collect(), gather).into_iter().collect(),
+            false => fields.map(gather).collect(),
         }
-        let places: Vec<(usize, usize)> =
-            self.pieces.iter().flat_map(|p| (p.start..p.start + p.rows).map(|row| (p.part, row))).collect();
-        fields
-            .map(|f| {
-                let arrays: Vec<&dyn Array> = self.parts.iter().map(|part| &*part.fields[f]).collect();
-                interleave(&arrays, &places).map_err(failed)
-            })
-            .collect()
+    }
+
+    fn interleave_rows(&self, field: usize, places: &[(usize, usize)]) -> Result<ArrayRef, ArrowError> {
+        let arrays: Vec<&dyn Array> = self.parts.iter().map(|part| &*part.fields[field]).collect();
+        interleave(&arrays, places)
     }
 
     fn copy_pieces(&self, field: usize) -> Result<ArrayRef, ArrowError> {

@@ -111,7 +111,7 @@ impl Memory {
                 sources.extend(Source::chunk(chunk, columns, section, &self.bounds, self.visibility)?);
             }
         }
-        let options = MergeOptions { batch_rows: WRITE_ROWS, written: false, deletes: true };
+        let options = MergeOptions { batch_rows: WRITE_ROWS, written: false, deletes: true, all_cores: true };
         Ok(Merger::new(sources, &self.bounds, &options))
     }
 

@@ -19,6 +19,7 @@ pub mod flush;
 pub mod manifest;
 pub mod memtable;
 pub mod merge;
+mod parallel;
 pub mod points;
 pub mod reader;
 pub mod rows;
@@ -48,8 +49,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of what one call of maintenance compacts, this part is done before it looks whether a flush is due.
-const COMPACT_BEFORE_FLUSH: usize = 32;
+/// Of what one call compacts, this part is done before it looks whether a flush is due.
+const COMPACT_BEFORE_FLUSH: usize = 4;
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub struct TimeseriesConfig {
     pub memtable_bytes_max: usize,
     /// Rows that a memtable collects before it turns them into columns.
     pub chunk_rows: usize,
-    /// Rows that one call of [`RowEngine::merge`] compacts at most; the next one goes on.
+    /// Rows that one call of [`RowEngine::compact`] reads at most; the next one goes on.
     pub compaction_rows: usize,
     /// When segments are compacted while points come in.
     pub busy: Policy,
@@ -72,7 +73,7 @@ impl TimeseriesConfig {
     /// The usual sizes.
     pub fn new(dir: PathBuf, memtable_bytes_max: usize) -> Self {
         let (busy, idle) = (Policy::BUSY, Policy::IDLE);
-        Self { dir, memtable_bytes_max, chunk_rows: 8 << 10, compaction_rows: 8 << 20, busy, idle }
+        Self { dir, memtable_bytes_max, chunk_rows: 8 << 10, compaction_rows: 1 << 20, busy, idle }
     }
 }
 
@@ -173,8 +174,8 @@ impl Timeseries {
         self.flushed.store(visible.0, Ordering::Release);
     }
 
-    /// Compacts until nothing is due, a flush is, or this call has done its share.
-    fn compact(&self, upkeep: &mut Upkeep) {
+    /// Compacts until nothing is due, a flush is, or this call has done its share. False when nothing is due, or has to wait.
+    fn compact_share(&self, upkeep: &mut Upkeep) -> bool {
         let mut done = 0;
         while done < self.config.compaction_rows {
             let (is_idle, flush_is_due) = {
@@ -182,15 +183,16 @@ impl Timeseries {
                 (versions.parts().memtables().all(|table| table.is_empty()), !versions.parts().sealed.is_empty())
             };
             if flush_is_due && done >= self.config.compaction_rows / COMPACT_BEFORE_FLUSH {
-                return;
+                return true;
             }
             let policy = if is_idle { self.config.idle } else { self.config.busy };
-            let Some(job) = self.job(upkeep, policy) else { return };
+            let Some(job) = self.job(upkeep, policy) else { return false };
             match self.step(upkeep, job) {
                 Some(rows) => done += rows,
-                None => return,
+                None => return false,
             }
         }
+        true
     }
 
     /// The compaction that was interrupted, or the next one.
@@ -279,8 +281,11 @@ impl RowEngine for Timeseries {
     fn merge(&self, visible: LogIndex) -> Result<LogIndex> {
         let mut upkeep = self.upkeep.lock();
         self.flush_ready(&mut upkeep, visible)?;
-        self.compact(&mut upkeep);
         Ok(self.flushed_index())
+    }
+
+    fn compact(&self) -> bool {
+        self.compact_share(&mut self.upkeep.lock())
     }
 
     fn flushed_index(&self) -> LogIndex {

@@ -26,6 +26,8 @@ pub struct MergeOptions {
     pub written: bool,
     /// Are tombstones wanted ([`Merger::take_deletes`])?
     pub deletes: bool,
+    /// Are columns gathered side by side? Statements leave the other cores to each other.
+    pub all_cores: bool,
 }
 
 /// See the module.
@@ -63,7 +65,7 @@ impl Merger {
         let series =
             sources.iter().enumerate().filter_map(|(n, s)| Some(Reverse((s.next_series()?.clone(), n)))).collect();
         Self {
-            gather: Gather::new(sources.len(), options.batch_rows, options.written),
+            gather: Gather::new(sources.len(), options),
             sources,
             from_us: bounds.from_us,
             to_us: bounds.to_us,

@@ -108,7 +108,12 @@ impl PointReader for Reader {
         let wanted = Wanted {
             bounds: Bounds { series: scan.series.clone(), from_us: scan.from_us, to_us: scan.to_us },
             fields: scan.fields.as_slice().into(),
-            options: MergeOptions { batch_rows: scan.batch_rows, written: scan.versions, deletes: false },
+            options: MergeOptions {
+                batch_rows: scan.batch_rows,
+                written: scan.versions,
+                deletes: false,
+                all_cores: false,
+            },
         };
         let shape = Shape::new(Arc::clone(&scan.layout));
         let view = View::open(&self.versions, self.index, (scan.storage, shape), &wanted, own)?;

@@ -55,7 +55,7 @@ impl RowScan {
         let wanted = Wanted {
             bounds: Bounds { series, ..Bounds::all() },
             fields: shape.iter().flat_map(|shape| shape.fields.clone()).collect(),
-            options: MergeOptions { batch_rows: BATCH_ROWS, written: true, deletes: false },
+            options: MergeOptions { batch_rows: BATCH_ROWS, written: true, deletes: false, all_cores: false },
         };
         let view = match shape {
             Some(shape) => Some(Arc::new(View::open(versions, at, (storage, shape), &wanted, Vec::new())?)),

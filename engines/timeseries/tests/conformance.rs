@@ -106,7 +106,9 @@ impl RowEngine for Rows {
     }
 
     fn merge(&self, visible: LogIndex) -> Result<LogIndex> {
-        self.engine.merge(visible)
+        let flushed = self.engine.merge(visible);
+        self.engine.compact();
+        flushed
     }
 
     fn flushed_index(&self) -> LogIndex {

@@ -56,7 +56,7 @@ fn late() -> Vec<Point> {
     places.into_iter().map(|(_, point)| point).collect()
 }
 
-fn load(points: &[Point]) -> Arc<dyn PointEngine> {
+fn load(points: &[Point], compacted: bool) -> Arc<dyn PointEngine> {
     let mut config = TimeseriesConfig::new(PathBuf::from("/d"), 1 << 30);
     config.chunk_rows = 512;
     let engine = open(Env::in_memory(3), config).expect("a healthy disk");
@@ -71,6 +71,7 @@ fn load(points: &[Point]) -> Arc<dyn PointEngine> {
         if index.is_multiple_of(FLUSH_ENTRIES) {
             engine.seal(true);
             engine.merge(LogIndex(index)).expect("a healthy disk");
+            while compacted && engine.compact() {}
         }
     }
     engine
@@ -114,10 +115,22 @@ fn read(
 }
 
 #[test]
+fn flushes_leave_compaction_for_later() {
+    let (all, times) = (vec![KeyRange::all()], (i64::MIN, i64::MAX));
+    let engine = load(&late(), false);
+    let stored = || engine.point_versions().point_reader(LogIndex(u64::MAX)).estimate_rows(STORAGE);
+    let (answer, rows) = (read(&*engine, all.clone(), times, 1000), stored());
+    while engine.compact() {}
+    assert!(stored() < rows, "points that were written twice are joined: {rows}");
+    assert!(answer == read(&*engine, all, times, 1000));
+    assert!(!engine.compact(), "nothing is left to do");
+}
+
+#[test]
 fn late_points_give_the_answers_of_sorted_ones() {
     let late = late();
     assert!(late.len() > in_order().len());
-    let (sorted, late) = (load(&in_order()), load(&late));
+    let (sorted, late) = (load(&in_order(), true), load(&late, true));
     let one = |host| KeyRange { lower: Bound::Included(series(host)), upper: Bound::Included(series(host)) };
     for round in 0..2 {
         for batch_rows in [100_000, 1000, 17] {
@@ -136,6 +149,7 @@ fn late_points_give_the_answers_of_sorted_ones() {
             for engine in [&sorted, &late] {
                 engine.seal(true);
                 engine.merge(LogIndex(100_000)).expect("a healthy disk");
+                while engine.compact() {}
                 let reader = engine.point_versions().point_reader(LogIndex(u64::MAX));
                 let stored = reader.estimate_rows(STORAGE);
                 assert!(

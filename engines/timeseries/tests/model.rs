@@ -273,6 +273,7 @@ impl Bench {
                 let visible = LogIndex(self.last().0.saturating_sub(u64::from(*behind)));
                 let flushed = self.engine().merge(visible.max(self.engine().flushed_index())).expect("a healthy disk");
                 assert_eq!(flushed, self.engine().flushed_index());
+                self.engine().compact();
             }
             Operation::Snapshot => self.snapshot(),
             Operation::Check(n, check) if !self.snapshots.is_empty() => {
@@ -463,6 +464,7 @@ proptest! {
         bench.engine().seal(true);
         for _ in 0..20 {
             bench.engine().merge(bench.last()).expect("a healthy disk");
+            bench.engine().compact();
         }
         bench.check_everything();
         bench.reopen();
