@@ -42,7 +42,7 @@ const HOMES: [(&str, &str); 9] = [
     ("socket2", "heddle-pg-frontend"),
     ("redb", "heddle-relational"),
     ("openraft", "heddle-replication"),
-    ("parquet", "heddle-timeseries"),
+    ("pco", "heddle-timeseries"),
     ("getrandom", "heddle-env"),
     ("tpchgen", "heddle-bench"),
 ];

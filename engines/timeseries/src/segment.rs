@@ -1,25 +1,35 @@
-//! Segments: immutable files of points, sorted by (series key, time). A segment is a Parquet file that any tool can read,
-//! and a sidecar with what only we need: checksums, where each series lies, block statistics, tombstones.
+//! Segments: immutable files of points, sorted by (series key, time). A segment is a data file with the columns, in pages, and a
+//! sidecar with all that is known about them: checksums, where pages and series lie, block statistics, tombstones.
 //!
 //! Flushes and compactions write them ([`SegmentWriter`]); scans read them ([`Segment`]). Which segments exist says the
 //! manifest. Byte tables and the crash argument: docs/formats/segment.md.
 //!
-//!   Points -> SegmentWriter -> NNNN.parquet + NNNN.idx -> Segment -> SegmentCursor -> SegmentBatch
+//!   Points -> SegmentWriter -> NNNN.seg + NNNN.idx -> Segment -> SegmentCursor -> SegmentBatch
 
+mod blob;
+mod blocks;
 mod checked;
+mod column_reader;
 mod columns;
 mod cursor;
-mod encodings;
+mod data_file;
+mod directory;
 mod error;
-mod group;
+mod items;
+mod numbers;
+mod packed_columns;
 mod sidecar;
+mod sidecar_builder;
 mod statistics;
+mod statistics_column;
+mod times;
 mod tombstones;
 mod varint;
 mod writer;
 
+pub use blocks::{Blocks, COUNTED_ROWS_MIN, ROWS_MAX as BLOCK_ROWS_MAX};
 pub use cursor::{SegmentBatch, SegmentCursor};
-pub use statistics::{BLOCK_ROWS, BlockStatistics, Summary};
+pub use statistics::{FieldStatistics, FieldValues, Summaries};
 pub use tombstones::Tombstones;
 pub use writer::SegmentWriter;
 
@@ -29,14 +39,12 @@ use heddle_engines::point::SeriesLayout;
 use heddle_env::Env;
 use heddle_types::arrow::datum_at;
 use heddle_types::{Datum, LogIndex, Result, StorageId};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::{PageIndexPolicy, ParquetStatisticsPolicy};
 use serde::{Deserialize, Serialize};
 use sidecar::Sidecar;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Number of a segment's files, unique within the engine's folder, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,8 +53,8 @@ pub struct SegmentId(pub u64);
 
 impl SegmentId {
     /// Where the points lie.
-    pub fn parquet_path(self, dir: &Path) -> PathBuf {
-        dir.join(format!("{:04}.parquet", self.0))
+    pub fn data_path(self, dir: &Path) -> PathBuf {
+        dir.join(format!("{:04}.seg", self.0))
     }
 
     /// Where the sidecar lies.
@@ -56,7 +64,8 @@ impl SegmentId {
 
     /// The number in a file's name, of either file.
     pub fn from_file_name(name: &Path) -> Option<Self> {
-        let known = matches!(name.extension()?.to_str()?, "parquet" | "idx");
+        // "parquet" was the data file of version 1.
+        let known = matches!(name.extension()?.to_str()?, "seg" | "idx" | "parquet");
         let stem = name.file_stem()?.to_str()?;
         (known && stem.bytes().all(|b| b.is_ascii_digit())).then(|| stem.parse().ok().map(Self))?
     }
@@ -81,7 +90,7 @@ pub struct SegmentMeta {
     pub max_us: i64,
     /// Tombstones.
     pub deletes: u64,
-    /// Length of the Parquet file.
+    /// Length of the data file.
     pub file_bytes: u64,
     /// Length of the sidecar.
     pub sidecar_bytes: u64,
@@ -103,7 +112,7 @@ impl SegmentMeta {
 /// # Errors
 /// `58030` when the disk refuses.
 pub fn remove(env: &Env, dir: &Path, id: SegmentId) -> Result<()> {
-    for path in [id.sidecar_path(dir), id.parquet_path(dir)] {
+    for path in [id.sidecar_path(dir), id.data_path(dir)] {
         match env.disk.remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(error::disk_error("remove", &path, &e)),
             _ => {}
@@ -125,6 +134,8 @@ pub struct SeriesEntry {
     pub min_us: i64,
     /// Highest time.
     pub max_us: i64,
+    /// Numbers of its blocks in [`Segment::blocks`].
+    pub blocks: Range<usize>,
 }
 
 /// An open segment.
@@ -135,21 +146,19 @@ pub struct Segment {
     sidecar: Sidecar,
     sidecar_path: PathBuf,
     file: CheckedFile,
-    /// The Parquet file's footer, once it was needed.
-    metadata: OnceLock<ArrowReaderMetadata>,
 }
 
 impl Segment {
     /// Opens a segment: reads and verifies its sidecar. `layout` is the storage's newest one.
     ///
     /// # Errors
-    /// `XX001` when a file is missing, cut or damaged (names it), `0A000` when a newer version wrote it, `58030` on read errors.
+    /// `XX001` when a file is missing, cut or damaged (names it), `0A000` when another version wrote it, `58030` on read errors.
     pub fn open(env: &Env, dir: &Path, meta: SegmentMeta, layout: Arc<SeriesLayout>) -> Result<Arc<Self>> {
         let sidecar_path = meta.id.sidecar_path(dir);
         let mut sidecar = Sidecar::read(&*env.disk, &sidecar_path, &meta, &layout)?;
-        let checksums = std::mem::take(&mut sidecar.parquet);
-        let file = CheckedFile::open(&*env.disk, meta.id.parquet_path(dir), checksums)?;
-        Ok(Arc::new(Self { env: env.clone(), meta, layout, sidecar, sidecar_path, file, metadata: OnceLock::new() }))
+        let checksums = std::mem::take(&mut sidecar.checksums);
+        let file = CheckedFile::open(&*env.disk, meta.id.data_path(dir), checksums)?;
+        Ok(Arc::new(Self { env: env.clone(), meta, layout, sidecar, sidecar_path, file }))
     }
 
     /// What the manifest says about it.
@@ -178,22 +187,19 @@ impl Segment {
         self.sidecar.rows_between(entry, from_us, to_us)
     }
 
-    /// First times of the blocks of the series at place `entry`: block `n` has its rows from `n` * [`BLOCK_ROWS`] on.
-    pub fn block_starts(&self, entry: usize) -> &[i64] {
-        self.sidecar.block_starts(entry)
+    /// Its blocks: runs of rows of one series that end with hours and days where they can, the unit of statistics.
+    pub fn blocks(&self) -> &Blocks {
+        &self.sidecar.blocks
     }
 
-    /// What is known about `field` in each block of the series at place `entry`: `None` for short blocks, and for all blocks
-    /// of fields without statistics (other types than integers and floats, younger ones than the segment).
+    /// What is known about `field` in the blocks with these numbers, which are there: column by column, one entry per block. `None`
+    /// for fields without statistics (other types than integers and floats, younger ones than the segment).
     ///
     /// # Errors
     /// `XX001` when they cannot be read.
-    pub fn statistics(&self, entry: usize, field: usize) -> Result<Vec<Option<BlockStatistics>>> {
-        if field >= self.meta.fields || !statistics::counted(self.layout.fields[field].ty) {
-            return Ok(vec![None; self.block_starts(entry).len()]);
-        }
-        let malformed = || error::damaged(&self.sidecar_path, "Its block statistics are malformed.");
-        self.sidecar.statistics(entry, field).ok_or_else(malformed)
+    pub fn statistics(&self, field: usize, blocks: Range<usize>) -> Result<Option<FieldStatistics>> {
+        let Some(Some(column)) = self.sidecar.statistics.get(field) else { return Ok(None) };
+        error::guarded(&self.sidecar_path, || Ok(Some(column.read(&self.sidecar.blocks, blocks)?)))
     }
 
     /// Reads `ranges` of rows (ascending, disjoint) in batches of at most `batch_rows` contiguous rows, with the layout's
@@ -208,7 +214,7 @@ impl Segment {
         batch_rows: usize,
     ) -> Result<SegmentCursor> {
         cursor::check_ranges(self.meta.rows, &ranges)?;
-        SegmentCursor::open(Arc::clone(self), fields, ranges, batch_rows)
+        Ok(SegmentCursor::new(Arc::clone(self), fields, ranges, batch_rows))
     }
 
     /// All fields of the point of `series` at `time_us`.
@@ -234,7 +240,7 @@ impl Segment {
 
     /// The row among `rows` (of one series) that has this time.
     fn find_time(self: &Arc<Self>, rows: Range<u64>, time_us: i64) -> Result<Option<u64>> {
-        let mut cursor = self.scan(&[], vec![rows], BLOCK_ROWS as usize)?;
+        let mut cursor = self.scan(&[], vec![rows], BLOCK_ROWS_MAX as usize)?;
         while let Some(batch) = cursor.next_batch()? {
             if let Ok(place) = batch.time.values().binary_search(&time_us) {
                 return Ok(Some(batch.first_row + place as u64));
@@ -251,25 +257,6 @@ impl Segment {
         Sidecar::verify(&*self.env.disk, &self.sidecar_path, &self.meta)?;
         self.file.verify()
     }
-
-    /// The Parquet file's footer and offset index.
-    fn metadata(&self) -> Result<&ArrowReaderMetadata> {
-        if let Some(metadata) = self.metadata.get() {
-            return Ok(metadata);
-        }
-        // Statistics and column index are for other tools.
-        let options = ArrowReaderOptions::new()
-            .with_offset_index_policy(PageIndexPolicy::Required)
-            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
-        let path = self.file.path();
-        let metadata = ArrowReaderMetadata::load(&self.file, options).map_err(|e| error::decode_error(path, e))?;
-        if !columns::fits(metadata.schema(), &self.layout, self.meta.fields) {
-            return Err(error::damaged(path, "Its columns are not those of its table."));
-        }
-        Ok(self.metadata.get_or_init(|| metadata))
-    }
 }
 
 #[cfg(test)]
@@ -279,7 +266,7 @@ mod tests {
     #[test]
     fn file_names_hold_their_number() {
         for id in [SegmentId(0), SegmentId(7), SegmentId(123_456)] {
-            for path in [id.parquet_path(Path::new("/d")), id.sidecar_path(Path::new("/d"))] {
+            for path in [id.data_path(Path::new("/d")), id.sidecar_path(Path::new("/d"))] {
                 assert_eq!(SegmentId::from_file_name(Path::new(path.file_name().expect("it has one"))), Some(id));
             }
         }

@@ -118,6 +118,8 @@ fn read(
 fn flushes_leave_compaction_for_later() {
     let (all, times) = (vec![KeyRange::all()], (i64::MIN, i64::MAX));
     let engine = load(&late(), false);
+    engine.seal(true);
+    engine.merge(LogIndex(100_000)).expect("a healthy disk");
     let stored = || engine.point_versions().point_reader(LogIndex(u64::MAX)).estimate_rows(STORAGE);
     let (answer, rows) = (read(&*engine, all.clone(), times, 1000), stored());
     while engine.compact() {}

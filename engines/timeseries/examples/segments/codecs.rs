@@ -50,6 +50,9 @@ const FIXED: [Codec; 3] = [
 ];
 
 pub fn print() {
+    for (name, column) in ints_to_try().iter().chain(&floats_to_try()) {
+        crate::packed::try_all(name, column);
+    }
     for (name, column) in ints_to_try() {
         try_all(name, &column, NUMBERS.iter());
     }

@@ -6,6 +6,7 @@
 
 mod codecs;
 mod data;
+mod packed;
 
 use bytes::Bytes;
 use data::Walk;
@@ -130,8 +131,12 @@ fn measure(segment: &Arc<Segment>) -> Result<()> {
     };
     let points = average(|| (0..n.min(200)).try_for_each(|host| get(host).map(|row| assert!(row.is_some()))))?;
     println!("one point: {:.0} us", points * 1e3 / n.min(200) as f64);
-    let statistics = average(|| (0..n).try_for_each(|entry| segment.statistics(entry, 0).map(drop)))?;
-    println!("statistics of one field, all series: {statistics:.2} ms");
+    let blocks = segment.blocks().len();
+    let statistics = average(|| segment.statistics(0, 0..blocks).map(drop))?;
+    println!("statistics of one field, {blocks} blocks: {statistics:.2} ms");
+    let of = |entry: usize| segment.statistics(0, segment.series()[entry].blocks.clone());
+    let one = average(|| (0..n.min(200)).try_for_each(|entry| of(entry).map(drop)))?;
+    println!("statistics of one field, one series: {:.1} us", one * 1e3 / n.min(200) as f64);
     println!("verify: {:.1} ms", average(|| segment.verify())?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Files whose every 64 KiB have a CRC32C. [`CheckedWriter`] computes them, [`CheckedFile`] believes no byte without.
+//! Files whose every 4 KiB have a CRC32C. [`CheckedWriter`] computes them, [`CheckedFile`] believes no byte without.
 //!
 //! The checksums themselves are kept by the sidecar ([`super::sidecar`]), which has one of its own.
 //!
@@ -6,21 +6,19 @@
 //! cache, and what the cache dropped may come back from the disk as something else.
 
 use super::error::{damaged, read_error};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use heddle_env::{Disk, File, OpenMode};
 use heddle_types::Result;
-use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes under one checksum.
-pub const BLOCK: usize = 64 << 10;
+/// Bytes under one checksum: what is read at least.
+pub const BLOCK: usize = 4 << 10;
 /// Blocks written at a time, and most that are read into memory that is kept.
-const RUN_BLOCKS: usize = 16;
+const RUN_BLOCKS: usize = 256;
 
 thread_local! {
     /// A run of blocks that are checked before what was asked for is copied out.
@@ -177,26 +175,6 @@ impl CheckedFile {
     }
 }
 
-impl Length for CheckedFile {
-    fn len(&self) -> u64 {
-        self.checksums.len
-    }
-}
-
-/// How Parquet reads the footer.
-impl ChunkReader for CheckedFile {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let rest = self.read(start..self.checksums.len).map_err(|e| ParquetError::External(Box::new(e)))?;
-        Ok(rest.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        self.read(start..start.saturating_add(length as u64)).map_err(|e| ParquetError::External(Box::new(e)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +191,7 @@ mod tests {
 
     #[test]
     fn ranges_come_back() {
-        for len in [0, 1, BLOCK, BLOCK + 1, 17 * BLOCK, 40 * BLOCK + 77] {
+        for len in [0, 1, BLOCK, BLOCK + 1, 17 * BLOCK, (2 * RUN_BLOCKS + 9) * BLOCK + 77] {
             let bytes: Vec<u8> = (0..len).map(|n| (n * 31 % 251) as u8).collect();
             let (disk, checksums) = written(&bytes);
             assert_eq!((checksums.len, checksums.blocks.len()), (len as u64, len.div_ceil(BLOCK)));

@@ -1,113 +1,165 @@
-//! The columns of a segment's Parquet file: primary tags, time, fields; their names, types and how they are written.
+//! How the columns of a group of rows are encoded: numbers, dates and times by pco, the rest by zstd, NULLs beside them.
+//!
+//! A column of a group is a head (what the pages share, may be empty) and pages, which are decoded alone. Byte tables in
+//! docs/formats/segment.md; [`super::column_reader`] reads.
 
-use super::SegmentMeta;
-use super::encodings::{Choice, compressed};
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use heddle_engines::point::{NamedType, SeriesLayout};
+use super::blob::put_blob;
+use super::items::put_items;
+use super::numbers::{Packed, pack};
+use super::times::encode_runs;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBufferBuilder};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{ArrowPrimitiveType, DataType, TimestampMicrosecondType};
+use heddle_engines::point::SeriesLayout;
 use heddle_types::arrow::data_type;
-use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use pco::data_types::Number;
+use std::ops::Range;
 
-/// Rows of a data page: what the reader of a few rows decodes at least.
-pub const PAGE_ROWS: usize = 8192;
-/// Rows of a row group: what a scan holds in memory, compressed.
-pub const GROUP_ROWS: usize = 128 * PAGE_ROWS;
-/// A row group ends early above this many bytes.
-const GROUP_BYTES_MAX: usize = 128 << 20;
-/// The format's version, in the file's metadata.
-const VERSION: &str = "1";
+/// Rows of a page: what the reader of a few rows decodes at most.
+pub const PAGE_ROWS: usize = 4096;
+/// Rows of a group: what a scan holds in memory, compressed, and a writer as it came.
+pub const GROUP_ROWS: usize = 32 * PAGE_ROWS;
 
-/// Place of the time column.
-pub fn time_column(layout: &SeriesLayout) -> usize {
-    layout.tags.len()
+/// How a page begins: no NULLs, nothing else, or some; then which rows have a value follows.
+pub const NO_NULLS: u8 = 0;
+/// See [`NO_NULLS`].
+pub const ALL_NULL: u8 = 1;
+/// See [`NO_NULLS`].
+pub const SOME_NULLS: u8 = 2;
+
+/// What stands for the types of time and the first `fields` fields in the sidecar.
+pub fn type_codes(layout: &SeriesLayout, fields: usize) -> Vec<u8> {
+    let columns = [&layout.time].into_iter().chain(layout.fields.iter().take(fields));
+    columns.map(|column| type_code(&data_type(column.ty))).collect()
 }
 
-/// Place of a field's column.
-pub fn field_column(layout: &SeriesLayout, field: usize) -> usize {
-    layout.tags.len() + 1 + field
-}
-
-/// The file's schema.
-pub fn schema(layout: &SeriesLayout) -> SchemaRef {
-    let names = unique_names(columns(layout).map(|column| &column.name[..]));
-    let time = time_column(layout);
-    let fields = columns(layout).zip(names).enumerate();
-    let fields = fields.map(|(place, (column, name))| Field::new(name, data_type(column.ty), place != time));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-fn columns(layout: &SeriesLayout) -> impl Iterator<Item = &NamedType> {
-    layout.tags.iter().chain([&layout.time]).chain(&layout.fields)
-}
-
-/// A name that is taken (by a dropped column, say) gets a number: other tools find columns by name.
-fn unique_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut taken = BTreeSet::new();
-    let unique = |name: &str| {
-        let numbered = (2..).map(|n| format!("{name}_{n}"));
-        let free = [name.to_owned()].into_iter().chain(numbered).find(|name| !taken.contains(name));
-        let free = free.expect("numbers do not end");
-        taken.insert(free.clone());
-        free
-    };
-    names.map(unique).collect()
-}
-
-/// How the file is written, which begins with `sample`.
-pub fn properties(
-    layout: &SeriesLayout,
-    schema: &Schema,
-    meta: &SegmentMeta,
-    sample: Option<&RecordBatch>,
-) -> WriterProperties {
-    let sorting = |place| SortingColumn { column_idx: place as i32, descending: false, nulls_first: false };
-    let builder = compressed(WriterProperties::builder())
-        .set_created_by(format!("heddledb {}", env!("CARGO_PKG_VERSION")))
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_max_row_group_bytes(Some(GROUP_BYTES_MAX))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_sorting_columns(Some((0..=time_column(layout)).map(sorting).collect()))
-        .set_key_value_metadata(Some(key_values(meta)));
-    let columns = columns(layout).zip(schema.fields()).enumerate();
-    let with_encoding = |builder, (place, (column, field)): (usize, (&NamedType, &Arc<Field>))| {
-        let choice = match place < layout.tags.len() {
-            true => Choice::TAG,
-            false => Choice::of(column.ty, sample.map(|sample| sample.column(place))),
-        };
-        choice.set(builder, ColumnPath::new(vec![field.name().clone()]))
-    };
-    columns.fold(builder, with_encoding).build()
-}
-
-fn key_values(meta: &SegmentMeta) -> Vec<KeyValue> {
-    let pairs = [
-        ("heddledb.segment.version", VERSION.to_owned()),
-        ("heddledb.storage", meta.storage.to_string()),
-        ("heddledb.partition", meta.partition.to_string()),
-        ("heddledb.sequence", meta.sequence.to_string()),
-    ];
-    pairs.map(|(key, value)| KeyValue::new(key.to_owned(), value)).into()
-}
-
-/// Are the file's columns those of `layout`, as far as the segment has them? Names may have changed since, types have not.
-pub fn fits(file: &Schema, layout: &SeriesLayout, fields: usize) -> bool {
-    let types: Vec<DataType> = columns(layout).map(|column| data_type(column.ty)).collect();
-    let columns = field_column(layout, fields);
-    types.len() >= columns && file.fields().iter().map(|field| field.data_type()).eq(&types[..columns])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_made_unique() {
-        let names = unique_names(["a", "b", "a", "a_2", "a"].into_iter());
-        assert_eq!(names, ["a", "b", "a_2", "a_2_2", "a_3"]);
+fn type_code(ty: &DataType) -> u8 {
+    match ty {
+        DataType::Boolean => 1,
+        DataType::Int16 => 2,
+        DataType::Int32 => 3,
+        DataType::Int64 => 4,
+        DataType::Float32 => 5,
+        DataType::Float64 => 6,
+        DataType::UInt32 => 7,
+        DataType::Date32 => 8,
+        DataType::Time64(_) => 9,
+        DataType::Timestamp(_, None) => 10,
+        DataType::Timestamp(_, Some(_)) => 11,
+        DataType::Utf8 => 12,
+        DataType::Binary => 13,
+        DataType::FixedSizeBinary(_) => 14,
+        other => unreachable!("no field is a {other}"),
     }
+}
+
+/// Runs `$call` with `$T` as the Arrow type of `$ty` if pco can have its numbers, else `$other`.
+macro_rules! with_numbers {
+    (@ $ty:expr, $T:ident, $call:expr, $other:expr, $($pattern:pat => $type:ident),*) => {
+        match $ty {
+            $($pattern => {
+                type $T = arrow::datatypes::$type;
+                $call
+            })*
+            _ => $other,
+        }
+    };
+    ($ty:expr, $T:ident => $call:expr, _ => $other:expr) => {
+        with_numbers!(@ $ty, $T, $call, $other,
+            DataType::Int16 => Int16Type, DataType::Int32 => Int32Type, DataType::Int64 => Int64Type,
+            DataType::UInt32 => UInt32Type, DataType::Float32 => Float32Type, DataType::Float64 => Float64Type,
+            DataType::Date32 => Date32Type, DataType::Time64(_) => Time64MicrosecondType,
+            DataType::Timestamp(_, _) => TimestampMicrosecondType)
+    };
+}
+pub(super) use with_numbers;
+
+/// The rows of each page of a group of `rows`.
+fn pages(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(PAGE_ROWS).map(move |start| start..rows.min(start + PAGE_ROWS))
+}
+
+/// Encodes the times of a group.
+pub fn encode_times(column: &ArrayRef) -> Packed {
+    let times = &column.as_primitive::<TimestampMicrosecondType>().values()[..];
+    let runs: Option<Vec<_>> = pages(times.len()).map(|rows| encode_runs(&times[rows])).collect();
+    match runs {
+        Some(pages) => Packed { head: Vec::new(), pages },
+        None => pack(times, &pages(times.len()).map(|rows| rows.len()).collect::<Vec<_>>()),
+    }
+}
+
+/// Encodes a field of a group.
+pub fn encode(column: &ArrayRef) -> Packed {
+    with_numbers!(column.data_type(), T => encode_numbers::<T>(column), _ => {
+        let page = |rows: Range<usize>| encode_page(&column.slice(rows.start, rows.len()));
+        Packed { head: Vec::new(), pages: pages(column.len()).map(page).collect() }
+    })
+}
+
+fn encode_numbers<T: ArrowPrimitiveType<Native: Number>>(column: &ArrayRef) -> Packed {
+    let numbers = column.as_primitive::<T>();
+    let mut prefixes: Vec<Vec<u8>> = Vec::new();
+    let mut counts = Vec::new();
+    for rows in pages(column.len()) {
+        let (mut prefix, page) = (Vec::new(), column.slice(rows.start, rows.len()));
+        put_nulls(&mut prefix, &page);
+        prefixes.push(prefix);
+        counts.push(rows.len() - page.null_count());
+    }
+    let mut packed = match column.null_count() {
+        0 => pack(&numbers.values()[..], &counts),
+        _ => pack(&numbers.iter().flatten().collect::<Vec<_>>(), &counts),
+    };
+    for (page, mut prefix) in packed.pages.iter_mut().zip(prefixes) {
+        prefix.append(page);
+        *page = prefix;
+    }
+    packed
+}
+
+/// A page of values that are not numbers.
+fn encode_page(page: &ArrayRef) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_nulls(&mut out, page);
+    let present = (0..page.len()).filter(|row| page.is_valid(*row));
+    if page.null_count() == page.len() {
+        return out;
+    }
+    match page.data_type() {
+        DataType::Boolean => put_blob(&mut out, &bits(page.as_boolean().values())),
+        DataType::Utf8 => {
+            let column = page.as_string::<i32>();
+            put_items(&mut out, &present.map(|row| column.value(row).as_bytes()).collect::<Vec<_>>(), None);
+        }
+        DataType::Binary => {
+            let column = page.as_binary::<i32>();
+            put_items(&mut out, &present.map(|row| column.value(row)).collect::<Vec<_>>(), None);
+        }
+        DataType::FixedSizeBinary(width) => {
+            let column = page.as_fixed_size_binary();
+            let items: Vec<_> = present.map(|row| column.value(row)).collect();
+            put_items(&mut out, &items, Some(*width as usize));
+        }
+        other => unreachable!("no field is a {other}"),
+    }
+    out
+}
+
+fn put_nulls(out: &mut Vec<u8>, page: &ArrayRef) {
+    match page.nulls() {
+        Some(nulls) if nulls.null_count() == page.len() => out.push(ALL_NULL),
+        Some(nulls) if nulls.null_count() > 0 => {
+            out.push(SOME_NULLS);
+            put_blob(out, &bits(nulls.inner()));
+        }
+        _ => out.push(NO_NULLS),
+    }
+}
+
+/// Eight in a byte, the first one lowest; 0 after the end.
+fn bits(bits: &BooleanBuffer) -> Vec<u8> {
+    let mut out = BooleanBufferBuilder::new(bits.len());
+    out.append_buffer(bits);
+    out.finish().inner().as_slice()[..bits.len().div_ceil(8)].to_vec()
 }

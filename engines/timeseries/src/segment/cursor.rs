@@ -1,24 +1,23 @@
 //! [`SegmentCursor`]: rows of a segment, decoded batch by batch.
 //!
-//! The wanted rows become a selection of each row group they lie in; [`super::group`] reads and decodes one after the other.
+//! What is wanted of a group of rows is read at once ([`OpenGroup`]). Its pages are then decoded one after the other, each once, as
+//! far as rows of it are wanted; as many together as make a batch. Batches are slices of that.
 
 use super::Segment;
-use super::columns::{field_column, time_column};
-use super::error::{damaged, decode_error};
-use super::group::{self, Wanted};
-use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
+use super::column_reader::{self, ColumnReader};
+use super::directory::Group;
+use super::error::{Failure, Malformed, guarded};
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use bytes::Bytes;
 use heddle_types::arrow::data_type;
 use heddle_types::{Error, Result};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
-use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
+
+/// Pages are not decoded together above this many bytes of long values: Arrow counts them in 32 bits.
+const WINDOW_BYTES_MAX: usize = 64 << 20;
 
 /// Contiguous rows of a segment.
 #[derive(Clone, Debug)]
@@ -43,47 +42,35 @@ pub struct SegmentCursor {
     segment: Arc<Segment>,
     /// Where each field asked for comes from.
     fields: Vec<Source>,
-    /// Columns of the file that are decoded, ascending.
+    /// Columns that are decoded, ascending: 0 is the time, then the fields.
     columns: Vec<usize>,
-    levels: FieldLevels,
     batch_rows: usize,
-    /// Row groups that were not come to yet.
-    groups: std::vec::IntoIter<GroupRows>,
-    /// The present one.
-    group: Option<ParquetRecordBatchReader>,
-    /// Decoded rows that were not given out yet.
-    decoded: Option<RecordBatch>,
-    /// Rows that were not given out yet.
+    /// Rows that were not given out yet; none is empty.
     ranges: VecDeque<Range<u64>>,
+    group: Option<OpenGroup>,
+    window: Option<Window>,
 }
-
-/// A row group's number, and which of its rows are wanted (`None` = all).
-type GroupRows = (usize, Option<RowSelection>);
 
 /// Where a field's values come from.
 enum Source {
-    /// A column of the decoded batches.
+    /// Place in a window's columns.
     Column(usize),
     /// The segment does not have it: NULL.
     Missing(DataType),
 }
 
+/// Decoded rows.
+struct Window {
+    rows: Range<u64>,
+    columns: Vec<ArrayRef>,
+}
+
 impl SegmentCursor {
-    pub(super) fn open(
-        segment: Arc<Segment>,
-        fields: &[usize],
-        ranges: Vec<Range<u64>>,
-        batch_rows: usize,
-    ) -> Result<Self> {
-        let metadata = segment.metadata()?;
+    pub(super) fn new(segment: Arc<Segment>, fields: &[usize], ranges: Vec<Range<u64>>, batch_rows: usize) -> Self {
         let (columns, fields) = plan_columns(&segment, fields);
-        let mask = ProjectionMask::leaves(metadata.parquet_schema(), columns.iter().copied());
-        let levels = parquet_to_arrow_field_levels(metadata.parquet_schema(), mask, None)
-            .map_err(|e| decode_error(segment.file.path(), e))?;
-        let groups = select(metadata.metadata(), &ranges).into_iter();
         let ranges = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         let batch_rows = batch_rows.max(1);
-        Ok(Self { segment, fields, columns, levels, batch_rows, groups, group: None, decoded: None, ranges })
+        Self { segment, fields, columns, batch_rows, ranges, group: None, window: None }
     }
 
     /// The next batch, never an empty one; `None` at the end.
@@ -92,91 +79,168 @@ impl SegmentCursor {
     /// `XX001` on a checksum mismatch (names the file), `58030` on read errors.
     pub fn next_batch(&mut self) -> Result<Option<SegmentBatch>> {
         let Some(range) = self.ranges.front().cloned() else { return Ok(None) };
-        let decoded = match self.decoded.take() {
-            Some(decoded) => decoded,
-            None => self.decode()?.ok_or_else(|| damaged(self.segment.file.path(), "It has too few rows."))?,
-        };
-        let n = decoded.num_rows().min((range.end - range.start) as usize);
-        if n < decoded.num_rows() {
-            self.decoded = Some(decoded.slice(n, decoded.num_rows() - n));
+        if self.window.as_ref().is_none_or(|window| !window.rows.contains(&range.start)) {
+            self.window = Some(self.decode(range.start)?);
         }
-        match range.start + n as u64 {
-            end if end == range.end => drop(self.ranges.pop_front()),
-            end => self.ranges[0].start = end,
+        let window = self.window.as_ref().expect("just decoded");
+        let end = range.end.min(window.rows.end).min(range.start + self.batch_rows as u64);
+        let batch = self.batch(window, range.start..end);
+        if end == range.end {
+            self.ranges.pop_front();
+        } else {
+            self.ranges[0].start = end;
         }
-        Ok(Some(self.batch(range.start, &decoded.slice(0, n))))
+        Ok(Some(batch))
     }
 
-    fn batch(&self, first_row: u64, rows: &RecordBatch) -> SegmentBatch {
-        let time = rows.column(0).as_primitive::<TimestampMicrosecondType>().clone();
+    fn batch(&self, window: &Window, rows: Range<u64>) -> SegmentBatch {
+        let (start, n) = ((rows.start - window.rows.start) as usize, (rows.end - rows.start) as usize);
+        let time = window.columns[0].as_primitive::<TimestampMicrosecondType>().slice(start, n);
         let field = |source: &Source| match source {
-            Source::Column(place) => Arc::clone(rows.column(*place)),
-            Source::Missing(ty) => new_null_array(ty, rows.num_rows()),
+            Source::Column(place) => window.columns[*place].slice(start, n),
+            Source::Missing(ty) => new_null_array(ty, n),
         };
-        SegmentBatch { first_row, time, fields: self.fields.iter().map(field).collect() }
+        SegmentBatch { first_row: rows.start, time, fields: self.fields.iter().map(field).collect() }
     }
 
-    /// The next rows of any row group, never none.
-    fn decode(&mut self) -> Result<Option<RecordBatch>> {
-        let path = self.segment.file.path().to_owned();
-        loop {
-            if let Some(group) = &mut self.group {
-                match guarded(&path, || group.next().transpose().map_err(ParquetError::from))? {
-                    Some(rows) if rows.num_rows() > 0 => return Ok(Some(rows)),
-                    Some(_) => continue,
-                    None => self.group = None,
-                }
+    /// Decodes the page that holds `row`, and those after it that belong into the same batch.
+    fn decode(&mut self, row: u64) -> Result<Window> {
+        let segment = Arc::clone(&self.segment);
+        let path = segment.file.path();
+        let number = segment.sidecar.directory.group_of(row);
+        let mut group = match self.group.take().filter(|group| group.number == number) {
+            Some(group) => group,
+            None => guarded(path, || OpenGroup::read(&segment, number, &self.columns, &self.ranges))?,
+        };
+        // After a failure its readers may hold half of a page.
+        let window = guarded(path, || Ok(group.decode(&segment, row, &self.ranges, self.batch_rows)?))?;
+        self.group = Some(group);
+        Ok(window)
+    }
+}
+
+/// A group of rows whose wanted pages are in memory.
+struct OpenGroup {
+    number: usize,
+    /// Bytes by their place in the file, ascending.
+    runs: Vec<(Range<u64>, Bytes)>,
+    /// With its place in the group's columns.
+    columns: Vec<(usize, Box<dyn ColumnReader>)>,
+}
+
+impl OpenGroup {
+    /// Reads heads and pages of `columns` that hold rows of `ranges`.
+    fn read(
+        segment: &Segment,
+        number: usize,
+        columns: &[usize],
+        ranges: &VecDeque<Range<u64>>,
+    ) -> Result<Self, Failure> {
+        let group = &segment.sidecar.directory.groups()[number];
+        let pages = wanted_pages(group, ranges);
+        let mut bytes = Vec::new();
+        for &column in columns {
+            let place = &group.columns[column];
+            bytes.push(place.head());
+            bytes.extend(pages.iter().map(|run| place.pages(run.clone())));
+        }
+        let runs = segment.file.read_runs(&bytes).map_err(Failure::Read)?;
+        let mut this = Self { number, runs, columns: Vec::with_capacity(columns.len()) };
+        for &column in columns {
+            let head = this.bytes(group.columns[column].head())?;
+            let reader = match column {
+                0 => column_reader::times(&data_type(segment.layout.time.ty), &head)?,
+                _ => column_reader::field(&data_type(segment.layout.fields[column - 1].ty), &head)?,
+            };
+            this.columns.push((column, reader));
+        }
+        Ok(this)
+    }
+
+    fn bytes(&self, wanted: Range<u64>) -> Result<Bytes, Malformed> {
+        bytes_in(&self.runs, wanted)
+    }
+
+    /// Decodes from the page of `row` on, while pages are wanted to their end and there are too few rows for a batch.
+    fn decode(
+        &mut self,
+        segment: &Segment,
+        row: u64,
+        ranges: &VecDeque<Range<u64>>,
+        batch_rows: usize,
+    ) -> Result<Window, Malformed> {
+        let group = &segment.sidecar.directory.groups()[self.number];
+        let first = group.page_of(row);
+        let start = group.page_rows(first).start;
+        let mut end = start;
+        for page in first..group.pages() {
+            let rows = group.page_rows(page);
+            let Some(wanted_to) = last_wanted(ranges, &rows) else { break };
+            let (all, wanted) = ((rows.end - rows.start) as usize, (wanted_to - rows.start) as usize);
+            let mut bytes = 0;
+            for (column, reader) in &mut self.columns {
+                let page = bytes_in(&self.runs, group.columns[*column].pages(page..page + 1))?;
+                reader.page(&page, all, wanted)?;
+                bytes += reader.bytes();
             }
-            let Some((group, rows)) = self.groups.next() else { return Ok(None) };
-            let metadata = self.segment.metadata()?.metadata();
-            let (columns, levels, batch_rows) = (&self.columns[..], &self.levels, self.batch_rows);
-            let wanted = Wanted { group, columns, levels, rows, batch_rows };
-            self.group = Some(guarded(&path, || group::open(&self.segment, metadata, wanted))?);
+            end = wanted_to;
+            if wanted < all || end - row >= batch_rows as u64 || bytes > WINDOW_BYTES_MAX {
+                break;
+            }
+        }
+        let columns = self.columns.iter_mut().map(|(_, reader)| reader.finish());
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let rows = (end - start) as usize;
+        if columns.iter().any(|column| column.len() != rows) {
+            return Err(Malformed::new("columns have different numbers of rows"));
+        }
+        Ok(Window { rows: start..end, columns })
+    }
+}
+
+fn bytes_in(runs: &[(Range<u64>, Bytes)], wanted: Range<u64>) -> Result<Bytes, Malformed> {
+    let after = runs.partition_point(|(run, _)| run.start <= wanted.start);
+    match after.checked_sub(1).map(|at| &runs[at]) {
+        Some((run, bytes)) if wanted.end <= run.end => {
+            Ok(bytes.slice((wanted.start - run.start) as usize..(wanted.end - run.start) as usize))
+        }
+        _ => Err(Malformed::new("a page was not read")),
+    }
+}
+
+/// Runs of pages of `group` that hold rows of `ranges`.
+fn wanted_pages(group: &Group, ranges: &VecDeque<Range<u64>>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    let first = ranges.partition_point(|range| range.end <= group.rows.start);
+    for range in ranges.range(first..).take_while(|range| range.start < group.rows.end) {
+        let start = group.page_of(range.start.max(group.rows.start));
+        let end = group.page_of(range.end.min(group.rows.end) - 1) + 1;
+        match runs.last_mut() {
+            Some(last) if start <= last.end => last.end = last.end.max(end),
+            _ => runs.push(start..end),
         }
     }
+    runs
 }
 
-/// Runs a step of the decoder. Its bytes passed their checksums; if it still panics over them, that is one statement's error.
-fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(result) => result.map_err(|e| decode_error(path, e)),
-        Err(_) => Err(damaged(path, "The decoder gave up.")),
-    }
+/// Row number after the last row among `rows` that is wanted; `None` when none is.
+fn last_wanted(ranges: &VecDeque<Range<u64>>, rows: &Range<u64>) -> Option<u64> {
+    let after = ranges.partition_point(|range| range.start < rows.end);
+    let last = &ranges[after.checked_sub(1)?];
+    (last.end > rows.start).then(|| last.end.min(rows.end))
 }
 
-/// Columns of the file to decode (time first), and where each of `fields` is then found.
+/// Columns to decode (time first), and where each of `fields` is then found.
 fn plan_columns(segment: &Segment, fields: &[usize]) -> (Vec<usize>, Vec<Source>) {
-    let layout = &segment.layout;
     let mut present: Vec<usize> = fields.iter().copied().filter(|field| *field < segment.meta.fields).collect();
     present.sort_unstable();
     present.dedup();
     let source = |field: &usize| match present.binary_search(field) {
         Ok(place) => Source::Column(place + 1),
-        Err(_) => Source::Missing(data_type(layout.fields[*field].ty)),
+        Err(_) => Source::Missing(data_type(segment.layout.fields[*field].ty)),
     };
     let sources = fields.iter().map(source).collect();
-    let columns = present.iter().map(|field| field_column(layout, *field));
-    ([time_column(layout)].into_iter().chain(columns).collect(), sources)
-}
-
-/// The row groups that `ranges` lie in.
-fn select(metadata: &ParquetMetaData, ranges: &[Range<u64>]) -> Vec<GroupRows> {
-    let mut groups = Vec::new();
-    let mut start = 0u64;
-    for (number, group) in metadata.row_groups().iter().enumerate() {
-        let (rows, end) = (group.num_rows() as usize, start + group.num_rows() as u64);
-        let first = ranges.partition_point(|range| range.end <= start);
-        let inside = ranges[first..].iter().take_while(|range| range.start < end).filter(|range| !range.is_empty());
-        let inside =
-            inside.map(|range| (range.start.max(start) - start) as usize..(range.end.min(end) - start) as usize);
-        let wanted: usize = inside.clone().map(|range| range.len()).sum();
-        if wanted > 0 {
-            let part = (wanted < rows).then(|| RowSelection::from_consecutive_ranges(inside, rows));
-            groups.push((number, part));
-        }
-        start = end;
-    }
-    groups
+    ([0].into_iter().chain(present.iter().map(|field| field + 1)).collect(), sources)
 }
 
 /// What a caller of [`Segment::scan`] must keep.

@@ -1,9 +1,11 @@
 //! How a segment's failures become the shared error: which file, and `XX001`, `53100` or `58030`.
 
+use arrow::error::ArrowError;
 use heddle_env::is_disk_full;
 use heddle_types::{Error, SqlState};
-use parquet::errors::ParquetError;
+use pco::errors::PcoError;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// `XX001`, naming the file.
@@ -13,10 +15,11 @@ pub(super) fn damaged(path: &Path, detail: impl Into<String>) -> Error {
         .hint("Restore this node's data folder from a replica or a backup.")
 }
 
-/// `0A000`: written by a newer version.
-pub(super) fn too_new(path: &Path, version: u32) -> Error {
+/// `0A000`: written by another version than ours, which is `known`.
+pub(super) fn other_version(path: &Path, version: u32, known: u32) -> Error {
     let message = format!("version {version} of segment file \"{}\" is not supported", path.display());
-    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint("The file was written by a newer version.")
+    let age = if version < known { "an older" } else { "a newer" };
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(format!("The file was written by {age} version."))
 }
 
 /// What a failed open or read says: a file that is gone or ends early is damage.
@@ -37,24 +40,53 @@ pub(super) fn disk_error(verb: &str, path: &Path, e: &io::Error) -> Error {
     Error::new(SqlState::IO_ERROR, message)
 }
 
-/// What the Parquet decoder stumbled over: our own error from below, or bytes that passed their checksums and are still wrong.
-pub(super) fn decode_error(path: &Path, e: ParquetError) -> Error {
-    match e {
-        ParquetError::External(source) => match source.downcast::<Error>() {
-            Ok(ours) => *ours,
-            Err(other) => damaged(path, other.to_string()),
-        },
-        other => damaged(path, other.to_string()),
+/// Bytes that passed their checksum and still make no sense.
+#[derive(Debug)]
+pub(super) struct Malformed(String);
+
+impl Malformed {
+    /// What is wrong with them.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+
+    /// As `XX001`, naming the file.
+    pub fn in_file(self, path: &Path) -> Error {
+        damaged(path, format!("It is malformed: {}.", self.0))
     }
 }
 
-/// What the Parquet writer stumbled over: the disk, or a bug.
-pub(super) fn encode_error(path: &Path, e: ParquetError) -> Error {
-    match e {
-        ParquetError::External(source) => match source.downcast::<io::Error>() {
-            Ok(io) => disk_error("write", path, &io),
-            Err(other) => Error::internal(format!("segment file \"{}\": {other}", path.display())),
-        },
-        other => Error::internal(format!("segment file \"{}\": {other}", path.display())),
+impl From<PcoError> for Malformed {
+    fn from(e: PcoError) -> Self {
+        Self(e.message)
+    }
+}
+
+impl From<ArrowError> for Malformed {
+    fn from(e: ArrowError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+/// What a step of decoding stumbles over.
+pub(super) enum Failure {
+    Read(Error),
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+/// Runs a step of decoding bytes of the file at `path`. They passed their checksums; if a decoder still panics over them, that is one
+/// statement's error.
+pub(super) fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Failure::Read(error))) => Err(error),
+        Ok(Err(Failure::Malformed(malformed))) => Err(malformed.in_file(path)),
+        Err(_) => Err(damaged(path, "The decoder gave up.")),
     }
 }

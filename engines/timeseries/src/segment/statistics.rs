@@ -1,85 +1,185 @@
-//! Block statistics: count, minimum, maximum, sum, first and last value of each number column, per block of a series.
+//! Block statistics: NULLs, minimum, maximum, sum, first and last value of each number column, per block ([`super::blocks`]).
 //!
-//! The writer gathers them ([`ColumnStatistics`]), the sidecar keeps them encoded ([`StatisticsColumn`]), aggregates over whole
-//! blocks may be answered from them. Columns of other types have none, and neither have blocks of fewer than [`ROWS_MIN`] rows,
-//! which are read as quickly and would cost more than their rows.
+//! The writer gathers them ([`Gatherer`]), the sidecar keeps them encoded ([`super::statistics_column`]), aggregates over whole
+//! blocks are answered from them ([`FieldStatistics`]). Columns of other types have none.
 
-use super::varint::{Input, put, put_signed};
+use super::blocks::{Blocks, COUNTED_ROWS_MIN};
+use super::statistics_column::encode;
+use super::varint::put;
 use arrow::array::types::{ArrowPrimitiveType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
 use arrow::array::{Array, ArrayRef, AsArray};
-use heddle_types::key::compare_floats;
 use heddle_types::{Class, PgType};
 use std::ops::Range;
-use std::sync::OnceLock;
 
-/// Rows of a block: a run of rows of one series, counted from its first one. Only its last block may be shorter.
-pub const BLOCK_ROWS: u64 = 1024;
-/// Shorter blocks have no statistics.
-pub const ROWS_MIN: u64 = 256;
+/// Blocks that are encoded together, which bounds what a writer holds.
+pub const CHUNK_BLOCKS: usize = 8192;
 
-/// What is known about a column of a block.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BlockStatistics {
-    /// Values that are not NULL.
-    pub count: u64,
-    /// About those; `None` when there are none.
-    pub values: Option<Summary>,
+/// Statistics of one field in consecutive blocks. Where a block is not counted ([`super::Blocks::is_counted`]) or has only NULLs, its
+/// entries mean nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldStatistics {
+    /// Rows of each block that are NULL.
+    pub nulls: Vec<u32>,
+    /// About the others.
+    pub values: FieldValues,
 }
 
-/// The values that are not NULL. First and last are those of the lowest and highest time that has one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Summary {
-    /// int2, int4, int8
-    Int {
-        /// Minimum.
-        min: i64,
-        /// Maximum.
-        max: i64,
-        /// Exact.
-        sum: i128,
-        /// First.
-        first: i64,
-        /// Last.
-        last: i64,
-    },
-    /// float4, float8; order as in PostgreSQL (NaN is greatest)
-    Float {
-        /// Minimum.
-        min: f64,
-        /// Maximum.
-        max: f64,
-        /// In row order.
-        sum: f64,
-        /// First.
-        first: f64,
-        /// Last.
-        last: f64,
-    },
+/// One entry per block in every column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldValues {
+    /// int2, int4, int8; sums are exact
+    Ints(Summaries<i64, i128>),
+    /// float4, float8; order as in PostgreSQL (NaN is greatest), sums are added in row order
+    Floats(Summaries<f64, f64>),
+}
+
+/// First and last are those of the lowest and highest time that has a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summaries<T, S> {
+    /// Minimum.
+    pub min: Vec<T>,
+    /// Maximum.
+    pub max: Vec<T>,
+    /// Sum.
+    pub sum: Vec<S>,
+    /// First.
+    pub first: Vec<T>,
+    /// Last.
+    pub last: Vec<T>,
 }
 
 /// Do columns of this type have statistics?
 pub fn counted(ty: PgType) -> bool {
-    matches!(ty.class(), Class::Int2 | Class::Int4 | Class::Int8 | Class::Float4 | Class::Float8)
+    is_float(ty) || matches!(ty.class(), Class::Int2 | Class::Int4 | Class::Int8)
 }
 
-/// Gathers the statistics of one column, series by series.
-pub struct ColumnStatistics {
+/// Are these statistics of floats?
+pub fn is_float(ty: PgType) -> bool {
+    matches!(ty.class(), Class::Float4 | Class::Float8)
+}
+
+impl FieldStatistics {
+    /// Of no blocks.
+    pub(super) fn empty(float: bool) -> Self {
+        let values = match float {
+            true => FieldValues::Floats(Summaries::default()),
+            false => FieldValues::Ints(Summaries::default()),
+        };
+        Self { nulls: Vec::new(), values }
+    }
+
+    pub(super) fn drop_first(&mut self, n: usize) {
+        self.nulls.drain(..n);
+        match &mut self.values {
+            FieldValues::Ints(all) => all.drop_first(n),
+            FieldValues::Floats(all) => all.drop_first(n),
+        }
+    }
+
+    pub(super) fn append(&mut self, other: Self) {
+        self.nulls.extend(other.nulls);
+        match (&mut self.values, other.values) {
+            (FieldValues::Ints(all), FieldValues::Ints(more)) => all.append(more),
+            (FieldValues::Floats(all), FieldValues::Floats(more)) => all.append(more),
+            _ => unreachable!("of one field"),
+        }
+    }
+
+    /// Appends entries that mean nothing.
+    pub(super) fn push_nothing(&mut self, blocks: usize) {
+        (0..blocks).for_each(|_| self.push(0, nothing(self)));
+    }
+
+    fn push(&mut self, nulls: u32, block: Open) {
+        self.nulls.push(nulls);
+        match (&mut self.values, block) {
+            (FieldValues::Ints(all), Open::Int(Some(one))) => all.push(one),
+            (FieldValues::Floats(all), Open::Float(Some(one))) => all.push(one),
+            (FieldValues::Ints(all), _) => all.push(Summary::default()),
+            (FieldValues::Floats(all), _) => all.push(Summary::default()),
+        }
+    }
+}
+
+impl<T, S> Summaries<T, S> {
+    fn drop_first(&mut self, n: usize) {
+        for column in [&mut self.min, &mut self.max, &mut self.first, &mut self.last] {
+            column.drain(..n);
+        }
+        self.sum.drain(..n);
+    }
+
+    fn append(&mut self, other: Self) {
+        self.min.extend(other.min);
+        self.max.extend(other.max);
+        self.sum.extend(other.sum);
+        self.first.extend(other.first);
+        self.last.extend(other.last);
+    }
+
+    pub(super) fn push(&mut self, one: Summary<T, S>) {
+        self.min.push(one.min);
+        self.max.push(one.max);
+        self.sum.push(one.sum);
+        self.first.push(one.first);
+        self.last.push(one.last);
+    }
+}
+
+/// One block's values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Summary<T, S> {
+    pub min: T,
+    pub max: T,
+    pub sum: S,
+    pub first: T,
+    pub last: T,
+}
+
+/// A block that is being gathered; `None` = no value yet.
+#[derive(Clone, Copy, Debug)]
+enum Open {
+    Int(Option<Summary<i64, i128>>),
+    Float(Option<Summary<f64, f64>>),
+}
+
+/// Gathers the statistics of one column, block by block.
+pub struct Gatherer {
     class: Class,
-    /// Of the block that is not complete.
-    count: u64,
-    values: Option<Summary>,
-    /// Encoded blocks.
-    pub bytes: Vec<u8>,
+    nulls: u32,
+    open: Open,
+    /// Blocks that are not encoded yet.
+    done: FieldStatistics,
+    /// Rows of each of them; 0 = not counted.
+    rows: Vec<u32>,
+    /// Encoded chunks.
+    bytes: Vec<u8>,
 }
 
-impl ColumnStatistics {
+impl Gatherer {
     /// For a column of `ty`; `None` when its type has none.
     pub fn new(ty: PgType) -> Option<Self> {
-        counted(ty).then(|| Self { class: ty.class(), count: 0, values: None, bytes: Vec::new() })
+        let done = FieldStatistics::empty(is_float(ty));
+        let this =
+            Self { class: ty.class(), nulls: 0, open: nothing(&done), done, rows: Vec::new(), bytes: Vec::new() };
+        counted(ty).then_some(this)
+    }
+
+    /// Adds a column whose first row has the number `first`: rows of the current block, then blocks numbered `ended`, which end in
+    /// it, then rows of the next one.
+    pub fn add_blocks(&mut self, column: &ArrayRef, first: u64, blocks: &Blocks, ended: Range<usize>) {
+        let mut at = 0;
+        for block in ended {
+            let end = (blocks.rows(block).end - first) as usize;
+            self.add(column, at..end);
+            self.end_block(blocks.row_count(block));
+            at = end;
+        }
+        self.add(column, at..column.len());
     }
 
     /// Adds rows to the current block.
-    pub fn add(&mut self, column: &ArrayRef, rows: Range<usize>) {
+    fn add(&mut self, column: &ArrayRef, rows: Range<usize>) {
         match self.class {
             Class::Int2 => self.add_ints::<Int16Type>(column, rows),
             Class::Int4 => self.add_ints::<Int32Type>(column, rows),
@@ -90,199 +190,92 @@ impl ColumnStatistics {
     }
 
     fn add_ints<T: ArrowPrimitiveType<Native: Into<i64>>>(&mut self, column: &ArrayRef, rows: Range<usize>) {
-        each::<T>(column, rows, |v| {
+        let Open::Int(mut open) = self.open else { return };
+        self.nulls += each::<T>(column, rows, |v| {
             let v: i64 = v.into();
-            self.count += 1;
-            match &mut self.values {
-                Some(Summary::Int { min, max, sum, last, .. }) => {
-                    (*min, *max, *sum, *last) = ((*min).min(v), (*max).max(v), *sum + i128::from(v), v);
-                }
-                values => *values = Some(Summary::Int { min: v, max: v, sum: v.into(), first: v, last: v }),
-            }
+            let block = open.get_or_insert(Summary { min: v, max: v, sum: 0, first: v, last: v });
+            (block.min, block.max) = (block.min.min(v), block.max.max(v));
+            (block.sum, block.last) = (block.sum + i128::from(v), v);
         });
+        self.open = Open::Int(open);
     }
 
     fn add_floats<T: ArrowPrimitiveType<Native: Into<f64>>>(&mut self, column: &ArrayRef, rows: Range<usize>) {
-        each::<T>(column, rows, |v| {
+        let Open::Float(mut open) = self.open else { return };
+        self.nulls += each::<T>(column, rows, |v| {
             let v: f64 = v.into();
-            self.count += 1;
-            match &mut self.values {
-                Some(Summary::Float { min, max, sum, last, .. }) => {
-                    *min = if compare_floats(v, *min).is_lt() { v } else { *min };
-                    *max = if compare_floats(v, *max).is_gt() { v } else { *max };
-                    (*sum, *last) = (*sum + v, v);
+            match &mut open {
+                Some(block) => {
+                    block.min = if is_less(v, block.min) { v } else { block.min };
+                    block.max = if is_less(block.max, v) { v } else { block.max };
+                    (block.sum, block.last) = (block.sum + v, v);
                 }
-                values => *values = Some(Summary::Float { min: v, max: v, sum: v, first: v, last: v }),
+                none => *none = Some(Summary { min: v, max: v, sum: v, first: v, last: v }),
             }
         });
+        self.open = Open::Float(open);
     }
 
     /// Ends the block, which has `rows` rows.
-    pub fn end_block(&mut self, rows: u64) {
-        let (count, values) = (std::mem::take(&mut self.count), self.values.take());
-        if rows < ROWS_MIN {
-            return;
+    pub fn end_block(&mut self, rows: u32) {
+        let nothing = nothing(&self.done);
+        let (nulls, open) = (std::mem::take(&mut self.nulls), std::mem::replace(&mut self.open, nothing));
+        let is_counted = u64::from(rows) >= COUNTED_ROWS_MIN;
+        let (rows, nulls, open) = if is_counted { (rows, nulls, open) } else { (0, 0, nothing) };
+        self.done.push(nulls, open);
+        self.rows.push(rows);
+        if self.rows.len() == CHUNK_BLOCKS {
+            self.encode_chunk();
         }
-        put(&mut self.bytes, (rows - count).into());
-        match values {
-            None => {}
-            Some(Summary::Int { min, max, sum, first, last }) => {
-                let base = i128::from(first);
-                put_signed(&mut self.bytes, base);
-                put_signed(&mut self.bytes, i128::from(last) - base);
-                put(&mut self.bytes, (base - i128::from(min)) as u128);
-                put(&mut self.bytes, (i128::from(max) - base) as u128);
-                put_signed(&mut self.bytes, sum - base * i128::from(count));
-            }
-            Some(Summary::Float { min, max, sum, first, last }) => {
-                [min, max, sum, first, last].iter().for_each(|v| self.bytes.extend_from_slice(&v.to_le_bytes()));
-            }
+    }
+
+    fn encode_chunk(&mut self) {
+        let empty = FieldStatistics::empty(matches!(self.open, Open::Float(_)));
+        let (done, rows) = (std::mem::replace(&mut self.done, empty), std::mem::take(&mut self.rows));
+        let mut chunk = Vec::new();
+        if rows.iter().any(|rows| *rows > 0) {
+            encode(&done, &rows, &mut chunk);
         }
+        put(&mut self.bytes, chunk.len() as u128);
+        self.bytes.extend_from_slice(&chunk);
+    }
+
+    /// Of all blocks, encoded.
+    pub fn finish(mut self) -> Vec<u8> {
+        if !self.rows.is_empty() {
+            self.encode_chunk();
+        }
+        self.bytes
     }
 }
 
-/// Calls `f` for each value in `rows` that is not NULL.
-fn each<T: ArrowPrimitiveType>(column: &ArrayRef, rows: Range<usize>, mut f: impl FnMut(T::Native)) {
+fn nothing(statistics: &FieldStatistics) -> Open {
+    match statistics.values {
+        FieldValues::Ints(_) => Open::Int(None),
+        FieldValues::Floats(_) => Open::Float(None),
+    }
+}
+
+/// PostgreSQL's order: NaN above everything.
+fn is_less(a: f64, b: f64) -> bool {
+    a < b || (b.is_nan() && !a.is_nan())
+}
+
+/// Calls `f` for each value in `rows` that is not NULL; how many are.
+fn each<T: ArrowPrimitiveType>(column: &ArrayRef, rows: Range<usize>, mut f: impl FnMut(T::Native)) -> u32 {
     let column = column.as_primitive::<T>();
     let values = &column.values()[rows.clone()];
-    match column.nulls().filter(|nulls| nulls.null_count() > 0) {
-        None => values.iter().for_each(|v| f(*v)),
-        Some(nulls) => rows.zip(values).filter(|(i, _)| nulls.is_valid(*i)).for_each(|(_, v)| f(*v)),
-    }
-}
-
-/// The statistics of one column as the sidecar keeps them.
-pub struct StatisticsColumn {
-    float: bool,
-    bytes: Vec<u8>,
-    /// Where each series begins; found when first asked for.
-    starts: OnceLock<Option<Vec<u32>>>,
-}
-
-impl StatisticsColumn {
-    /// Over what [`ColumnStatistics`] wrote for a column of `ty`.
-    pub fn new(ty: PgType, bytes: Vec<u8>) -> Self {
-        let float = matches!(ty.class(), Class::Float4 | Class::Float8);
-        Self { float, bytes, starts: OnceLock::new() }
-    }
-
-    /// The blocks of series number `entry`, of which all have `rows` rows: `None` for those without statistics.
-    ///
-    /// An outer `None` means malformed bytes.
-    pub fn blocks(&self, rows: &[u64], entry: usize) -> Option<Vec<Option<BlockStatistics>>> {
-        let starts = self.starts.get_or_init(|| self.find_starts(rows)).as_ref()?;
-        let mut input = Input(self.bytes.get(*starts.get(entry)? as usize..)?);
-        block_rows(*rows.get(entry)?).map(|rows| self.block(&mut input, rows)).collect()
-    }
-
-    fn find_starts(&self, rows: &[u64]) -> Option<Vec<u32>> {
-        let mut input = Input(&self.bytes);
-        let mut starts = Vec::with_capacity(rows.len());
-        for rows in rows {
-            starts.push(u32::try_from(self.bytes.len() - input.0.len()).ok()?);
-            for rows in block_rows(*rows) {
-                self.block(&mut input, rows)?;
-            }
-        }
-        input.0.is_empty().then_some(starts)
-    }
-
-    fn block(&self, input: &mut Input<'_>, rows: u64) -> Option<Option<BlockStatistics>> {
-        if rows < ROWS_MIN {
-            return Some(None);
-        }
-        let count = rows.checked_sub(input.u64()?)?;
-        let values = match (count, self.float) {
-            (0, _) => None,
-            (_, true) => Some(float_summary(input)?),
-            (_, false) => Some(int_summary(input, count)?),
-        };
-        Some(Some(BlockStatistics { count, values }))
-    }
-}
-
-/// Rows of each block of a series of `rows` rows.
-pub fn block_rows(rows: u64) -> impl Iterator<Item = u64> {
-    (0..rows.div_ceil(BLOCK_ROWS)).map(move |block| BLOCK_ROWS.min(rows - block * BLOCK_ROWS))
-}
-
-fn int_summary(input: &mut Input<'_>, count: u64) -> Option<Summary> {
-    let first = input.i64()?;
-    let base = i128::from(first);
-    let fits = |v: Option<i128>| i64::try_from(v?).ok();
-    let last = fits(base.checked_add(input.wide_signed()?))?;
-    let min = fits(base.checked_sub_unsigned(input.wide()?))?;
-    let max = fits(base.checked_add_unsigned(input.wide()?))?;
-    let sum = input.wide_signed()?.checked_add(base * i128::from(count))?;
-    Some(Summary::Int { min, max, sum, first, last })
-}
-
-fn float_summary(input: &mut Input<'_>) -> Option<Summary> {
-    let [min, max, sum, first, last] = [input.f64()?, input.f64()?, input.f64()?, input.f64()?, input.f64()?];
-    Some(Summary::Float { min, max, sum, first, last })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use heddle_types::arrow::column;
-    use heddle_types::oid;
-    use heddle_types::{Datum, Oid};
-
-    /// Writes series of these lengths, reads all their blocks.
-    fn round_trip(ty: Oid, series: &[Vec<Datum>]) -> Vec<Vec<Option<BlockStatistics>>> {
-        let ty = PgType::new(ty);
-        let mut writer = ColumnStatistics::new(ty).expect("a number");
-        for values in series {
-            for block in values.chunks(BLOCK_ROWS as usize) {
-                let array = column(block, ty).expect("of the type");
-                let half = block.len() / 2;
-                writer.add(&array, 0..half);
-                writer.add(&array, half..block.len());
-                writer.end_block(block.len() as u64);
-            }
-        }
-        let rows: Vec<u64> = series.iter().map(|values| values.len() as u64).collect();
-        let column = StatisticsColumn::new(ty, writer.bytes);
-        (0..series.len()).rev().map(|entry| column.blocks(&rows, entry).expect("well formed")).rev().collect()
-    }
-
-    #[test]
-    fn integers_are_exact() {
-        let extremes = (0..300).map(|n| Datum::Int8(if n % 2 == 0 { i64::MAX } else { i64::MIN })).collect();
-        let with_nulls = (0..1500).map(|n| if n % 3 == 0 { Datum::Null } else { Datum::Int8(n - 700) }).collect();
-        let nothing = vec![Datum::Null; 256];
-        let blocks = round_trip(oid::INT8, &[extremes, vec![Datum::Int8(1); 3], with_nulls, nothing]);
-        let (min, max) = (i64::MIN, i64::MAX);
-        let extremes = Summary::Int { min, max, sum: -150, first: max, last: min };
-        assert_eq!(blocks[0], [Some(BlockStatistics { count: 300, values: Some(extremes) })]);
-        assert_eq!(blocks[1], [None], "too few rows");
-        let second = (1024..1500).filter(|n| n % 3 != 0).map(|n| n - 700).collect::<Vec<i64>>();
-        let (first, last) = (second[0], second[second.len() - 1]);
-        let summary = Summary::Int { min: first, max: last, sum: second.iter().sum::<i64>().into(), first, last };
-        assert_eq!(blocks[2][1], Some(BlockStatistics { count: second.len() as u64, values: Some(summary) }));
-        assert_eq!(blocks[3], [Some(BlockStatistics { count: 0, values: None })]);
-    }
-
-    #[test]
-    fn floats_order_like_postgresql() {
-        let values: Vec<Datum> =
-            [1.5, f64::NAN, -2.0, f64::INFINITY].iter().cycle().take(256).map(|v| Datum::Float8(*v)).collect();
-        let blocks = round_trip(oid::FLOAT8, &[values]);
-        let Some(BlockStatistics { count: 256, values: Some(Summary::Float { min, max, sum, first, last }) }) =
-            blocks[0][0]
-        else {
-            panic!("{blocks:?}")
-        };
-        assert!(min == -2.0 && max.is_nan() && sum.is_nan() && first == 1.5 && last == f64::INFINITY);
-        assert!(ColumnStatistics::new(PgType::new(oid::TEXT)).is_none());
-    }
-
-    #[test]
-    fn malformed_statistics_are_refused() {
-        for bytes in [&[][..], &[0], &[0, 2, 2, 2, 2, 2, 9], &[0xff; 40]] {
-            let column = StatisticsColumn::new(PgType::new(oid::INT4), bytes.to_vec());
-            assert!(column.blocks(&[256], 0).is_none(), "{bytes:?}");
+    let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) else {
+        values.iter().for_each(|v| f(*v));
+        return 0;
+    };
+    let mut skipped = 0;
+    for (row, v) in rows.zip(values) {
+        if nulls.is_valid(row) {
+            f(*v);
+        } else {
+            skipped += 1;
         }
     }
+    skipped
 }

@@ -77,11 +77,6 @@ impl<'a> Input<'a> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    /// Eight bytes of a float.
-    pub fn f64(&mut self) -> Option<f64> {
-        Some(f64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
     /// Appends to `keys` the key after the one at `before` in it; where it lies.
     pub fn key(&mut self, keys: &mut Vec<u8>, before: Range<usize>) -> Option<Range<usize>> {
         let shared = usize::try_from(self.wide()?).ok().filter(|shared| *shared <= before.len())?;

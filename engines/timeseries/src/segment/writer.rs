@@ -1,31 +1,34 @@
 //! [`SegmentWriter`]: points in, a segment's two files out.
 //!
-//! The Parquet file goes first and is synced, then the sidecar with its checksums. Neither is found by anyone before the
-//! manifest names the segment, so a crash leaves files that nobody refers to.
+//! Rows wait until they fill a group, whose columns are then encoded side by side, with their statistics. The data file goes first
+//! and is synced, then the sidecar with its checksums. Neither is found by anyone before the manifest names the segment, so a
+//! crash leaves files that nobody refers to.
 
-use super::checked::{CheckedWriter, Checksums};
-use super::columns::{self, PAGE_ROWS};
-use super::encodings::SAMPLE_ROWS;
-use super::error::{disk_error, encode_error};
-use super::sidecar::SidecarBuilder;
+use super::checked::CheckedWriter;
+use super::columns::{self, GROUP_ROWS};
+use super::data_file;
+use super::directory::Directory;
+use super::error::disk_error;
+use super::numbers::Packed;
+use super::sidecar_builder::{Data, SidecarBuilder};
+use super::statistics::Gatherer;
 use super::{SegmentId, SegmentMeta};
+use crate::parallel;
 use crate::points::Points;
-use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt32Array};
-use arrow::compute::{concat_batches, take};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray};
+use arrow::compute::concat;
 use bytes::Bytes;
-use heddle_engines::point::SeriesLayout;
+use heddle_engines::point::{NamedType, SeriesLayout};
 use heddle_env::{Env, OpenMode};
-use heddle_types::arrow::ColumnBuilder;
-use heddle_types::{Error, LogIndex, Result, StorageId, key};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use heddle_types::arrow::data_type;
+use heddle_types::{Error, LogIndex, Result, StorageId};
+use std::collections::VecDeque;
+use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Rows handed to the encoder at a time: whole pages, so that the pages of all columns hold the same rows.
-const CHUNK_ROWS: usize = 8 * PAGE_ROWS;
-
-/// Bytes that wait for a full chunk at most. Columns of long values are encoded without one: joined they could outgrow what an
+/// Bytes that wait for a full group at most. Columns of long values are encoded without one: joined they could outgrow what an
 /// Arrow array can hold.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
@@ -35,22 +38,22 @@ pub struct SegmentWriter {
     dir: PathBuf,
     meta: SegmentMeta,
     layout: SeriesLayout,
-    schema: SchemaRef,
     sidecar: SidecarBuilder,
-    encoder: Encoder,
-    /// Rows that do not fill a chunk yet.
-    waiting: Vec<RecordBatch>,
+    file: CheckedWriter,
+    directory: Directory,
+    /// Per field.
+    statistics: Vec<Option<Gatherer>>,
+    /// Blocks that `statistics` know.
+    blocks: usize,
+    /// Rows that do not fill a group yet.
+    waiting: VecDeque<Rows>,
+    waiting_rows: usize,
     waiting_bytes: usize,
     unfinished: Unfinished,
 }
 
-/// The Parquet file: encodings are chosen when its first rows are there.
-enum Encoder {
-    Waiting(CheckedWriter),
-    Open(Box<ArrowWriter<CheckedWriter>>),
-    /// Only after an error.
-    Broken,
-}
+/// Some rows: their times, then the fields.
+type Rows = Vec<ArrayRef>;
 
 /// Removes the files of a segment that was not finished.
 struct Unfinished {
@@ -81,19 +84,23 @@ impl SegmentWriter {
         sequence: LogIndex,
         layout: &SeriesLayout,
     ) -> Result<Self> {
-        let path = id.parquet_path(dir);
+        let path = id.data_path(dir);
         let file = env.disk.open(&path, OpenMode::CreateNew).map_err(|e| disk_error("create", &path, &e))?;
         let unfinished = Unfinished { env: env.clone(), paths: vec![path.clone()] };
-        let meta = SegmentMeta::new(id, storage, partition, sequence, layout.fields.len());
+        let mut file = CheckedWriter::new(file);
+        file.write_all(&data_file::header()).map_err(|e| disk_error("write", &path, &e))?;
         Ok(Self {
             env: env.clone(),
             dir: dir.to_owned(),
-            meta,
+            meta: SegmentMeta::new(id, storage, partition, sequence, layout.fields.len()),
             layout: layout.clone(),
-            schema: columns::schema(layout),
-            sidecar: SidecarBuilder::new(layout),
-            encoder: Encoder::Waiting(CheckedWriter::new(file)),
-            waiting: Vec::new(),
+            sidecar: SidecarBuilder::default(),
+            file,
+            directory: Directory::default(),
+            statistics: layout.fields.iter().map(|field| Gatherer::new(field.ty)).collect(),
+            blocks: 0,
+            waiting: VecDeque::new(),
+            waiting_rows: 0,
             waiting_bytes: 0,
             unfinished,
         })
@@ -107,46 +114,28 @@ impl SegmentWriter {
         if points.rows() == 0 {
             return Ok(());
         }
-        let batch = self.batch(points)?;
-        self.sidecar.add(points)?;
-        let bytes = bytes_of(&batch);
-        if !self.waiting.is_empty() && self.waiting_bytes + bytes > WAITING_BYTES_MAX {
+        let rows = self.rows(points)?;
+        let bytes = bytes_of(&rows);
+        if self.waiting_rows > 0 && self.waiting_bytes + bytes > WAITING_BYTES_MAX {
             self.encode(1)?;
         }
-        self.waiting.push(batch);
+        self.sidecar.add(points)?;
+        self.waiting.push_back(rows);
+        self.waiting_rows += points.rows();
         self.waiting_bytes += bytes;
-        self.encode(CHUNK_ROWS)
+        self.encode(GROUP_ROWS)
     }
 
-    /// The rows as the file has them: with the tags' values.
-    fn batch(&self, points: &Points) -> Result<RecordBatch> {
-        let mut columns = self.tag_columns(points)?;
-        let zone = match self.schema.field(columns::time_column(&self.layout)).data_type() {
-            arrow::datatypes::DataType::Timestamp(_, zone) => zone.clone(),
-            _ => return Err(Error::internal("the time column of a segment is not a timestamp")),
+    fn rows(&self, points: &Points) -> Result<Rows> {
+        let fits = |(field, column): (&NamedType, &ArrayRef)| {
+            column.len() == points.time.len() && *column.data_type() == data_type(field.ty)
         };
-        let time = TimestampMicrosecondArray::from(points.time.clone()).with_timezone_opt(zone);
-        columns.push(std::sync::Arc::new(time));
-        columns.extend(points.fields.iter().cloned());
-        RecordBatch::try_new(self.schema.clone(), columns)
-            .map_err(|e| Error::internal(format!("points for a segment do not fit their layout: {e}")))
-    }
-
-    fn tag_columns(&self, points: &Points) -> Result<Vec<ArrayRef>> {
-        let n = points.series.len();
-        let mut builders: Vec<_> = self.layout.tags.iter().map(|tag| ColumnBuilder::new(tag.ty, n)).collect();
-        for (key, _) in &points.series {
-            let mut rest = &key[..];
-            for (tag, builder) in self.layout.tags.iter().zip(&mut builders) {
-                builder.append(&key::decode(&mut rest, tag.ty.class())?)?;
-            }
+        let fields = &self.layout.fields;
+        if points.fields.len() != fields.len() || !fields.iter().zip(&points.fields).all(fits) {
+            return Err(Error::internal("points for a segment do not fit their layout"));
         }
-        let runs = points.series.iter().enumerate();
-        let rows: UInt32Array = runs.flat_map(|(n, (_, rows))| std::iter::repeat_n(n as u32, *rows)).collect();
-        let mut repeat = |builder: &mut ColumnBuilder| {
-            take(&builder.finish(), &rows, None).map_err(|e| Error::internal(format!("tags of a segment: {e}")))
-        };
-        builders.iter_mut().map(&mut repeat).collect()
+        let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(points.time.clone()));
+        Ok([time].into_iter().chain(points.fields.iter().cloned()).collect())
     }
 
     /// Adds a tombstone above all others: the point is gone from segments with a lower sequence.
@@ -157,52 +146,77 @@ impl SegmentWriter {
         self.sidecar.delete(series, time_us)
     }
 
-    /// Encodes what waits, chunk by chunk, while there are at least `rows` (not 0) of it.
+    /// Encodes what waits, group by group, while there are at least `rows` (not 0) of it.
     fn encode(&mut self, rows: usize) -> Result<()> {
-        let waiting: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-        if waiting < rows {
-            return Ok(());
+        while self.waiting_rows >= rows {
+            let group = self.take_group();
+            self.encode_group(group)?;
         }
-        let path = self.meta.id.parquet_path(&self.dir);
-        let all = match &self.waiting[..] {
-            [one] => one.clone(),
-            many => concat_batches(&self.schema, many)
-                .map_err(|e| Error::internal(format!("points for a segment do not fit together: {e}")))?,
-        };
-        let mut at = 0;
-        while waiting - at >= rows {
-            let n = CHUNK_ROWS.min(waiting - at);
-            let chunk = all.slice(at, n);
-            self.encoder(Some(&chunk))?.write(&chunk).map_err(|e| encode_error(&path, e))?;
-            at += n;
-        }
-        self.waiting.clear();
-        if at < waiting {
-            self.waiting.push(all.slice(at, waiting - at));
-        }
-        self.waiting_bytes = self.waiting.iter().map(bytes_of).sum();
         Ok(())
     }
 
-    /// The encoder; the first call decides how it encodes.
-    fn encoder(&mut self, first: Option<&RecordBatch>) -> Result<&mut ArrowWriter<CheckedWriter>> {
-        self.encoder = match std::mem::replace(&mut self.encoder, Encoder::Broken) {
-            Encoder::Waiting(file) => Encoder::Open(Box::new(self.open_encoder(file, first)?)),
-            other => other,
-        };
-        match &mut self.encoder {
-            Encoder::Open(encoder) => Ok(encoder),
-            _ => Err(Error::internal("the writer of a segment failed before")),
+    /// The first rows that wait, at most a group of them.
+    fn take_group(&mut self) -> Vec<Rows> {
+        let mut left = GROUP_ROWS;
+        let mut group = Vec::new();
+        while left > 0
+            && let Some(mut rows) = self.waiting.pop_front()
+        {
+            let n = rows[0].len();
+            if n > left {
+                self.waiting.push_front(rows.iter().map(|column| column.slice(left, n - left)).collect());
+                rows = rows.iter().map(|column| column.slice(0, left)).collect();
+            }
+            left -= n.min(left);
+            group.push(rows);
         }
+        self.waiting_rows -= GROUP_ROWS - left;
+        self.waiting_bytes = self.waiting.iter().map(|rows| bytes_of(rows)).sum();
+        group
     }
 
-    fn open_encoder(&self, file: CheckedWriter, first: Option<&RecordBatch>) -> Result<ArrowWriter<CheckedWriter>> {
-        let sample = first.map(|rows| rows.slice(0, rows.num_rows().min(SAMPLE_ROWS)));
-        let properties = columns::properties(&self.layout, &self.schema, &self.meta, sample.as_ref());
-        // Parquet's own types say all that Arrow's schema would.
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        ArrowWriter::try_new_with_options(file, self.schema.clone(), options)
-            .map_err(|e| encode_error(&self.meta.id.parquet_path(&self.dir), e))
+    fn encode_group(&mut self, group: Vec<Rows>) -> Result<()> {
+        let first = self.directory.groups().last().map_or(0, |group| group.rows.end);
+        let rows: usize = group.iter().map(|rows| rows[0].len()).sum();
+        let blocks = self.blocks_in(first + rows as u64);
+        let sidecar = &self.sidecar;
+        let mut gatherers = self.statistics.iter_mut().map(Option::as_mut);
+        let columns = (0..=self.layout.fields.len()).map(|column| {
+            let parts: Vec<ArrayRef> = group.iter().map(|rows| Arc::clone(&rows[column])).collect();
+            (parts, if column == 0 { None } else { gatherers.next().flatten() }, column == 0)
+        });
+        let encode = |(parts, gatherer, is_time): (Vec<ArrayRef>, Option<&mut Gatherer>, bool)| -> Result<Packed> {
+            let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
+            let column = concat(&parts).map_err(|e| Error::internal(format!("points for a segment: {e}")))?;
+            if let Some(gatherer) = gatherer {
+                gatherer.add_blocks(&column, first, sidecar.blocks(), blocks.clone());
+            }
+            Ok(if is_time { columns::encode_times(&column) } else { columns::encode(&column) })
+        };
+        let packed = parallel::map(columns.collect(), encode).into_iter().collect::<Result<Vec<_>>>()?;
+        self.blocks = blocks.end;
+        self.write_group(rows as u64, &packed)
+    }
+
+    /// Numbers of the complete blocks that the gatherers do not know and that end at or before `row`.
+    fn blocks_in(&self, row: u64) -> Range<usize> {
+        let ends = &self.sidecar.blocks().ends()[self.blocks..];
+        self.blocks..self.blocks + ends.partition_point(|end| *end <= row)
+    }
+
+    fn write_group(&mut self, rows: u64, columns: &[Packed]) -> Result<()> {
+        let mut lengths = Vec::with_capacity(columns.len());
+        for column in columns {
+            let parts = || [&column.head].into_iter().chain(&column.pages);
+            let length = |part: &Vec<u8>| u32::try_from(part.len());
+            let too_long = |_| Error::internal("a page of a segment is too long");
+            lengths.push(parts().map(length).collect::<Result<Vec<u32>, _>>().map_err(too_long)?);
+            for part in parts() {
+                self.file.write_all(part).map_err(|e| disk_error("write", &self.meta.id.data_path(&self.dir), &e))?;
+            }
+        }
+        let path = self.meta.id.data_path(&self.dir);
+        self.directory.push(rows, &lengths).map_err(|malformed| malformed.in_file(&path))
     }
 
     /// Completes both files and syncs them. Their names are durable only after [`heddle_env::Disk::sync_dir`] of the folder.
@@ -210,26 +224,30 @@ impl SegmentWriter {
     /// # Errors
     /// Those of [`Self::create`].
     pub fn finish(mut self) -> Result<SegmentMeta> {
-        let (parquet, sidecar) = (self.meta.id.parquet_path(&self.dir), self.meta.id.sidecar_path(&self.dir));
+        let (data, sidecar) = (self.meta.id.data_path(&self.dir), self.meta.id.sidecar_path(&self.dir));
+        self.sidecar.end();
         self.encode(1)?;
-        self.encoder(None)?;
-        let checksums = complete(self.encoder, &parquet)?;
+        self.end_blocks();
+        let checksums = self.file.finish().map_err(|e| disk_error("write", &data, &e))?;
         self.unfinished.paths.push(sidecar.clone());
         let mut meta = self.meta;
-        self.sidecar.write(&*self.env.disk, &sidecar, &mut meta, &checksums)?;
+        let types = columns::type_codes(&self.layout, self.layout.fields.len());
+        let data = Data { types, checksums, directory: self.directory, statistics: self.statistics };
+        self.sidecar.write(&*self.env.disk, &sidecar, &mut meta, data)?;
         self.unfinished.paths.clear();
         Ok(meta)
+    }
+
+    /// The last block ends where no row follows, which may be after its last row was encoded.
+    fn end_blocks(&mut self) {
+        for block in self.blocks..self.sidecar.blocks().len() {
+            let rows = self.sidecar.blocks().row_count(block);
+            self.statistics.iter_mut().flatten().for_each(|statistics| statistics.end_block(rows));
+        }
     }
 }
 
 /// Memory that the rows themselves take, without what their buffers hold besides.
-fn bytes_of(rows: &RecordBatch) -> usize {
-    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
-}
-
-/// Writes the footer, syncs the file.
-fn complete(encoder: Encoder, path: &Path) -> Result<Checksums> {
-    let Encoder::Open(encoder) = encoder else { return Err(Error::internal("a segment's file is not open")) };
-    let file = encoder.into_inner().map_err(|e| encode_error(path, e))?;
-    file.finish().map_err(|e| disk_error("write", path, &e))
+fn bytes_of(rows: &Rows) -> usize {
+    rows.iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }

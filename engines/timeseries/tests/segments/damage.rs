@@ -35,7 +35,7 @@ fn assert_damaged(e: &Error, path: &Path) {
 }
 
 fn files() -> [PathBuf; 2] {
-    [SegmentId(7).parquet_path(dir()), SegmentId(7).sidecar_path(dir())]
+    [SegmentId(7).data_path(dir()), SegmentId(7).sidecar_path(dir())]
 }
 
 #[test]
@@ -89,15 +89,33 @@ fn cut_and_missing_files_are_noticed() {
 }
 
 #[test]
+fn other_versions_are_refused() {
+    let (env, layout) = (env(), layout(&[PgType::new(oid::INT4)]));
+    let (meta, _) = small(&env, &layout);
+    let [_, sidecar] = files();
+    let mut content = bytes(&*env.disk, &sidecar);
+    content.truncate(content.len() - 4);
+    for version in [1, 3] {
+        content[8] = version;
+        let checksum = crc32c::crc32c(&content).to_le_bytes();
+        let file = env.disk.open(&sidecar, OpenMode::Write).expect("it is there");
+        file.write_all_at(&[&content[..], &checksum].concat(), 0).expect("a healthy disk");
+        let e = use_all(&env, &layout, &meta).expect_err("another version");
+        assert_eq!(e.code(), SqlState::FEATURE_NOT_SUPPORTED, "{e}");
+    }
+}
+
+#[test]
 fn another_segments_files_are_noticed() {
     let (env, layout) = (env(), layout(&[PgType::new(oid::INT4)]));
     let (meta, _) = small(&env, &layout);
     let [_, sidecar] = files();
     let other = SegmentMeta { storage: StorageId(1), ..meta.clone() };
     assert_damaged(&use_all(&env, &layout, &other).expect_err("another storage"), &sidecar);
-    let [parquet, _] = files();
-    let text = self::layout(&[PgType::new(oid::TEXT)]);
-    assert_damaged(&use_all(&env, &text, &meta).expect_err("another layout"), &parquet);
+    for ty in [oid::TEXT, oid::INT8, oid::OID] {
+        let layout = self::layout(&[PgType::new(ty)]);
+        assert_damaged(&use_all(&env, &layout, &meta).expect_err("another layout"), &sidecar);
+    }
 }
 
 #[test]

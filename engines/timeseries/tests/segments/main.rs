@@ -1,7 +1,6 @@
-//! Segment files: what is written comes back, through our reader and through a plain one; what is damaged is noticed.
+//! Segment files: what is written comes back; what is damaged is noticed.
 
 mod damage;
-mod foreign;
 mod reading;
 
 use arrow::array::ArrayRef;

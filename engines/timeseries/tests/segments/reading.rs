@@ -1,7 +1,7 @@
 //! What is written comes back.
 
 use super::*;
-use heddle_timeseries::segment::{BLOCK_ROWS, Summary};
+use heddle_timeseries::segment::{BLOCK_ROWS_MAX, COUNTED_ROWS_MIN, FieldValues};
 use proptest::prelude::*;
 use std::ops::Range;
 
@@ -112,7 +112,7 @@ fn younger_fields_are_null() {
     let types = batch.fields.iter().map(|column| column.data_type().clone());
     let expected = [5, 1, 0, 1].map(|field: usize| heddle_types::arrow::data_type(TYPES[field]));
     assert!(types.eq(expected));
-    assert_eq!(segment.statistics(0, 5).expect("none"), [None]);
+    assert_eq!(segment.statistics(5, 0..1).expect("none"), None);
 }
 
 #[test]
@@ -161,29 +161,61 @@ fn wrong_order_is_refused() {
 fn statistics_are_those_of_the_rows() {
     let types = [oid::INT4, oid::FLOAT8, oid::TEXT].map(PgType::new);
     let layout = layout(&types);
-    let model = model(&layout, [1, 2], 2500, 10);
+    let model = model(&layout, [1, 2], 2500, 10_000_000);
     let env = env();
     let meta = write(&env, &layout, &model, 777).expect("a healthy disk");
     let segment = open(&env, &layout, &meta).expect("as written");
     let values: Vec<&Vec<Datum>> = model.values().collect();
-    for (entry, series) in segment.series().iter().enumerate() {
-        let blocks = segment.statistics(entry, 0).expect("as written");
-        assert_eq!(blocks.len(), 3);
-        for (n, block) in blocks.iter().enumerate() {
-            let start = (series.first_row + n as u64 * BLOCK_ROWS) as usize;
-            let end = ((series.first_row + series.rows) as usize).min(start + BLOCK_ROWS as usize);
-            let ints: Vec<i64> = values[start..end].iter().filter_map(|row| row[0].as_i64()).collect();
-            let block = block.expect("long enough");
-            assert_eq!(block.count, ints.len() as u64);
-            let (min, max) = (*ints.iter().min().expect("some"), *ints.iter().max().expect("some"));
-            let sum = ints.iter().map(|v| i128::from(*v)).sum();
-            assert_eq!(block.values, Some(Summary::Int { min, max, sum, first: ints[0], last: ints[ints.len() - 1] }));
+    let blocks = segment.blocks();
+    let statistics = |field| segment.statistics(field, 0..blocks.len()).expect("as written");
+    let ints = statistics(0).expect("integers");
+    let FieldValues::Ints(all) = &ints.values else { panic!("{ints:?}") };
+    for n in 0..blocks.len() {
+        let rows = blocks.rows(n);
+        let rows = &values[rows.start as usize..rows.end as usize];
+        let present: Vec<i64> = rows.iter().filter_map(|row| row[0].as_i64()).collect();
+        assert_eq!(ints.nulls[n] as usize, rows.len() - present.len());
+        assert_eq!(all.sum[n], present.iter().map(|v| i128::from(*v)).sum::<i128>());
+        assert_eq!((Some(&all.min[n]), Some(&all.max[n])), (present.iter().min(), present.iter().max()));
+        assert_eq!((Some(&all.first[n]), Some(&all.last[n])), (present.first(), present.last()));
+    }
+    assert!(matches!(statistics(1).expect("floats").values, FieldValues::Floats(_)));
+    assert_eq!(statistics(2), None);
+}
+
+#[test]
+fn blocks_end_with_hours_and_days() {
+    const SECOND: i64 = 1_000_000;
+    // A point every so many seconds, from one minute before midnight on; how many rows the blocks then have.
+    let cases: [(i64, usize, &[u64]); 6] = [
+        (10, 1000, &[366, 360, 274]),
+        (1, 5000, &[1024, 1024, 1024, 588, 1024, 316]),
+        (60, 4000, &[301, 300, 300, 300, 240]),
+        (900, 300, &[97, 96, 96, 11]),
+        (3600, 100, &[73, 27]),
+        (3600, 3, &[3]),
+    ];
+    let layout = layout(&[PgType::new(oid::INT2)]);
+    for (step, rows, expected) in cases {
+        let env = env();
+        let mut writer = writer(&env, &layout).expect("a healthy disk");
+        let time: Vec<i64> = (0..rows as i64).map(|n| (-60 + n * step) * SECOND).collect();
+        for part in time.chunks(333) {
+            let series = vec![(series(1), part.len())];
+            let fields = vec![arrow::array::new_null_array(&arrow::datatypes::DataType::Int16, part.len())];
+            writer.push(&Points { series, time: part.to_vec(), fields }).expect("a healthy disk");
         }
-        assert!(matches!(
-            segment.statistics(entry, 1).expect("floats")[0].expect("long").values,
-            Some(Summary::Float { .. })
-        ));
-        assert_eq!(segment.statistics(entry, 2).expect("text"), [None; 3]);
+        let segment = open(&env, &layout, &writer.finish().expect("a healthy disk")).expect("as written");
+        let blocks = segment.blocks();
+        let found: Vec<u64> = (0..blocks.len()).map(|n| blocks.rows(n)).map(|rows| rows.end - rows.start).collect();
+        assert_eq!(found[..expected.len().min(found.len())], *expected, "every {step} s: {found:?}");
+        for n in 0..blocks.len() {
+            let rows = blocks.rows(n);
+            assert_eq!(blocks.first_us()[n], time[rows.start as usize]);
+            assert_eq!(blocks.last_us()[n], time[rows.end as usize - 1]);
+            assert_eq!(blocks.is_counted(n), rows.end - rows.start >= COUNTED_ROWS_MIN);
+        }
+        assert_eq!(segment.series()[0].blocks, 0..blocks.len());
     }
 }
 
@@ -264,7 +296,7 @@ proptest! {
                 let found = segment.rows_between(entry, from, to);
                 let wanted: Vec<u64> = (first..).zip(&times).filter(|(_, t)| (from..=to).contains(*t)).map(|(row, _)| row).collect();
                 prop_assert!(wanted.iter().all(|row| found.contains(row)), "{found:?} {wanted:?}");
-                prop_assert!(found.end - found.start < wanted.len() as u64 + 2 * BLOCK_ROWS);
+                prop_assert!(found.end - found.start < wanted.len() as u64 + 2 * BLOCK_ROWS_MAX);
                 prop_assert!(found.is_empty() || (first <= found.start && found.end <= first + times.len() as u64));
             }
         }

@@ -1,0 +1,259 @@
+//! Decodes the pages of a column of a group, one after the other, into an Arrow array.
+
+use super::blob::take_blob;
+use super::columns::{ALL_NULL, NO_NULLS, SOME_NULLS, with_numbers};
+use super::error::Malformed;
+use super::items::{Items, take_items};
+use super::numbers::Unpacker;
+use super::times::decode_runs;
+use super::varint::Input;
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, FixedSizeBinaryArray, NullBufferBuilder, PrimitiveArray,
+    StringArray,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, TimestampMicrosecondType};
+use pco::data_types::Number;
+use std::sync::Arc;
+
+/// Collects the rows of pages.
+pub trait ColumnReader: Send {
+    /// Appends the first `wanted` of the `rows` rows of `page`.
+    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed>;
+
+    /// Bytes that were collected, where they may be many.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// The rows that were collected; none are after that.
+    fn finish(&mut self) -> Result<ArrayRef, Malformed>;
+}
+
+/// Reads times of type `ty`.
+pub fn times(ty: &DataType, head: &[u8]) -> Result<Box<dyn ColumnReader>, Malformed> {
+    let numbers = if head.is_empty() { None } else { Some(Unpacker::new(head)?) };
+    Ok(Box::new(Times { ty: ty.clone(), numbers, out: Vec::new() }))
+}
+
+/// Reads a field of type `ty`.
+pub fn field(ty: &DataType, head: &[u8]) -> Result<Box<dyn ColumnReader>, Malformed> {
+    Ok(with_numbers!(ty, T => Box::new(Numbers::<T>::new(ty, head)?), _ => match ty {
+        DataType::Boolean => Box::new(Bits::default()),
+        other => Box::new(Values::new(other)),
+    }))
+}
+
+struct Times {
+    ty: DataType,
+    /// None = runs.
+    numbers: Option<Unpacker<i64>>,
+    out: Vec<i64>,
+}
+
+impl ColumnReader for Times {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+        match &self.numbers {
+            Some(numbers) => numbers.read(page, rows, wanted, &mut self.out),
+            None => decode_runs(page, wanted, &mut self.out),
+        }
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, Malformed> {
+        Ok(primitive::<TimestampMicrosecondType>(&self.ty, std::mem::take(&mut self.out), None))
+    }
+}
+
+fn primitive<T: ArrowPrimitiveType>(ty: &DataType, values: Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls).with_data_type(ty.clone()))
+}
+
+/// Which rows of a page have a value.
+enum Present {
+    All,
+    None,
+    /// All rows of the page.
+    Some(BooleanBuffer),
+}
+
+impl Present {
+    fn take(input: &mut Input<'_>, rows: usize) -> Result<Self, Malformed> {
+        match input.take(1) {
+            Some(&[NO_NULLS]) => Ok(Self::All),
+            Some(&[ALL_NULL]) => Ok(Self::None),
+            Some(&[SOME_NULLS]) => Ok(Self::Some(take_bits(input, rows)?)),
+            _ => Err(Malformed::new("a page does not say which rows are NULL")),
+        }
+    }
+
+    /// How many of the first `rows`.
+    fn count(&self, rows: usize) -> usize {
+        match self {
+            Self::All => rows,
+            Self::None => 0,
+            Self::Some(bits) => bits.slice(0, rows).count_set_bits(),
+        }
+    }
+
+    /// Places of those of the first `rows`.
+    fn places(&self, rows: usize) -> Box<dyn Iterator<Item = usize> + '_> {
+        match self {
+            Self::All => Box::new(0..rows),
+            Self::None => Box::new(std::iter::empty()),
+            Self::Some(bits) => Box::new(bits.set_indices().take_while(move |place| *place < rows)),
+        }
+    }
+
+    fn append_to(&self, nulls: &mut Option<NullBufferBuilder>, rows: usize) {
+        let nulls = nulls.get_or_insert_with(|| NullBufferBuilder::new(rows));
+        match self {
+            Self::All => nulls.append_n_non_nulls(rows),
+            Self::None => nulls.append_n_nulls(rows),
+            Self::Some(bits) => nulls.append_buffer(&NullBuffer::new(bits.slice(0, rows))),
+        }
+    }
+}
+
+fn finish_nulls(nulls: &mut Option<NullBufferBuilder>) -> Option<NullBuffer> {
+    nulls.take().and_then(|mut nulls| nulls.finish())
+}
+
+fn take_bits(input: &mut Input<'_>, rows: usize) -> Result<BooleanBuffer, Malformed> {
+    let bytes = take_blob(input)?;
+    if bytes.len() != rows.div_ceil(8) {
+        return Err(Malformed::new("a page has another number of bits than rows"));
+    }
+    Ok(BooleanBuffer::new(Buffer::from_vec(bytes), 0, rows))
+}
+
+struct Numbers<T: ArrowPrimitiveType<Native: Number>> {
+    ty: DataType,
+    numbers: Unpacker<T::Native>,
+    out: Vec<T::Native>,
+    nulls: Option<NullBufferBuilder>,
+}
+
+impl<T: ArrowPrimitiveType<Native: Number>> Numbers<T> {
+    fn new(ty: &DataType, head: &[u8]) -> Result<Self, Malformed> {
+        Ok(Self { ty: ty.clone(), numbers: Unpacker::new(head)?, out: Vec::new(), nulls: None })
+    }
+}
+
+impl<T: ArrowPrimitiveType<Native: Number>> ColumnReader for Numbers<T> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+        let mut input = Input(page);
+        let present = Present::take(&mut input, rows)?;
+        if let Present::All = present {
+            self.numbers.read(input.0, rows, wanted, &mut self.out)?;
+        } else {
+            let mut values = Vec::new();
+            self.numbers.read(input.0, present.count(rows), present.count(wanted), &mut values)?;
+            let start = self.out.len();
+            self.out.resize(start + wanted, Default::default());
+            present.places(wanted).zip(values).for_each(|(place, value)| self.out[start + place] = value);
+        }
+        present.append_to(&mut self.nulls, wanted);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, Malformed> {
+        Ok(primitive::<T>(&self.ty, std::mem::take(&mut self.out), finish_nulls(&mut self.nulls)))
+    }
+}
+
+struct Bits {
+    out: BooleanBufferBuilder,
+    nulls: Option<NullBufferBuilder>,
+}
+
+impl Default for Bits {
+    fn default() -> Self {
+        Self { out: BooleanBufferBuilder::new(0), nulls: None }
+    }
+}
+
+impl ColumnReader for Bits {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+        let mut input = Input(page);
+        let present = Present::take(&mut input, rows)?;
+        match present {
+            Present::None => self.out.append_n(wanted, false),
+            _ => self.out.append_buffer(&take_bits(&mut input, rows)?.slice(0, wanted)),
+        }
+        present.append_to(&mut self.nulls, wanted);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, Malformed> {
+        Ok(Arc::new(BooleanArray::new(self.out.finish(), finish_nulls(&mut self.nulls))))
+    }
+}
+
+/// Text, bytes, and values of fixed width.
+struct Values {
+    ty: DataType,
+    bytes: Vec<u8>,
+    /// Where each row begins and the last one ends; not for fixed widths.
+    offsets: Vec<i32>,
+    nulls: Option<NullBufferBuilder>,
+}
+
+impl Values {
+    fn new(ty: &DataType) -> Self {
+        Self { ty: ty.clone(), bytes: Vec::new(), offsets: vec![0], nulls: None }
+    }
+
+    fn width(&self) -> Option<usize> {
+        match self.ty {
+            DataType::FixedSizeBinary(width) => Some(width as usize),
+            _ => None,
+        }
+    }
+
+    fn append(&mut self, present: &Present, wanted: usize, items: &Items) -> Result<(), Malformed> {
+        let mut items = items.iter();
+        let mut places = present.places(wanted).peekable();
+        for row in 0..wanted {
+            let item = if places.next_if_eq(&row).is_some() { items.next() } else { None };
+            self.bytes.extend_from_slice(item.unwrap_or_default());
+            match self.width() {
+                Some(width) if item.is_none() => self.bytes.resize(self.bytes.len() + width, 0),
+                Some(_) => {}
+                None => self
+                    .offsets
+                    .push(i32::try_from(self.bytes.len()).map_err(|_| Malformed::new("values are too long"))?),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ColumnReader for Values {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+        let mut input = Input(page);
+        let present = Present::take(&mut input, rows)?;
+        let items = match present.count(rows) {
+            0 => Items::default(),
+            n => take_items(&mut input, n, self.width())?,
+        };
+        self.append(&present, wanted, &items)?;
+        present.append_to(&mut self.nulls, wanted);
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, Malformed> {
+        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
+        let offsets = std::mem::replace(&mut self.offsets, vec![0]);
+        let nulls = finish_nulls(&mut self.nulls);
+        let offsets = || OffsetBuffer::new(offsets.into());
+        Ok(match self.ty {
+            DataType::Utf8 => Arc::new(StringArray::try_new(offsets(), bytes, nulls)?),
+            DataType::FixedSizeBinary(width) => Arc::new(FixedSizeBinaryArray::try_new(width, bytes, nulls)?),
+            _ => Arc::new(BinaryArray::try_new(offsets(), bytes, nulls)?),
+        })
+    }
+}
