@@ -1,4 +1,4 @@
-//! The time-series engine: columnar memtables over Parquet segments, one set of them per time partition.
+//! The time-series engine: columnar memtables over columnar segments, one set of them per time partition.
 //!
 //!   apply -> active memtable --seal--> sealed memtables --flush--> segments --compaction--> fewer segments
 //!
