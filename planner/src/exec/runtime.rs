@@ -149,7 +149,8 @@ impl Engine {
         Ok(())
     }
 
-    /// A plan's rows. The branches of a UNION ALL on top come one after the other, as in PostgreSQL; other partitions as they are ready.
+    /// A plan's rows. The branches of a UNION ALL on top come one after the other, as in PostgreSQL, and the ranges of a table in key
+    /// order; other partitions as they are ready.
     fn rows_of(
         &self,
         plan: Arc<dyn ExecutionPlan>,
@@ -259,11 +260,11 @@ impl Engine {
     }
 }
 
-/// Is it a UNION ALL, but for what does not change the order of rows?
+/// Is it a UNION ALL or a table, but for what does not change the order of rows?
 fn appends(plan: &Arc<dyn ExecutionPlan>) -> bool {
     match plan.name() {
-        "UnionExec" => true,
-        "ProjectionExec" | "CooperativeExec" | "CoalesceBatchesExec" => {
+        "UnionExec" | "ScanExec" => true,
+        "ProjectionExec" | "FilterExec" | "CooperativeExec" | "CoalesceBatchesExec" => {
             plan.children().first().is_some_and(|c| appends(c))
         }
         _ => false,

@@ -8,7 +8,7 @@
 //! | [`expr`], [`udf`] | scalar expressions: native forms where Arrow means the same, one function around our evaluator otherwise |
 //! | [`subquery`] | sub-queries to joins, or to Apply |
 //! | [`relation`], [`aggregate`], [`window`], [`setop`] | operators |
-//! | [`scan`], [`range`] | tables: key ranges from conjuncts, rows to batches |
+//! | [`scan`], [`range`], [`split`] | tables: key ranges from conjuncts, a range for each core, rows to batches |
 //! | [`op`] | operators DataFusion has not: Apply, ProjectSet, Lock, recursive and shared CTEs, ARRAY(SELECT) |
 //!
 //! Types whose PostgreSQL equality is not Arrow's compare, group, join and sort by their sort key (`heddle_types::arrow::sort_key`).
@@ -25,6 +25,7 @@ mod scan;
 mod series;
 mod series_access;
 mod setop;
+mod split;
 mod subquery;
 mod udf;
 mod window;

@@ -1,6 +1,7 @@
 //! Tables as DataFusion sees them: our row storage under a snapshot, computed system tables, working tables.
 
 use super::range::{self, Access};
+use super::split;
 use super::{arrow_schema, name};
 use crate::bound::{ColId, TableScan};
 use crate::context::EvalContext;
@@ -76,21 +77,28 @@ impl TableProvider for Table {
         let access = range::choose(&self.scan, filters, &range::physical_free(state))?;
         let places: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&places)?);
-        let properties = properties(&self.scan, &access, &schema);
+        let limit = if filters.is_empty() { limit } else { None };
+        let parts = if access.narrows() || limit.is_some() { 1 } else { state.config().target_partitions() };
+        let shares = match parts {
+            1 => vec![],
+            n => split::split(&self.view.0, self.scan.table.storage, n).map_err(to_df)?,
+        };
+        let properties = properties(&self.scan, &access, shares.len().max(1), &schema);
         Ok(Arc::new(ScanExec {
             scan: self.scan.clone(),
             view: Arc::clone(&self.view),
             places,
             access,
-            limit: if filters.is_empty() { limit } else { None },
+            shares,
+            limit,
             schema,
             properties: Arc::new(properties),
         }))
     }
 }
 
-/// One partition, in key order where Arrow's order is the key's.
-fn properties(scan: &TableScan, access: &Access, schema: &SchemaRef) -> PlanProperties {
+/// Each partition is in key order where Arrow's order is the key's.
+fn properties(scan: &TableScan, access: &Access, tasks: usize, schema: &SchemaRef) -> PlanProperties {
     let index = match access.index {
         Some(i) => Some(&scan.table.indexes[i]),
         None => scan.table.primary_key(),
@@ -116,8 +124,8 @@ fn properties(scan: &TableScan, access: &Access, schema: &SchemaRef) -> PlanProp
         true => EquivalenceProperties::new(Arc::clone(schema)),
         false => EquivalenceProperties::new_with_orderings(Arc::clone(schema), [order]),
     };
-    let one = Partitioning::UnknownPartitioning(1);
-    PlanProperties::new(equivalence, one, EmissionType::Incremental, Boundedness::Bounded)
+    let tasks = Partitioning::UnknownPartitioning(tasks);
+    PlanProperties::new(equivalence, tasks, EmissionType::Incremental, Boundedness::Bounded)
 }
 
 /// Reads rows of one table.
@@ -128,6 +136,8 @@ struct ScanExec {
     /// Output columns as places in the provider's schema: the scan's columns, then key and version index.
     places: Vec<usize>,
     access: Access,
+    /// What each partition reads of a whole large table; empty for one partition that reads what `access` says.
+    shares: Vec<KeyRange>,
     limit: Option<usize>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
@@ -162,14 +172,18 @@ impl ExecutionPlan for ScanExec {
     fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
-    fn execute(&self, _: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let ranges = match self.shares.get(partition) {
+            Some(share) => vec![share.clone()],
+            None => self.access.ranges()?,
+        };
         let reader = Reader {
             scan: self.scan.clone(),
             view: Arc::clone(&self.view.0),
             layout: self.scan.table.layout(),
             places: self.places.clone(),
             schema: Arc::clone(&self.schema),
-            ranges: self.access.ranges()?.into(),
+            ranges: ranges.into(),
             secondary: self.access.index.and_then(|i| self.scan.table.indexes[i].storage),
             cursor: None,
             left: self.limit.unwrap_or(usize::MAX),
