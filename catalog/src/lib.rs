@@ -12,8 +12,8 @@ mod snapshot;
 pub use edit::{CatalogEdit, bootstrap, load};
 pub use object::{
     Action, ColumnDef, Comment, ConstraintDef, DatabaseDef, ForeignKey, Identity, IndexColumn, IndexDef, IndexState,
-    Object, Retention, Rule, SchemaDef, SequenceDef, SequenceOwner, SeriesDef, SeriesDefaults, StoredExpr, TableDef,
-    ViewColumn, ViewDef,
+    Initially, Object, OnCommit, Retention, Rule, SchemaDef, SequenceDef, SequenceOwner, SeriesDef, SeriesDefaults,
+    StoredExpr, TableDef, ViewColumn, ViewDef,
 };
 pub use series::SeriesColumn;
 pub use snapshot::{CatalogSnapshot, Relation, set_comment};
@@ -26,6 +26,9 @@ pub const CATALOG_STORAGE: StorageId = StorageId(1);
 pub const COUNTER_STORAGE: StorageId = StorageId(2);
 /// User storages start here.
 pub const FIRST_USER_STORAGE: StorageId = StorageId(16384);
+
+/// How the names of schemas for temporary objects begin; the session's number follows.
+pub const TEMPORARY_PREFIX: &str = "pg_temp_";
 
 /// Database `postgres`.
 pub const POSTGRES_DB: Oid = Oid(5);

@@ -86,8 +86,8 @@ pub struct TableDef {
     pub storage: StorageId,
     /// By attribute number: `columns[i].attnum == i + 1`; dropped ones stay in place.
     pub columns: Vec<ColumnDef>,
-    /// Indexes; the primary key (if any) has `storage: None`: the table itself is ordered by it. Without a primary key
-    /// the storage key is a hidden row id (int8).
+    /// Indexes; a primary key with `storage: None` is what the table itself is ordered by. Without such a one the storage key
+    /// is a hidden row id (int8).
     pub indexes: Vec<IndexDef>,
     /// What makes it a time-series table; None = relational.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +98,27 @@ pub struct TableDef {
     /// On the table, its columns, indexes and constraints
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Comment>,
+    /// Of a temporary table
+    #[serde(default, skip_serializing_if = "OnCommit::is_default")]
+    pub on_commit: OnCommit,
+}
+
+/// What the end of a transaction does to a temporary table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnCommit {
+    /// Nothing
+    #[default]
+    PreserveRows,
+    /// Empties it
+    DeleteRows,
+    /// Drops it
+    Drop,
+}
+
+impl OnCommit {
+    fn is_default(&self) -> bool {
+        *self == Self::PreserveRows
+    }
 }
 
 /// A time-series table's own side. Its primary key is (primary tags, time), its storage is the time-series engine's.
@@ -212,7 +233,8 @@ pub struct IndexDef {
     pub oid: Oid,
     /// relname
     pub name: String,
-    /// Own storage: key = columns (+ the table key when not unique or a column is NULL), row = table key. None for the primary key.
+    /// Own storage: key = columns (+ the table key when not [`IndexDef::immediate`] or a column is NULL), row = table key.
+    /// None for a primary key that the table itself is ordered by.
     pub storage: Option<StorageId>,
     /// Key columns
     pub columns: Vec<IndexColumn>,
@@ -224,6 +246,18 @@ pub struct IndexDef {
     pub constraint: Option<Oid>,
     /// Usable?
     pub state: IndexState,
+    /// DEFERRABLE: two rows may have one key for a while; None = at no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferrable: Option<Initially>,
+}
+
+/// When a deferrable key is checked, unless SET CONSTRAINTS says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Initially {
+    /// At the end of a statement
+    Immediate,
+    /// At the end of the transaction
+    Deferred,
 }
 
 /// A key column of an index.

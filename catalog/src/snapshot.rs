@@ -136,6 +136,16 @@ impl CatalogSnapshot {
         self.schemas.get(&oid).cloned()
     }
 
+    /// Does the schema hold a session's temporary objects?
+    pub fn is_temporary(&self, schema: Oid) -> bool {
+        self.schemas.get(&schema).is_some_and(|s| s.is_temporary())
+    }
+
+    /// Schemas of temporary objects, of every database.
+    pub fn temporary_schemas(&self) -> Vec<Arc<SchemaDef>> {
+        self.schemas.values().filter(|s| s.is_temporary()).cloned().collect()
+    }
+
     /// Schemas of a database, system ones included, by OID.
     pub fn schemas(&self, database: Oid) -> Vec<Arc<SchemaDef>> {
         self.schemas.values().filter(|s| s.is_in(database)).cloned().collect()
@@ -325,9 +335,29 @@ impl CatalogSnapshot {
 }
 
 impl SchemaDef {
+    /// Does it hold a session's temporary objects? Nobody else can make a schema of such a name.
+    pub fn is_temporary(&self) -> bool {
+        self.name.starts_with(crate::TEMPORARY_PREFIX)
+    }
+
     /// Is it a schema of `database`? Those of database 0 are in every one.
     pub fn is_in(&self, database: Oid) -> bool {
         self.database == database || self.database == Oid(0)
+    }
+}
+
+impl crate::ForeignKey {
+    /// When it is checked; None for one that cannot wait.
+    pub fn initially(&self) -> Option<crate::Initially> {
+        let initially = if self.deferred { crate::Initially::Deferred } else { crate::Initially::Immediate };
+        self.deferrable.then_some(initially)
+    }
+}
+
+impl IndexDef {
+    /// Is there at most one row with each key (without NULLs), at any moment?
+    pub fn immediate(&self) -> bool {
+        self.unique && self.deferrable.is_none()
     }
 }
 
@@ -335,6 +365,11 @@ impl TableDef {
     /// The primary key's index.
     pub fn primary_key(&self) -> Option<&IndexDef> {
         self.indexes.iter().find(|i| i.primary)
+    }
+
+    /// The primary key, if the table's rows are ordered by it. Otherwise they are by hidden row ids.
+    pub fn clustered_key(&self) -> Option<&IndexDef> {
+        self.primary_key().filter(|i| i.storage.is_none())
     }
 
     /// Column by name, dropped ones excluded: position in `columns`.

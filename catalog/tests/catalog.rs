@@ -25,6 +25,7 @@ fn table(oid_: u32, name: &str, indexes: &[(u32, &str)]) -> TableDef {
         primary: false,
         constraint: None,
         state: IndexState::Valid,
+        deferrable: None,
     };
     TableDef {
         oid: Oid(oid_),
@@ -37,6 +38,7 @@ fn table(oid_: u32, name: &str, indexes: &[(u32, &str)]) -> TableDef {
         series: None,
         constraints: vec![],
         comments: vec![],
+        on_commit: heddle_catalog::OnCommit::PreserveRows,
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) async fn serve(socket: Socket, server: Arc<Server>) {
             let _ = connection.wire.flush().await;
         }
     }
+    connection.session.end().await;
 }
 
 struct Connection {

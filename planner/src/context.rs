@@ -3,13 +3,15 @@
 use crate::advisory::AdvisoryLocks;
 use crate::exec::Deferred;
 use crate::function::SessionSequences;
-use heddle_catalog::CatalogSnapshot;
+use heddle_catalog::{CatalogSnapshot, TEMPORARY_PREFIX};
 use heddle_env::Env;
 use heddle_txn::Transaction;
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Notice, Oid, Result};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Name to value as SHOW prints it.
 pub type GetSetting = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -50,6 +52,45 @@ pub struct SessionInfo {
     pub interrupted: Box<dyn Fn() -> Option<heddle_types::Error> + Send + Sync>,
     /// The server's advisory locks.
     pub advisory: Arc<AdvisoryLocks>,
+    /// The session made temporary objects: its schema for them is searched, and emptied at its end.
+    pub temporary: Arc<AtomicBool>,
+}
+
+/// A schema that names are looked up in.
+pub struct Searched {
+    /// Its name
+    pub schema: String,
+    /// search_path does not name it.
+    pub implicit: bool,
+}
+
+impl SessionInfo {
+    /// The name of the schema of this session's temporary objects.
+    pub fn temporary_schema(&self) -> String {
+        format!("{TEMPORARY_PREFIX}{}", self.pid)
+    }
+
+    /// The schema a name stands for: `pg_temp` is the session's own.
+    pub fn schema_named<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if name == "pg_temp" { self.temporary_schema().into() } else { name.into() }
+    }
+
+    /// Schemas in search order: those for temporary objects and pg_catalog come first unless search_path names them.
+    pub fn path(&self) -> Vec<Searched> {
+        let named = self.search_path.iter().map(|s| s.replace("$user", &self.user));
+        let mut path: Vec<Searched> =
+            named.map(|s| Searched { schema: self.schema_named(&s).into_owned(), implicit: false }).collect();
+        let mut first = vec!["pg_catalog".to_owned()];
+        if self.temporary.load(Ordering::Relaxed) {
+            first.push(self.temporary_schema());
+        }
+        for schema in first {
+            if !path.iter().any(|s| s.schema == schema) {
+                path.insert(0, Searched { schema, implicit: true });
+            }
+        }
+        path
+    }
 }
 
 /// Everything a kernel may need. One per statement execution.

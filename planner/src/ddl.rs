@@ -14,6 +14,7 @@ mod rename;
 mod sequence;
 mod series;
 mod table;
+pub mod temporary;
 mod view;
 mod view_text;
 

@@ -26,6 +26,7 @@ fn table(oid_: u32, name: &str, columns: Vec<ColumnDef>) -> Object {
         primary: true,
         constraint: Some(Oid(oid_ + 2)),
         state: IndexState::Valid,
+        deferrable: None,
     };
     Object::Table(TableDef {
         oid: Oid(oid_),
@@ -38,6 +39,7 @@ fn table(oid_: u32, name: &str, columns: Vec<ColumnDef>) -> Object {
         series: None,
         constraints: vec![],
         comments: vec![],
+        on_commit: heddle_catalog::OnCommit::PreserveRows,
     })
 }
 
@@ -70,6 +72,7 @@ fn context() -> EvalContext {
         sequences: Default::default(),
         interrupted: Box::new(|| None),
         advisory: Default::default(),
+        temporary: Default::default(),
     };
     EvalContext {
         text: TextSettings::default(),

@@ -48,6 +48,7 @@ impl Node {
         let executor = Arc::new(Executor::new(executor_config(&config, &folder))?);
         let options = ServerOptions { max_connections: config.max_connections, settings: config.shown() };
         let server = Server::new(Arc::clone(&txns), executor, env, options);
+        futures::executor::block_on(server.drop_temporary())?;
         let listen = ListenerConfig {
             address: config.pg_listen,
             socket_dir: config.pg_socket_dir.clone(),

@@ -20,6 +20,7 @@ mod run;
 mod server;
 mod session;
 pub mod settings;
+mod temporary;
 mod texts;
 mod transaction;
 mod utility;

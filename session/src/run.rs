@@ -380,6 +380,7 @@ fn dml_word(statement: &Statement) -> &'static str {
         Statement::Insert(_) => "INSERT 0",
         Statement::Update(_) => "UPDATE",
         Statement::Delete(_) => "DELETE",
+        Statement::Merge(_) => "MERGE",
         Statement::With { inner, .. } => dml_word(inner),
         _ => "SELECT",
     }

@@ -21,6 +21,7 @@ use heddle_types::{Datum, Error, Notice, PgType, Result, Severity, SqlState, bin
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What a client says when it connects.
@@ -76,6 +77,7 @@ pub struct Session {
     pub(crate) notices: Arc<Mutex<Vec<Notice>>>,
     pub(crate) sequences: Arc<Mutex<SessionSequences>>,
     pub(crate) deferred: Arc<Mutex<Deferred>>,
+    pub(crate) temporary: Arc<AtomicBool>,
     pub(crate) database: Arc<DatabaseDef>,
     pub(crate) user: String,
     pub(crate) pid: i32,
@@ -97,6 +99,13 @@ pub struct Session {
     pub(crate) texts: Texts,
     reported: BTreeMap<&'static str, String>,
     reported_generation: u64,
+}
+
+impl Cached {
+    /// Facts for functions and name resolution.
+    pub fn info(&self) -> &SessionInfo {
+        &self.info
+    }
 }
 
 /// What is derived from the settings, until they change.
@@ -160,6 +169,7 @@ impl Session {
             notices: Arc::default(),
             sequences: Arc::default(),
             deferred: Arc::default(),
+            temporary: Arc::default(),
             database,
             user: startup.user,
             pid,
@@ -266,6 +276,7 @@ impl Session {
             deferred: Arc::clone(&self.deferred),
             interrupted: Box::new(move || canceller.pending()),
             advisory: Arc::clone(&self.server.advisory),
+            temporary: Arc::clone(&self.temporary),
         };
         let min = settings.get("client_min_messages").unwrap_or_default();
         let duration = |name| Duration::from_millis(settings.int(name).unsigned_abs());

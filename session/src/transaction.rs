@@ -154,7 +154,11 @@ impl Session {
     /// Commits whatever runs; on error everything is rolled back.
     pub(crate) async fn commit_now(&mut self) -> Result<()> {
         self.portals.retain(|_, p| p.hold);
-        if let Err(e) = self.settle_deferred().await {
+let mut settled = self.settle_deferred().await;
+        if settled.is_ok() {
+            settled = self.settle_temporary().await;
+        }
+        if let Err(e) = settled {
             let e = self.durable(e).await;
             self.end_rolled_back();
             return Err(e);

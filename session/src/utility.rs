@@ -183,6 +183,9 @@ impl Session {
             self.server.advisory.unlock_all(self.pid);
             self.settings.lock().reset_all();
         }
+        if matches!(what, "ALL" | "TEMP") {
+            self.discard_temporary()?;
+        }
         if matches!(what, "ALL" | "SEQUENCES") {
             *self.sequences.lock() = SessionSequences::default();
         }

@@ -40,7 +40,9 @@ impl Binder<'_> {
             Own::Rename { noun, if_exists, name, part, to } => self.rename(*noun, *if_exists, name, part, to),
             Own::SetSchema { noun, if_exists, name, schema } => self.set_schema(*noun, *if_exists, name, schema),
             Own::RenameSchema { name, to } => self.rename_schema(name, to),
-            Own::CreateSequence { if_not_exists, name, options } => self.create_sequence(*if_not_exists, name, options),
+            Own::CreateSequence { temporary, if_not_exists, name, options } => {
+                self.create_sequence(*temporary, *if_not_exists, name, options)
+            }
             Own::AlterSequence { if_exists, name, options } => self.alter_sequence(*if_exists, name, options),
             Own::DropSequence { names, if_exists, cascade } => self.drop_sequence(names, *if_exists, *cascade),
             Own::Comment { on, text } => self.comment(on, text.clone()),
@@ -81,7 +83,7 @@ impl Binder<'_> {
             None => return Err(Error::new(SqlState::UNDEFINED_TABLE, missing())),
         };
         if table.series.is_some() {
-            return Err(Error::unsupported("ALTER TABLE of a time-series table").at(name.pos));
+            actions.iter().try_for_each(|a| super::series_alter::refuse(&table, a)).map_err(|e| e.at(name.pos))?;
         }
         self.lock(&table, actions.iter().map(lock_of).max().unwrap_or(RelationLock::AccessExclusive));
         let mut change = Change::new(&table, self.ctx);
@@ -153,8 +155,12 @@ impl Binder<'_> {
                 Ok(())
             }
             Action::AddConstraint { constraint, not_valid, pos } => {
+                let using = matches!(
+                    **constraint,
+                    TableConstraint::PrimaryKeyUsingIndex(_) | TableConstraint::UniqueUsingIndex(_)
+                );
                 self.add_constraint(change, constraint, *not_valid).map_err(|e| match e.fields().position {
-                    None if e.code() == SqlState::FEATURE_NOT_SUPPORTED => e.at(*pos),
+                    None if using || e.code() == SqlState::FEATURE_NOT_SUPPORTED => e.at(*pos),
                     _ => e,
                 })
             }
@@ -321,6 +327,8 @@ impl Binder<'_> {
                 let text = format!("{word} constraints cannot be marked NOT VALID");
                 Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, text))
             }
+            TableConstraint::PrimaryKeyUsingIndex(c) => self.using_index(change, c, true),
+            TableConstraint::UniqueUsingIndex(c) => self.using_index(change, c, false),
             _ => {
                 if let TableConstraint::PrimaryKey(k) = constraint {
                     for c in &k.columns {

@@ -177,8 +177,7 @@ impl Change {
 
     pub(super) fn finish(mut self, binder: &mut Binder<'_>) -> Result<Ddl> {
         let alter = &mut self.alter;
-        let primary = |keys: &[(Option<String>, Vec<usize>, bool)]| keys.iter().any(|k| k.2);
-        if primary(&alter.made.keys) && alter.table.primary_key().is_some() {
+        if alter.made.keys.iter().any(|k| k.primary) && alter.table.primary_key().is_some() {
             let text = format!("multiple primary keys for table \"{}\" are not allowed", alter.table.name);
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
         }
@@ -208,7 +207,10 @@ pub(super) fn pass(action: &Action) -> u8 {
         Action::AddColumn { .. } => 4,
         Action::NotNull { set: true, .. } | Action::SetIdentity { .. } => 6,
         Action::AddConstraint { constraint, .. } => match **constraint {
-            TableConstraint::PrimaryKey(_) | TableConstraint::Unique(_) => 7,
+            TableConstraint::PrimaryKey(_)
+            | TableConstraint::Unique(_)
+            | TableConstraint::PrimaryKeyUsingIndex(_)
+            | TableConstraint::UniqueUsingIndex(_) => 7,
             _ => 9,
         },
         Action::Default { .. } | Action::AddIdentity { .. } => 9,

@@ -1,19 +1,19 @@
 //! CREATE, DROP and TRUNCATE. Whether a name exists is decided again under locks by [`crate::ddl`].
 
+use super::key::initially;
+use super::like::Like;
 use super::names::{fold, parts, qualified, start};
-use super::scope::{Clause, Found, Level, creation_schema, find_relation};
+use super::scope::{Clause, Found, Level, creation_schema, find_relation, temporary_schema};
 use super::{Binder, walk};
-use crate::bound::{CreateTable, Ddl, Expr, Query};
-use heddle_catalog::{ColumnDef, StoredExpr, TableDef};
+use crate::bound::{CreateTable, Ddl, Expr, NewKey, Query};
+use heddle_catalog::{ColumnDef, OnCommit, StoredExpr, TableDef};
 use heddle_txn::RelationLock;
-use heddle_types::{Error, PgType, Result, SqlState, oid};
+use heddle_types::{Error, Oid, PgType, Result, Severity, SqlState, oid};
 use sqlparser::ast::{self, ColumnOption, ObjectName, ObjectType, Spanned, Statement, TableConstraint};
 use std::sync::Arc;
 
 /// Most columns of a table.
 const COLUMNS_MAX: usize = 1600;
-
-type Key = (Option<String>, Vec<usize>, bool);
 
 impl Binder<'_> {
     pub(super) fn ddl(&mut self, s: &Statement) -> Result<Ddl> {
@@ -124,12 +124,17 @@ impl Binder<'_> {
         refuse_options(t)?;
         self.refuse_relational()?;
         let (schema_name, name) = qualified(&t.name, &self.ctx.session.database)?;
-        let (schema, schema_name) =
-            creation_schema(self.ctx, schema_name.as_deref()).map_err(|e| e.at(start(t.name.span())))?;
+        let chosen = if t.temporary { temporary_schema } else { creation_schema };
+        let (schema, schema_name) = chosen(self.ctx, schema_name.as_deref()).map_err(|e| e.at(start(t.name.span())))?;
         let mut create = CreateTable::new(schema, schema_name, name);
         create.if_not_exists = t.if_not_exists;
+        create.on_commit = self.on_commit(t.on_commit.as_ref(), schema)?;
         if let ast::CreateTableOptions::With(options) = &t.table_options {
             create.notices = super::storage::table_notices(&super::storage::parameters(options)?)?;
+        }
+        if t.global == Some(true) {
+            let text = "GLOBAL is deprecated in temporary table creation";
+            create.notices.insert(0, Error::notice(Severity::Warning, SqlState::WARNING, text));
         }
         if let Some(q) = &t.query {
             let names: Vec<String> = t.columns.iter().map(|c| fold(&c.name)).collect();
@@ -137,7 +142,10 @@ impl Binder<'_> {
             return Ok(Ddl::CreateTable(Box::new(create)));
         }
         for column in &t.columns {
-            self.column_def(&mut create, column)?;
+            match Like::of(column) {
+                Some(like) => self.like_element(&mut create, &like)?,
+                None => self.column_def(&mut create, column)?,
+            }
         }
         for constraint in &t.constraints {
             self.table_key(&mut create, constraint)?;
@@ -155,14 +163,29 @@ impl Binder<'_> {
         Ok(Ddl::CreateTable(Box::new(create)))
     }
 
+    /// ON COMMIT of a table in `schema`.
+    fn on_commit(&self, written: Option<&ast::OnCommit>, schema: Oid) -> Result<OnCommit> {
+        let Some(written) = written else { return Ok(OnCommit::default()) };
+        if !self.is_temporary(schema) {
+            let message = "ON COMMIT can only be used on temporary tables";
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
+        Ok(match written {
+            ast::OnCommit::PreserveRows => OnCommit::PreserveRows,
+            ast::OnCommit::DeleteRows => OnCommit::DeleteRows,
+            ast::OnCommit::Drop => OnCommit::Drop,
+        })
+    }
+
     /// SELECT … INTO t
     pub(super) fn select_into(&mut self, into: &ast::SelectInto, q: &ast::Query) -> Result<Ddl> {
-        if into.temporary || into.unlogged {
-            return Err(Error::unsupported(if into.temporary { "a temporary table" } else { "an unlogged table" }));
+        if into.unlogged {
+            return Err(Error::unsupported("an unlogged table"));
         }
         self.refuse_relational()?;
         let (schema_name, name) = qualified(&into.name, &self.ctx.session.database)?;
-        let (schema, schema_name) = creation_schema(self.ctx, schema_name.as_deref())?;
+        let chosen = if into.temporary { temporary_schema } else { creation_schema };
+        let (schema, schema_name) = chosen(self.ctx, schema_name.as_deref())?;
         let mut create = CreateTable::new(schema, schema_name, name);
         self.as_query(&mut create, q, &[], true)?;
         Ok(Ddl::CreateTable(Box::new(create)))
@@ -220,13 +243,13 @@ impl Binder<'_> {
                     def.default = self.default(e, &def)?;
                 }
                 ColumnOption::PrimaryKey(k) => {
-                    refuse_deferral(k.characteristics.as_ref())?;
-                    create.keys.push((constraint, vec![at], true));
+                    let deferrable = initially(k.characteristics.as_ref())?;
+                    create.keys.push(NewKey { name: constraint, columns: vec![at], primary: true, deferrable });
                 }
                 ColumnOption::Unique(u) => {
                     refuse_nulls(u)?;
-                    refuse_deferral(u.characteristics.as_ref())?;
-                    create.keys.push((constraint, vec![at], false));
+                    let deferrable = initially(u.characteristics.as_ref())?;
+                    create.keys.push(NewKey { name: constraint, columns: vec![at], primary: false, deferrable });
                 }
                 ColumnOption::Collation(name) => {
                     let value = super::Typed::new(super::call::null(ty), pos);
@@ -308,16 +331,6 @@ fn column(at: usize, name: String, ty: PgType) -> ColumnDef {
     crate::bound::column(attnum, name, ty)
 }
 
-/// Unique keys are checked at once.
-fn refuse_deferral(c: Option<&ast::ConstraintCharacteristics>) -> Result<()> {
-    match c {
-        Some(c) if c.deferrable == Some(true) || c.initially == Some(ast::DeferrableInitial::Deferred) => {
-            Err(Error::unsupported("a DEFERRABLE unique constraint"))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn refuse_nulls(u: &ast::UniqueConstraint) -> Result<()> {
     match u.nulls_distinct {
         ast::NullsDistinctOption::NotDistinct => Err(Error::unsupported("UNIQUE NULLS NOT DISTINCT")),
@@ -327,30 +340,28 @@ fn refuse_nulls(u: &ast::UniqueConstraint) -> Result<()> {
 
 /// One primary key at most; its columns are NOT NULL; equal keys are one.
 pub(super) fn check_keys(create: &mut CreateTable) -> Result<()> {
-    if create.keys.iter().filter(|k| k.2).count() > 1 {
+    if create.keys.iter().filter(|k| k.primary).count() > 1 {
         let message = format!("multiple primary keys for table \"{}\" are not allowed", create.name);
         return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
     }
-    let mut kept: Vec<Key> = Vec::new();
+    let mut kept: Vec<NewKey> = Vec::new();
     for key in std::mem::take(&mut create.keys) {
-        if let Some(same) = kept.iter_mut().find(|k| k.1 == key.1 && (k.0 == key.0 || k.0.is_none() || key.0.is_none()))
-        {
-            same.2 |= key.2;
-            same.0 = same.0.take().or(key.0);
+        let one = |k: &&mut NewKey| {
+            let names = k.name == key.name || k.name.is_none() || key.name.is_none();
+            names && k.columns == key.columns && k.deferrable == key.deferrable
+        };
+        if let Some(same) = kept.iter_mut().find(one) {
+            same.primary |= key.primary;
+            same.name = same.name.take().or(key.name);
         } else {
             kept.push(key);
         }
     }
-    for (_, columns, _) in kept.iter().filter(|k| k.2) {
-        for at in columns {
-            create.columns[*at].not_null = true;
-        }
+    for at in kept.iter().filter(|k| k.primary).flat_map(|k| &k.columns) {
+        create.columns[*at].not_null = true;
     }
-    for (_, columns, _) in &kept {
-        for at in columns {
-            let ty = create.columns[*at].ty;
-            super::index::refuse_incomparable(ty)?;
-        }
+    for at in kept.iter().flat_map(|k| &k.columns) {
+        super::index::refuse_incomparable(create.columns[*at].ty)?;
     }
     create.keys = kept;
     Ok(())
@@ -375,9 +386,7 @@ pub(super) fn check_columns(create: &CreateTable) -> Result<()> {
 }
 
 pub(super) fn refuse_options(t: &ast::CreateTable) -> Result<()> {
-    let what = if t.temporary || t.global.is_some() {
-        "a temporary table"
-    } else if t.or_replace
+    let what = if t.or_replace
         || t.external
         || t.transient
         || t.volatile
@@ -390,11 +399,9 @@ pub(super) fn refuse_options(t: &ast::CreateTable) -> Result<()> {
     } else if t.inherits.is_some() {
         "INHERITS"
     } else if t.like.is_some() {
-        "CREATE TABLE LIKE"
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"LIKE\"").at(start(t.name.span())));
     } else if t.partition_by.is_some() || t.partition_of.is_some() {
         "a partitioned table"
-    } else if t.on_commit.is_some() {
-        "ON COMMIT"
     } else if !matches!(t.table_options, ast::CreateTableOptions::None | ast::CreateTableOptions::With(_)) {
         "CREATE TABLE with storage options"
     } else {
@@ -427,15 +434,11 @@ fn drop_schema(names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<D
 
 impl Binder<'_> {
     pub(super) fn table_key(&self, create: &mut CreateTable, constraint: &TableConstraint) -> Result<()> {
-        let (name, columns, primary) = match constraint {
-            TableConstraint::PrimaryKey(k) => {
-                refuse_deferral(k.characteristics.as_ref())?;
-                (&k.name, &k.columns, true)
-            }
+        let (name, columns, primary, characteristics) = match constraint {
+            TableConstraint::PrimaryKey(k) => (&k.name, &k.columns, true, &k.characteristics),
             TableConstraint::Unique(k) => {
                 refuse_nulls(k)?;
-                refuse_deferral(k.characteristics.as_ref())?;
-                (&k.name, &k.columns, false)
+                (&k.name, &k.columns, false, &k.characteristics)
             }
             TableConstraint::ForeignKey(_) | TableConstraint::Check(_) => return Ok(()),
             other => return Err(Error::unsupported(format!("the constraint {other}"))),
@@ -462,7 +465,8 @@ impl Binder<'_> {
             }
             key.push(at);
         }
-        create.keys.push((name.as_ref().map(fold), key, primary));
+        let deferrable = initially(characteristics.as_ref())?;
+        create.keys.push(NewKey { name: name.as_ref().map(fold), columns: key, primary, deferrable });
         Ok(())
     }
 }

@@ -69,11 +69,12 @@ impl Binder<'_> {
     }
 
     /// The table a DML statement changes.
-    fn target(&mut self, name: &ObjectName) -> Result<Arc<TableDef>> {
+    pub(super) fn target(&mut self, name: &ObjectName) -> Result<Arc<TableDef>> {
         let pos = start(name.span());
         let (schema, bare) = qualified(name, &self.ctx.session.database)?;
         match find_relation(self.ctx, schema.as_deref(), &bare) {
             Some(Found::Table(t)) => {
+                self.refuse_foreign(&t)?;
                 self.lock(&t, RelationLock::RowExclusive);
                 Ok(t)
             }
@@ -143,7 +144,7 @@ impl Binder<'_> {
     }
 
     /// Indexes into `table.columns` in the order of the column list.
-    fn insert_columns(&mut self, table: &TableDef, names: &[ObjectName]) -> Result<Vec<usize>> {
+    pub(super) fn insert_columns(&mut self, table: &TableDef, names: &[ObjectName]) -> Result<Vec<usize>> {
         if names.is_empty() {
             return Ok(table.columns.iter().enumerate().filter(|(_, c)| !c.dropped).map(|(i, _)| i).collect());
         }
@@ -249,7 +250,7 @@ impl Binder<'_> {
         Ok((Query { rel: Rel::Values { columns, rows }, columns: shown }, pairs))
     }
 
-    fn insert_row(&mut self, row: &[ast::Expr], table: &TableDef, listed: &[usize]) -> Result<Vec<Expr>> {
+    pub(super) fn insert_row(&mut self, row: &[ast::Expr], table: &TableDef, listed: &[usize]) -> Result<Vec<Expr>> {
         let mut values = Vec::with_capacity(row.len());
         for (e, at) in row.iter().zip(listed) {
             let column = &table.columns[*at];
@@ -270,7 +271,7 @@ impl Binder<'_> {
         }
     }
 
-    fn defaults(&mut self, table: &TableDef, given: &[(usize, ColId)]) -> Result<Vec<(usize, Expr)>> {
+    pub(super) fn defaults(&mut self, table: &TableDef, given: &[(usize, ColId)]) -> Result<Vec<(usize, Expr)>> {
         let missing = |(i, c): &(usize, &heddle_catalog::ColumnDef)| {
             !c.dropped && c.default.is_some() && !given.iter().any(|(g, _)| g == i)
         };
@@ -365,7 +366,11 @@ impl Binder<'_> {
     }
 
     /// SET a = …, (b, c) = (…)
-    fn assignments(&mut self, assignments: &[ast::Assignment], table: &TableDef) -> Result<Vec<(usize, Expr)>> {
+    pub(super) fn assignments(
+        &mut self,
+        assignments: &[ast::Assignment],
+        table: &TableDef,
+    ) -> Result<Vec<(usize, Expr)>> {
         let mut set: Vec<(usize, Expr)> = Vec::new();
         for a in assignments {
             let pairs: Vec<(&ObjectName, &ast::Expr)> = match (&a.target, super::expr::unnested(&a.value)) {
@@ -567,7 +572,7 @@ fn assigned(table: &TableDef, name: &ObjectName, set: &[(usize, Expr)]) -> Resul
 }
 
 /// With a column list all columns must be given; without one the first ones may be.
-fn check_width(
+pub(super) fn check_width(
     given: usize,
     mut listed: Vec<usize>,
     explicit: bool,
@@ -599,7 +604,7 @@ fn arbiter(table: &TableDef, names: &[ast::Ident]) -> Result<heddle_types::Oid> 
             && i.columns.iter().all(|c| wanted.contains(&c.attnum))
             && wanted.iter().all(|w| i.columns.iter().any(|c| c.attnum == *w))
     };
-    let found = table.indexes.iter().find(fits);
+    let found = table.indexes.iter().filter(fits).max_by_key(|i| i.immediate());
     found.map(|i| i.oid).ok_or_else(|| {
         let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
         Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)

@@ -84,11 +84,20 @@ impl Binder<'_> {
                 self.combine(left, right, kind, Some(on))
             }
             JoinConstraint::Using(names) => {
+                let (names, alias) = using_alias(names);
                 let columns = names
                     .iter()
                     .map(|n| Ok((parts(n)?.pop().unwrap_or_default(), start(n.span()))))
                     .collect::<Result<Vec<_>>>()?;
-                self.join_using(left, right, kind, columns)
+                let mut joined = self.join_using(left, right, kind, columns)?;
+                if let Some((alias, pos)) = alias {
+                    let shared = joined.names.columns[..names.len()].to_vec();
+                    let columns = std::mem::take(&mut joined.names.columns);
+                    let named = Namespace { items: vec![plain_item(alias, shared)], columns: Vec::new() };
+                    joined.names = joined.names.join(named, pos)?;
+                    joined.names.columns = columns;
+                }
+                Ok(joined)
             }
             JoinConstraint::Natural => {
                 let shared = left
@@ -185,10 +194,13 @@ impl Binder<'_> {
     fn factor(&mut self, t: &TableFactor, visible: &Namespace) -> Result<Bound> {
         match t {
             TableFactor::Table { name, alias, args: None, sample, with_ordinality: false, version: None, .. } => {
-                if sample.is_some() {
-                    return Err(Error::unsupported("TABLESAMPLE").at(start(name.span())));
+                let table = self.table(name, alias.as_ref())?;
+                match sample {
+                    None => Ok(table),
+                    Some(
+                        ast::TableSampleKind::BeforeTableAlias(sample) | ast::TableSampleKind::AfterTableAlias(sample),
+                    ) => self.sampled(table, sample, start(name.span())),
                 }
-                self.table(name, alias.as_ref())
             }
             TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
                 self.table_function(name, &args.args, *with_ordinality, alias.as_ref(), visible)
@@ -225,6 +237,7 @@ impl Binder<'_> {
         }
         let (rel, item) = match find_relation(self.ctx, schema.as_deref(), &bare) {
             Some(Found::Table(t)) => {
+                self.refuse_foreign(&t)?;
                 let locked = self.is_locked(alias.map_or_else(|| bare.clone(), |a| fold(&a.name)));
                 self.lock(&t, if locked { RelationLock::RowShare } else { RelationLock::AccessShare });
                 let (scan, item) = self.scan(&t, locked);
@@ -416,6 +429,40 @@ impl Binder<'_> {
         Ok(Bound { source: Source::Set { calls, ordinality }, names: Namespace::of(item), lateral: false })
     }
 
+    /// ROWS FROM: functions side by side, the shorter ones filled up with NULLs.
+    fn rows_from(
+        &mut self,
+        functions: &[ast::Expr],
+        ordinality: bool,
+        alias: Option<&TableAlias>,
+        visible: &Namespace,
+    ) -> Result<Bound> {
+        let (mut calls, mut columns) = (Vec::new(), Vec::new());
+        let mut first = None;
+        for e in functions {
+            let ast::Expr::Function(f) = e else {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "ROWS FROM takes functions").at(start(e.span())));
+            };
+            let ast::FunctionArguments::List(list) = &f.args else {
+                return Err(Error::unsupported(format!("in ROWS FROM: {f}")).at(start(e.span())));
+            };
+            let bound = self.table_function(&f.name, &list.args, false, None, visible)?;
+            first = first.or_else(|| bound.names.items.first().map(|i| i.alias.clone()));
+            match bound.source {
+                Source::Set { calls: more, .. } => calls.extend(more),
+                _ => return Err(Error::unsupported("a function that returns no set in ROWS FROM").at(start(e.span()))),
+            }
+            columns.extend(bound.names.columns);
+        }
+        let only = if functions.len() == 1 { first } else { None };
+        let shown = alias.map_or_else(|| only.unwrap_or_default(), |a| fold(&a.name));
+        if let (Some(alias), [column], 1) = (alias, &mut columns[..], functions.len()) {
+            // One function of one column: the alias names both, as without ROWS FROM.
+            column.name = fold(&alias.name);
+        }
+        self.set_source(calls, columns, ordinality, shown, alias)
+    }
+
     fn unnest(
         &mut self,
         arrays: &[ast::Expr],
@@ -423,6 +470,11 @@ impl Binder<'_> {
         alias: Option<&TableAlias>,
         visible: &Namespace,
     ) -> Result<Bound> {
+        if let [ast::Expr::Identifier(i), functions @ ..] = arrays
+            && i.value == crate::parse::ROWS_FROM
+        {
+            return self.rows_from(functions, ordinality, alias, visible);
+        }
         let shown = alias.map_or_else(|| "unnest".to_owned(), |a| fold(&a.name));
         let (mut calls, mut columns) = (Vec::new(), Vec::new());
         for e in arrays {
@@ -501,6 +553,15 @@ fn alias_position(t: &TableFactor) -> Option<u32> {
 
 fn column_expr(c: &ScopeColumn) -> Expr {
     Expr::Column { id: c.id, ty: c.ty }
+}
+
+/// The columns of USING, and the alias that travels behind them.
+fn using_alias(names: &[ObjectName]) -> (&[ObjectName], Option<(String, Option<u32>)>) {
+    let last = names.last().and_then(|n| n.0.first()).and_then(|p| p.as_ident());
+    match last.and_then(|i| i.value.strip_prefix(crate::parse::JOIN_ALIAS)) {
+        Some(alias) => (&names[..names.len() - 1], Some((alias.to_owned(), None))),
+        None => (names, None),
+    }
 }
 
 fn using_column(names: &Namespace, name: &str, side: &str) -> Result<ScopeColumn> {

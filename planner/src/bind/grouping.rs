@@ -56,6 +56,12 @@ impl Groups {
         }
     }
 
+    /// GROUP BY DISTINCT: sets of the same expressions are one.
+    pub fn deduplicate(&mut self) {
+        let mut seen = std::collections::BTreeSet::new();
+        self.sets.retain(|set| seen.insert(set.iter().copied().collect::<std::collections::BTreeSet<usize>>()));
+    }
+
     /// Each set so far with each of the new ones.
     ///
     /// # Errors
@@ -156,7 +162,7 @@ impl Binder<'_> {
         let owner = level.names.items.iter().find(|i| i.columns.iter().any(|c| c.id == id));
         if let (Some(item), true) = (owner, plain) {
             let column = item.columns.iter().find(|c| c.id == id).expect("found by it");
-            let key = item.table.as_ref().and_then(|t| t.primary_key());
+            let key = item.table.as_ref().and_then(|t| t.primary_key()).filter(|k| k.immediate());
             let grouped = |attnum: i16| {
                 let of = item.columns.iter().find(|c| c.origin.is_some_and(|(_, a)| a == attnum));
                 of.is_some_and(|c| named.iter().any(|(n, e)| *n == c.id && matches!(e, Expr::Column { .. })))

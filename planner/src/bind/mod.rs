@@ -9,7 +9,7 @@
 //! | `types`, `coerce`, `candidates` | type names; casts; PostgreSQL's choice among overloaded functions |
 //! | `call`, `expr`, `special`, `subquery`, `window` | expressions |
 //! | `from`, `select`, `grouping`, `setop` | queries |
-//! | `dml`, `updatable`, `ddl`, `index`, `view`, `copy` | statements |
+//! | `dml`, `merge`, `updatable`, `ddl`, `index`, `view`, `copy` | statements |
 //! | `alter`, `change`, `rename`, `constraint`, `reference`, `sequence`, `serial`, `storage` | the rest of DDL |
 //! | `stored` | bound expressions as catalog text |
 
@@ -29,17 +29,22 @@ mod from;
 mod grouping;
 mod index;
 mod json_rows;
+mod key;
+mod like;
 mod meaning;
+mod merge;
 mod names;
 mod ordered_set;
 mod record;
 mod reference;
 mod rename;
+mod sample;
 mod scope;
 mod select;
 mod sequence;
 mod serial;
 mod series;
+mod series_alter;
 mod setop;
 mod special;
 mod statement;

@@ -31,12 +31,19 @@ impl Binder<'_> {
             None => (made.name.clone(), made.columns.clone()),
         };
         let keys = unique_keys(made, table, target.as_deref());
+        let cannot_wait = |kind: &str| {
+            let text = format!("cannot use a deferrable {kind} for referenced table \"{target_name}\"");
+            Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text)
+        };
         let referenced = if f.referred_columns.is_empty() {
-            let primary = keys.iter().find(|(_, primary)| *primary).map(|(key, _)| key.clone());
-            primary.ok_or_else(|| {
+            let primary = keys.iter().find(|k| k.primary).ok_or_else(|| {
                 let text = format!("there is no primary key for referenced table \"{target_name}\"");
                 Error::new(SqlState::UNDEFINED_OBJECT, text)
-            })?
+            })?;
+            if !primary.immediate {
+                return Err(cannot_wait("primary key"));
+            }
+            primary.columns.clone()
         } else {
             found_columns(&f.referred_columns.iter().collect::<Vec<_>>(), &target_columns)?
         };
@@ -48,10 +55,14 @@ impl Binder<'_> {
             let text = "foreign key referenced-columns list must not contain duplicates";
             return Err(Error::new(SqlState::INVALID_FOREIGN_KEY, text));
         }
-        if !keys.iter().any(|(key, _)| same_set(key, &referenced)) {
+        let mut fitting = keys.iter().filter(|k| same_set(&k.columns, &referenced)).peekable();
+        if fitting.peek().is_none() {
             let text =
                 format!("there is no unique constraint matching given keys for referenced table \"{target_name}\"");
             return Err(Error::new(SqlState::INVALID_FOREIGN_KEY, text));
+        }
+        if !fitting.any(|k| k.immediate) {
+            return Err(cannot_wait("unique constraint"));
         }
         let shown = names::columns(columns.iter().map(|n| made.columns[*n as usize - 1].name.as_str()));
         let name = self.constraint_name(made, table, name, Some(&shown), "fkey")?;
@@ -90,6 +101,12 @@ impl Binder<'_> {
                 Err(Error::unsupported("a foreign key to a time-series table").at(start(f.foreign_table.span())))
             }
             Some(Found::Table(t)) => {
+                let ours = self.is_temporary(made.schema);
+                if ours != self.is_temporary(t.schema) {
+                    let kind = if ours { "temporary" } else { "permanent" };
+                    let text = format!("constraints on {kind} tables may reference only {kind} tables");
+                    return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
+                }
                 self.lock(&t, RelationLock::ShareRowExclusive);
                 Ok(Some(t))
             }
@@ -118,18 +135,33 @@ fn found_columns(idents: &[&Ident], columns: &[ColumnDef]) -> Result<Vec<i16>> {
     idents.iter().map(one).collect()
 }
 
-/// The unique keys of the referenced table and whether each is primary.
-fn unique_keys(made: &CreateTable, table: Option<&TableDef>, target: Option<&TableDef>) -> Vec<(Vec<i16>, bool)> {
+/// A unique key of the referenced table.
+struct UniqueKey {
+    columns: Vec<i16>,
+    primary: bool,
+    /// Not deferrable
+    immediate: bool,
+}
+
+fn unique_keys(made: &CreateTable, table: Option<&TableDef>, target: Option<&TableDef>) -> Vec<UniqueKey> {
     let existing = target.or(table);
-    let mut keys: Vec<(Vec<i16>, bool)> = existing
+    let mut keys: Vec<UniqueKey> = existing
         .iter()
         .flat_map(|t| &t.indexes)
         .filter(|i| i.unique)
-        .map(|i| (i.columns.iter().map(|c| c.attnum).collect(), i.primary))
+        .map(|i| UniqueKey {
+            columns: i.columns.iter().map(|c| c.attnum).collect(),
+            primary: i.primary,
+            immediate: i.immediate(),
+        })
         .collect();
     if target.is_none() {
         let attnum = |at: &usize| made.columns[*at].attnum;
-        keys.extend(made.keys.iter().map(|(_, key, primary)| (key.iter().map(attnum).collect(), *primary)));
+        keys.extend(made.keys.iter().map(|k| UniqueKey {
+            columns: k.columns.iter().map(attnum).collect(),
+            primary: k.primary,
+            immediate: k.deferrable.is_none(),
+        }));
     }
     keys
 }

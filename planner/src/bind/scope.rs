@@ -7,6 +7,7 @@ use super::names::{fold, start};
 use super::{Binder, Typed};
 use crate::bound::{AggregateCall, ColId, CteId, Expr, SetCall, WindowCall};
 use crate::context::EvalContext;
+use crate::ddl::temporary::TO_BE_MADE;
 use crate::syscat::{self, SystemTable};
 use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG, Relation, SequenceDef, TableDef, ViewDef};
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
@@ -32,6 +33,7 @@ pub(crate) enum Clause {
     Check,
     Using,
     CopyWhere,
+    MergeWhen,
 }
 
 impl Clause {
@@ -54,6 +56,7 @@ impl Clause {
             Self::Check => "check constraints",
             Self::Using => "transform expressions",
             Self::CopyWhere => "COPY FROM WHERE conditions",
+            Self::MergeWhen => "MERGE WHEN conditions",
         }
     }
 
@@ -137,6 +140,8 @@ pub(crate) struct Level {
     pub uses: Vec<(ColId, String, Option<u32>, bool)>,
     /// Tables whose rows will be locked: None = none, empty = all.
     pub locked: Option<Vec<String>>,
+    /// Items that this part of the statement cannot name, for messages.
+    pub barred: Vec<Item>,
 }
 
 impl Level {
@@ -153,6 +158,7 @@ impl Level {
             named_windows: Vec::new(),
             uses: Vec::new(),
             locked: None,
+            barred: Vec::new(),
         }
     }
 }
@@ -187,10 +193,11 @@ pub(super) fn find_relation(ctx: &EvalContext, schema: Option<&str>, name: &str)
 }
 
 fn find_in(ctx: &EvalContext, schema: &str, name: &str) -> Option<Found> {
-    if let Some(table) = syscat::lookup(schema, name) {
+    let schema = ctx.session.schema_named(schema);
+    if let Some(table) = syscat::lookup(&schema, name) {
         return Some(Found::System(table));
     }
-    let schema = ctx.catalog.schema(ctx.session.database_oid, schema)?;
+    let schema = ctx.catalog.schema(ctx.session.database_oid, &schema)?;
     match ctx.catalog.relation(schema.oid, name)? {
         Relation::Table(t) => Some(Found::Table(t)),
         Relation::Index(t, i) => Some(Found::Index(t.indexes[i].name.clone())),
@@ -199,38 +206,53 @@ fn find_in(ctx: &EvalContext, schema: &str, name: &str) -> Option<Found> {
     }
 }
 
-/// Schemas in search order, pg_catalog first unless it is named later; `$user` replaced.
+/// Schemas in search order.
 pub(super) fn search_path(ctx: &EvalContext) -> Vec<String> {
-    let mut path: Vec<String> = ctx.session.search_path.iter().map(|s| s.replace("$user", &ctx.session.user)).collect();
-    if !path.iter().any(|s| s == "pg_catalog") {
-        path.insert(0, "pg_catalog".into());
-    }
-    path
+    ctx.session.path().into_iter().map(|s| s.schema).collect()
 }
 
 /// The schema new objects go to.
 ///
 /// # Errors
-/// `3F000`
+/// `3F000`; `42P16` for the temporary schema of another session.
 pub(super) fn creation_schema(ctx: &EvalContext, schema: Option<&str>) -> Result<(Oid, String)> {
-    let existing = |name: &str| ctx.catalog.schema(ctx.session.database_oid, name);
-    match schema {
-        Some(name) => match existing(name) {
-            Some(s) if s.oid == PG_CATALOG || s.oid == INFORMATION_SCHEMA => Err(Error::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied to create in schema \"{name}\""),
-            )
-            .detail("System catalog modifications are currently disallowed.")),
-            Some(s) => Ok((s.oid, s.name.clone())),
-            None => Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))),
-        },
-        None => search_path(ctx)
-            .iter()
-            .filter_map(|s| existing(s))
-            .find(|s| s.oid != PG_CATALOG && s.oid != INFORMATION_SCHEMA)
-            .map(|s| (s.oid, s.name.clone()))
-            .ok_or_else(|| Error::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")),
+    let Some(name) = schema else {
+        let named = ctx.session.path().into_iter().filter(|s| !s.implicit);
+        let found = named.map(|s| schema_to_fill(ctx, &s.schema)).find_map(|s| s.ok());
+        let none = || Error::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in");
+        return found.ok_or_else(none);
+    };
+    schema_to_fill(ctx, &ctx.session.schema_named(name))
+}
+
+fn schema_to_fill(ctx: &EvalContext, name: &str) -> Result<(Oid, String)> {
+    match ctx.catalog.schema(ctx.session.database_oid, name) {
+        Some(s) if s.oid == PG_CATALOG || s.oid == INFORMATION_SCHEMA => Err(Error::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied to create in schema \"{name}\""),
+        )
+        .detail("System catalog modifications are currently disallowed.")),
+        Some(s) if s.is_temporary() && s.name != ctx.session.temporary_schema() => Err(Error::new(
+            SqlState::INVALID_TABLE_DEFINITION,
+            "cannot create relations in temporary schemas of other sessions",
+        )),
+        Some(s) => Ok((s.oid, s.name.clone())),
+        None if name == ctx.session.temporary_schema() => Ok((TO_BE_MADE, name.to_owned())),
+        None => Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))),
     }
+}
+
+/// The schema new temporary objects go to.
+///
+/// # Errors
+/// `42P16` when another is named.
+pub(super) fn temporary_schema(ctx: &EvalContext, schema: Option<&str>) -> Result<(Oid, String)> {
+    let (oid, name) = creation_schema(ctx, Some(schema.unwrap_or("pg_temp")))?;
+    if name == ctx.session.temporary_schema() {
+        return Ok((oid, name));
+    }
+    let message = "cannot create temporary relation in non-temporary schema";
+    Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message))
 }
 
 pub(super) fn unknown_relation(schema: Option<&str>, name: &str) -> Error {
@@ -239,6 +261,22 @@ pub(super) fn unknown_relation(schema: Option<&str>, name: &str) -> Error {
 }
 
 impl Binder<'_> {
+    /// Are these the objects of one session only?
+    pub(super) fn is_temporary(&self, schema: Oid) -> bool {
+        schema == TO_BE_MADE || self.catalog().is_temporary(schema)
+    }
+
+    /// `0A000` for the rows of another session's temporary table.
+    pub(super) fn refuse_foreign(&self, table: &TableDef) -> Result<()> {
+        let foreign =
+            |s: Arc<heddle_catalog::SchemaDef>| s.is_temporary() && s.name != self.ctx.session.temporary_schema();
+        if self.catalog().schema_by_oid(table.schema).is_some_and(foreign) {
+            let message = "cannot access temporary tables of other sessions";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        Ok(())
+    }
+
     pub(super) fn level(&mut self) -> &mut Level {
         self.levels.last_mut().expect("expressions are bound inside a level")
     }
@@ -279,6 +317,13 @@ impl Binder<'_> {
 
     fn unknown_column(&self, name: &str, pos: Option<u32>) -> Error {
         let e = Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")).at(pos);
+        let mut barred = self.levels.iter().rev().flat_map(|l| &l.barred);
+        if let Some(item) = barred.find(|i| i.columns.iter().any(|c| c.name == name)) {
+            return e.hint(format!(
+                "There is a column named \"{name}\" in table \"{}\", but it cannot be referenced from this part of the query.",
+                item.alias
+            ));
+        }
         let items = self.levels.last().map(|l| l.names.items.as_slice()).unwrap_or_default();
         match closest(
             name,
@@ -354,13 +399,15 @@ impl Binder<'_> {
     pub(super) fn missing_from(&self, table: &str, pos: Option<u32>) -> Error {
         let hidden =
             self.levels.iter().rev().flat_map(|l| &l.names.items).find(|i| i.hidden_name.as_deref() == Some(table));
+        let invalid = || {
+            let message = format!("invalid reference to FROM-clause entry for table \"{table}\"");
+            Error::new(SqlState::UNDEFINED_TABLE, message).at(pos)
+        };
         match hidden {
-            Some(item) => Error::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("invalid reference to FROM-clause entry for table \"{table}\""),
-            )
-            .hint(format!("Perhaps you meant to reference the table alias \"{}\".", item.alias))
-            .at(pos),
+            Some(item) => invalid().hint(format!("Perhaps you meant to reference the table alias \"{}\".", item.alias)),
+            None if self.levels.iter().flat_map(|l| &l.barred).any(|i| i.alias == table) => invalid().hint(format!(
+                "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
+            )),
             None => Error::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{table}\""))
                 .at(pos),
         }

@@ -591,9 +591,13 @@ impl Binder<'_> {
             return Ok(None);
         }
         let mut groups = Groups::default();
-        for e in exprs {
+        let distinct = matches!(&exprs[0], ast::Expr::Identifier(i) if i.value == crate::parse::DISTINCT_SETS);
+        for e in &exprs[usize::from(distinct)..] {
             let sets = self.group_element(e, outputs, &mut groups)?;
             groups.cross(sets)?;
+        }
+        if distinct {
+            groups.deduplicate();
         }
         Ok(Some(groups))
     }

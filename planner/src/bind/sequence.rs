@@ -3,7 +3,7 @@
 use super::Binder;
 use super::alter::lookup;
 use super::from::{plain_item, scope_column};
-use super::scope::{Found, Item, creation_schema};
+use super::scope::{Found, Item, creation_schema, temporary_schema};
 use crate::bound::{AlterSequence, Call, CreateSequence, Ddl, Expr, Rel};
 use crate::function;
 use crate::parse::own::{Name, SequenceOption, SequenceSetting as S};
@@ -242,12 +242,14 @@ impl Binder<'_> {
 
     pub(super) fn create_sequence(
         &mut self,
+        temporary: bool,
         if_not_exists: bool,
         name: &Name,
         options: &[SequenceOption],
     ) -> Result<Ddl> {
         let (schema, bare) = lookup(name, &self.ctx.session.database)?;
-        let (schema, schema_name) = creation_schema(self.ctx, schema.as_deref()).map_err(|e| e.at(name.pos))?;
+        let chosen = if temporary { temporary_schema } else { creation_schema };
+        let (schema, schema_name) = chosen(self.ctx, schema.as_deref()).map_err(|e| e.at(name.pos))?;
         let given = Given::read(options)?;
         let mut sequence = plain(oid::INT8);
         given.apply(&mut sequence, true, false)?;

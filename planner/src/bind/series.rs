@@ -4,7 +4,7 @@ use super::Binder;
 use super::ddl::{check_columns, refuse_options};
 use super::names::{fold_identifier, qualified, start};
 use super::scope::{Found, creation_schema, find_relation, unknown_relation};
-use crate::bound::{CreateSeries, CreateTable, Ddl};
+use crate::bound::{CreateSeries, CreateTable, Ddl, NewKey};
 use crate::parse::{Clause, SeriesStatement, Written};
 use heddle_catalog::{ColumnDef, Retention, SeriesDefaults, TableDef};
 use heddle_engines::point::PartitionInterval;
@@ -52,6 +52,9 @@ impl Binder<'_> {
 
     fn series_table(&mut self, t: &ast::CreateTable, tag_columns: usize, clauses: &[Clause]) -> Result<Ddl> {
         refuse_options(t)?;
+        if t.temporary || t.on_commit.is_some() {
+            return Err(Error::unsupported("a temporary time-series table").at(start(t.name.span())));
+        }
         let read = Clauses::read(clauses)?;
         if read.primary_tags.is_empty() {
             return Err(missing_option(clauses));
@@ -71,8 +74,8 @@ impl Binder<'_> {
         check_columns(&create)?;
         let defaults = self.defaults_of_database().unwrap_or_default();
         let series = arrange(&mut create, t, tag_columns, &read, defaults)?;
-        let key = series.primary_tags.iter().copied().chain([series.time]).collect();
-        create.keys = vec![(None, key, true)];
+        let columns = series.primary_tags.iter().copied().chain([series.time]).collect();
+        create.keys = vec![NewKey { name: None, columns, primary: true, deferrable: None }];
         create.series = Some(series);
         Ok(Ddl::CreateTable(Box::new(create)))
     }

@@ -1,7 +1,7 @@
 //! Statements by kind.
 
 use super::Binder;
-use crate::bound::{Ddl, ExplainOptions, Expr, Insert, OutputColumn, Statement, Update};
+use crate::bound::{Ddl, ExplainOptions, Expr, Insert, OutputColumn, Statement};
 use heddle_types::{Error, PgType, Result, SqlState, oid};
 use sqlparser::ast;
 
@@ -15,6 +15,7 @@ impl Binder<'_> {
             ast::Statement::Insert(i) => self.insert(i),
             ast::Statement::Update(u) => self.update(u),
             ast::Statement::Delete(d) => self.delete(d),
+            ast::Statement::Merge(m) => Ok((self.merge_statement(m)?, None)),
             ast::Statement::Explain { .. } => self.explain(s),
             other => Ok((Statement::Ddl(self.ddl(other)?), None)),
         }
@@ -22,7 +23,9 @@ impl Binder<'_> {
 
     pub(super) fn query_statement(&mut self, q: &ast::Query) -> Result<Bound> {
         let modifying = match q.body.as_ref() {
-            ast::SetExpr::Insert(s) | ast::SetExpr::Update(s) | ast::SetExpr::Delete(s) => Some(s),
+            ast::SetExpr::Insert(s) | ast::SetExpr::Update(s) | ast::SetExpr::Delete(s) | ast::SetExpr::Merge(s) => {
+                Some(s)
+            }
             _ => None,
         };
         if let Some(inner) = modifying {
@@ -55,13 +58,19 @@ impl Binder<'_> {
         if ctes.is_empty() {
             return Ok(());
         }
-        if let Statement::Update(u) = statement {
-            self.compute_inside(u);
+        match statement {
+            Statement::Update(u) => self.compute_inside(u.set.iter_mut().map(|(_, e)| e), &mut u.input),
+            Statement::Merge(m) => {
+                let conditions = m.whens.iter_mut().flat_map(|w| w.condition.iter_mut().chain(w.action.values_mut()));
+                self.compute_inside(conditions.chain([&mut m.on]), &mut m.input);
+            }
+            _ => {}
         }
         let slot = match statement {
             Statement::Insert(Insert { source, .. }) => &mut source.rel,
             Statement::Update(u) => &mut u.input,
             Statement::Delete(d) => &mut d.input,
+            Statement::Merge(m) => &mut m.input,
             _ => return Err(Error::internal("WITH around another statement")),
         };
         let body = Box::new(std::mem::replace(slot, crate::bound::Rel::Unit));
@@ -69,10 +78,10 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// Computes the sub-queries of SET with the rows, inside the WITH that goes around them.
-    fn compute_inside(&mut self, u: &mut Update) {
+    /// Computes the sub-queries of what is evaluated later with the rows, inside the WITH that goes around them.
+    fn compute_inside<'e>(&mut self, exprs: impl Iterator<Item = &'e mut Expr>, input: &mut crate::bound::Rel) {
         let mut computed = Vec::new();
-        for (_, value) in &mut u.set {
+        for value in exprs {
             super::walk::rewrite(value, &mut |e| match e {
                 Expr::Scalar { .. } | Expr::Exists { .. } | Expr::ArrayQuery { .. } | Expr::Quantified { .. } => {
                     let id = self.new_column();
@@ -83,8 +92,8 @@ impl Binder<'_> {
             });
         }
         if !computed.is_empty() {
-            let input = std::mem::replace(&mut u.input, crate::bound::Rel::Unit);
-            u.input = super::from::extended(input, computed);
+            let inner = std::mem::replace(input, crate::bound::Rel::Unit);
+            *input = super::from::extended(inner, computed);
         }
     }
 

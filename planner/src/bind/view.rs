@@ -6,13 +6,13 @@
 use super::Binder;
 use super::from::{plain_item, scope_column};
 use super::names::{fold, qualified, start};
-use super::scope::{Found, Item, ScopeColumn, creation_schema, find_relation, search_path};
+use super::scope::{Found, Item, ScopeColumn, creation_schema, find_relation, search_path, temporary_schema};
 use crate::bound::{CreateView, Ddl, Query, Rel};
 use crate::context::{EvalContext, SessionInfo};
 use crate::parse::{self, Ast, Kind, on_large_stack};
 use heddle_catalog::{ViewColumn, ViewDef};
 use heddle_txn::RelationLock;
-use heddle_types::{Error, Oid, PgType, Result, SqlState};
+use heddle_types::{Error, Oid, PgType, Result, Severity, SqlState};
 use sqlparser::ast::{self, ObjectName, Spanned};
 use std::sync::Arc;
 
@@ -127,7 +127,6 @@ impl Binder<'_> {
         refuse_options(v)?;
         let pos = start(v.name.span());
         let (schema_name, name) = qualified(&v.name, &self.ctx.session.database)?;
-        let (schema, schema_name) = creation_schema(self.ctx, schema_name.as_deref()).map_err(|e| e.at(pos))?;
         let query = self.query(&v.query)?;
         if let Some(n) = (!self.params.is_empty()).then_some(1) {
             return Err(Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${n}")));
@@ -139,6 +138,22 @@ impl Binder<'_> {
         let offset = offset.parse().map_err(|_| Error::internal("CREATE VIEW without its place"))?;
         // A star means the columns of today.
         let text = parse::expand_stars(text, offset, &self.stars)?;
+        let depends = self.used_relations();
+        let on_temporary =
+            |oid: &Oid| self.catalog().relation_by_oid(*oid).is_some_and(|r| self.catalog().is_temporary(r.schema()));
+        let mut notices = Vec::new();
+        let mut temporary = v.temporary;
+        if !temporary && depends.iter().any(on_temporary) {
+            temporary = true;
+            let text = format!("view \"{name}\" will be a temporary view");
+            notices.push(Error::notice(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, text));
+        }
+        let chosen = if temporary { temporary_schema } else { creation_schema };
+        let (schema, schema_name) = chosen(self.ctx, schema_name.as_deref()).map_err(|e| e.at(pos))?;
+        let mut path = search_path(self.ctx);
+        if !self.is_temporary(schema) {
+            path.retain(|s| *s != self.ctx.session.temporary_schema());
+        }
         Ok(Ddl::CreateView(CreateView {
             schema,
             schema_name,
@@ -146,9 +161,10 @@ impl Binder<'_> {
             or_replace: v.or_replace,
             columns,
             query: text,
-            search_path: search_path(self.ctx),
-            depends: self.used_relations(),
+            search_path: path,
+            depends,
             uses: self.used_columns(),
+            notices,
         }))
     }
 
@@ -206,8 +222,6 @@ fn view_columns(query: &Query, v: &ast::CreateView) -> Result<Vec<ViewColumn>> {
 fn refuse_options(v: &ast::CreateView) -> Result<()> {
     let what = if v.materialized {
         "a materialized view"
-    } else if v.temporary {
-        "a temporary view"
     } else if v.options != ast::CreateTableOptions::None {
         "CREATE VIEW with options"
     } else if v.if_not_exists || v.columns.iter().any(|c| c.data_type.is_some() || c.options.is_some()) {
@@ -250,6 +264,8 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         sequences: Arc::clone(&outer.sequences),
         interrupted: Box::new(move || (e.interrupted)()),
         advisory: Arc::clone(&outer.advisory),
+        // A view finds what it found when it was made: only a temporary one names this schema.
+        temporary: Arc::default(),
     };
     EvalContext {
         text: ctx.text.clone(),

@@ -2,7 +2,10 @@
 //! the server chooses: those are drawn under locks by [`crate::ddl`].
 
 use super::Expr;
-use heddle_catalog::{Action, ColumnDef, Identity, Relation, SchemaDef, SequenceDef, StoredExpr, TableDef, ViewDef};
+use heddle_catalog::{
+    Action, ColumnDef, Identity, Initially, Relation, SchemaDef, SequenceDef, StoredExpr, TableDef, ViewDef,
+};
+use heddle_types::key::KeyOrder;
 use heddle_types::{Notice, Oid};
 use std::sync::Arc;
 
@@ -15,6 +18,39 @@ pub struct NewCheck {
     pub expr: StoredExpr,
     /// Checked against the rows that are there? (not NOT VALID)
     pub valid: bool,
+}
+
+/// A PRIMARY KEY or UNIQUE constraint to be made.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// Its name, if given
+    pub name: Option<String>,
+    /// Indexes of the columns
+    pub columns: Vec<usize>,
+    /// PRIMARY KEY
+    pub primary: bool,
+    /// DEFERRABLE
+    pub deferrable: Option<Initially>,
+}
+
+/// An index to be made with its table. Its name is chosen then.
+#[derive(Clone, Debug)]
+pub struct NewIndex {
+    /// Index of the column and order, per key column
+    pub columns: Vec<(usize, KeyOrder)>,
+    /// UNIQUE
+    pub unique: bool,
+}
+
+/// A part of a new table that gets a comment.
+#[derive(Clone, Debug)]
+pub enum CommentOn {
+    /// A column, by index
+    Column(usize),
+    /// A CHECK constraint, by name
+    Check(String),
+    /// The index over these columns
+    Index(Vec<(usize, KeyOrder)>),
 }
 
 /// A FOREIGN KEY constraint to be made.

@@ -1,10 +1,10 @@
 //! Bound statements.
 
 use super::{
-    AlterSequence, AlterTable, ColId, Comment, CreateSequence, CteId, Expr, NewCheck, NewReference, NewSerial,
-    OutputColumn, Query, Rel, Renamed, TableScan,
+    AlterSequence, AlterTable, ColId, Comment, CommentOn, CreateSequence, CteId, Expr, NewCheck, NewIndex, NewKey,
+    NewReference, NewSerial, OutputColumn, Query, Rel, Renamed, TableScan,
 };
-use heddle_catalog::{ColumnDef, Retention, SeriesDefaults, TableDef, ViewColumn, ViewDef};
+use heddle_catalog::{ColumnDef, OnCommit, Retention, SeriesDefaults, TableDef, ViewColumn, ViewDef};
 use heddle_engines::point::PartitionInterval;
 use heddle_txn::RelationLock;
 use heddle_types::key::KeyOrder;
@@ -42,6 +42,8 @@ pub enum Statement {
     Update(Update),
     /// DELETE
     Delete(Delete),
+    /// MERGE
+    Merge(Merge),
     /// WITH queries that change data, in order, and what reads their RETURNING rows
     With { changes: Vec<Change>, inner: Box<Statement> },
     /// EXPLAIN [ANALYZE] of another statement
@@ -152,6 +154,77 @@ pub struct Delete {
     pub returning: Option<Returning>,
 }
 
+/// MERGE. `input` produces the source's columns, the target scan's (NULL where nothing matches; identity too), `choice` and the
+/// values of every action.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// Target (as it stands inside `input`, same ids)
+    pub target: TableScan,
+    /// The source's rows, joined
+    pub input: Rel,
+    /// ON, evaluated again on the newest row when the target row changed
+    pub on: Expr,
+    /// Which of `whens` takes the row (int4, from 0); NULL = none
+    pub choice: ColId,
+    /// The WHEN clauses in order
+    pub whens: Vec<When>,
+}
+
+/// A WHEN clause of MERGE.
+#[derive(Clone, Debug)]
+pub struct When {
+    /// WHEN MATCHED, otherwise WHEN NOT MATCHED
+    pub matched: bool,
+    /// AND …
+    pub condition: Option<Expr>,
+    /// THEN …
+    pub action: MergeAction,
+}
+
+/// What a WHEN clause does.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the sentence of each variant names its fields")]
+pub enum MergeAction {
+    /// DO NOTHING
+    Nothing,
+    /// DELETE
+    Delete,
+    /// UPDATE SET
+    Update(Vec<Assigned>),
+    /// INSERT: the given values, and defaults per column index (absent = NULL)
+    Insert { values: Vec<Assigned>, defaults: Vec<(usize, Expr)> },
+}
+
+impl MergeAction {
+    /// The values it computes.
+    pub fn assigned(&self) -> &[Assigned] {
+        match self {
+            Self::Nothing | Self::Delete => &[],
+            Self::Update(values) | Self::Insert { values, .. } => values,
+        }
+    }
+
+    /// The same as expressions, to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let assigned: &mut [Assigned] = match self {
+            Self::Nothing | Self::Delete => &mut [],
+            Self::Update(values) | Self::Insert { values, .. } => values,
+        };
+        assigned.iter_mut().map(|a| &mut a.value)
+    }
+}
+
+/// A value for a column.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// Index into table.columns
+    pub column: usize,
+    /// Under which id the plan gives it
+    pub id: ColId,
+    /// What it is, to compute it again
+    pub value: Expr,
+}
+
 /// RETURNING: expressions over the affected row (ids in `row`) and, for UPDATE/DELETE, the other columns of `input`.
 #[derive(Clone, Debug)]
 pub struct Returning {
@@ -239,7 +312,7 @@ impl Ddl {
 /// CREATE TABLE.
 #[derive(Clone, Debug)]
 pub struct CreateTable {
-    /// Schema
+    /// Schema; 0 = the session's for temporary objects, to be made
     pub schema: Oid,
     /// Its name, for messages
     pub schema_name: String,
@@ -249,8 +322,12 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// Columns
     pub columns: Vec<ColumnDef>,
-    /// PRIMARY KEY and UNIQUE constraints: (constraint name if given, column indexes, primary)
-    pub keys: Vec<(Option<String>, Vec<usize>, bool)>,
+    /// PRIMARY KEY and UNIQUE constraints
+    pub keys: Vec<NewKey>,
+    /// Indexes that LIKE copies
+    pub indexes: Vec<NewIndex>,
+    /// Comments that LIKE copies
+    pub comments: Vec<(CommentOn, String)>,
     /// CHECK constraints
     pub checks: Vec<NewCheck>,
     /// FOREIGN KEY constraints
@@ -259,6 +336,8 @@ pub struct CreateTable {
     pub serials: Vec<NewSerial>,
     /// NOTICEs in order
     pub notices: Vec<Notice>,
+    /// ON COMMIT of a temporary table
+    pub on_commit: OnCommit,
     /// CREATE TABLE AS: the query (columns follow from it); `with_data` false for WITH NO DATA.
     pub query: Option<(Query, bool)>,
     /// What makes it a time-series table; its primary key is among `keys`.
@@ -292,10 +371,13 @@ impl CreateTable {
             if_not_exists: false,
             columns: Vec::new(),
             keys: Vec::new(),
+            indexes: Vec::new(),
+            comments: Vec::new(),
             checks: Vec::new(),
             references: Vec::new(),
             serials: Vec::new(),
             notices: Vec::new(),
+            on_commit: OnCommit::default(),
             query: None,
             series: None,
         }
@@ -324,7 +406,7 @@ pub struct CreateIndex {
 /// CREATE VIEW.
 #[derive(Clone, Debug)]
 pub struct CreateView {
-    /// Schema
+    /// Schema; 0 = the session's for temporary objects, to be made
     pub schema: Oid,
     /// Its name, for messages
     pub schema_name: String,
@@ -342,4 +424,6 @@ pub struct CreateView {
     pub depends: Vec<Oid>,
     /// Columns of them that it uses, ascending
     pub uses: Vec<(Oid, i16)>,
+    /// NOTICEs in order
+    pub notices: Vec<Notice>,
 }

@@ -7,8 +7,9 @@
 
 use super::build::{self, new_storages};
 use super::depend::{Thing, drop_dependents};
+use super::table::lock_relation_name;
 use super::view_text::{Names, with_views};
-use super::{index, tell, transaction};
+use super::{index, series, tell, transaction};
 use crate::bound::{AlterTable, ColId, Expr};
 use crate::context::EvalContext;
 use crate::eval::{self, Columns, eval_constant};
@@ -33,6 +34,7 @@ pub(super) async fn alter_table(alter: &AlterTable, ctx: &Arc<EvalContext>) -> R
     for at in alter.old.columns.len()..table.columns.len() {
         set_missing(&mut table, at, alter, ctx)?;
     }
+    attach_indexes(&mut table, alter, ctx).await?;
     let rebuild = rebuilds(alter, &table);
     if rebuild {
         new_storages(&mut table, ctx).await?;
@@ -41,6 +43,9 @@ pub(super) async fn alter_table(alter: &AlterTable, ctx: &Arc<EvalContext>) -> R
     let mut edits = sequence_edits(alter, sequences, ctx).await?;
     edits.push(CatalogEdit::Put(Object::Table(table.clone())));
     txn.edit_catalog(with_views(edits, &[table.oid], Names::Same, ctx).await?)?;
+    if table.columns.len() > alter.old.columns.len() {
+        series::define(&table, ctx)?;
+    }
     let table = Arc::new(table);
     // Defaults and checks may use what this statement has just made.
     let ctx = &Arc::new(ctx.at(txn.catalog()));
@@ -48,14 +53,35 @@ pub(super) async fn alter_table(alter: &AlterTable, ctx: &Arc<EvalContext>) -> R
         Rebuild { alter, ctx, writer: TableWriter::new(Arc::clone(&table), Arc::clone(ctx))? }.run().await?;
     } else {
         verify(alter, &table, ctx).await?;
-        let old: BTreeSet<Oid> = alter.old.indexes.iter().map(|i| i.oid).collect();
-        for fresh in table.indexes.iter().filter(|i| !old.contains(&i.oid)) {
+        let old: BTreeSet<_> = alter.old.indexes.iter().map(|i| i.storage).collect();
+        for fresh in table.indexes.iter().filter(|i| !old.contains(&i.storage)) {
             index::fill(Arc::clone(&table), fresh, ctx).await?;
         }
     }
     let kept: BTreeSet<StorageId> = table.storages().collect();
     for gone in alter.old.storages().filter(|s| !kept.contains(s)) {
         txn.drop_storage(gone)?;
+    }
+    Ok(())
+}
+
+/// Indexes that become constraints (USING INDEX): OIDs, new names, and new storages where the form of the entries changes.
+async fn attach_indexes(table: &mut TableDef, alter: &AlterTable, ctx: &EvalContext) -> Result<()> {
+    let manager = transaction(ctx)?.manager();
+    let schema = table.schema;
+    for index in table.indexes.iter_mut().filter(|i| i.constraint == Some(Oid(0))) {
+        index.constraint = Some(manager.draw_oid().await?);
+        if index.deferrable.is_some() {
+            index.storage = Some(manager.draw_storage().await?);
+        }
+        if alter.old.indexes.iter().any(|o| o.oid == index.oid && o.name == index.name) {
+            continue;
+        }
+        lock_relation_name(ctx, schema, &index.name).await?;
+        if transaction(ctx)?.catalog().relation(schema, &index.name).is_some() {
+            let text = format!("relation \"{}\" already exists", index.name);
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
+        }
     }
     Ok(())
 }
@@ -96,7 +122,7 @@ fn keep_removed(table: &mut TableDef, alter: &AlterTable, ctx: &EvalContext) -> 
 
 /// Must the rows move to a new storage?
 fn rebuilds(alter: &AlterTable, table: &TableDef) -> bool {
-    let key = |t: &TableDef| t.primary_key().map(|k| k.oid);
+    let key = |t: &TableDef| t.clustered_key().map(|k| k.oid);
     !alter.values.is_empty() || !alter.fill.is_empty() || key(&alter.old) != key(table)
 }
 
@@ -173,7 +199,7 @@ async fn verify(alter: &AlterTable, table: &Arc<TableDef>, ctx: &Arc<EvalContext
     loop {
         let more = cursor.next_batch(BATCH_ROWS, &mut rows)?;
         for row in rows.drain(..) {
-            let values = writer.layout.decode(&row.row)?;
+            let Some(values) = writer.stored(&row)? else { continue };
             writer.verify(&values, &not_null, &checks)?;
             for (name, key) in &keys {
                 references.verify(&writer.table, name, key, &values).await?;

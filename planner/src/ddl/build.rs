@@ -5,12 +5,12 @@ use super::names;
 use super::table::lock_relation_name;
 use super::transaction;
 use crate::bind;
-use crate::bound::{Call, CreateTable, Expr, NewReference, NewSerial};
+use crate::bound::{Call, CommentOn, CreateTable, Expr, NewIndex, NewKey, NewReference, NewSerial};
 use crate::context::EvalContext;
 use crate::function;
 use heddle_catalog::{
     ConstraintDef, ForeignKey, IndexColumn, IndexDef, IndexState, Rule, SequenceDef, SequenceOwner, StoredExpr,
-    TableDef,
+    TableDef, set_comment,
 };
 use heddle_types::key::KeyOrder;
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
@@ -25,9 +25,12 @@ pub(super) async fn add(table: &mut TableDef, made: &CreateTable, ctx: &EvalCont
     }
     // The primary key comes first, as in PostgreSQL.
     let mut keys: Vec<_> = made.keys.iter().collect();
-    keys.sort_by_key(|(_, _, primary)| !*primary);
-    for (name, columns, primary) in keys {
-        add_key(table, name.as_deref(), columns, *primary, &mut used, ctx).await?;
+    keys.sort_by_key(|k| !k.primary);
+    for key in keys {
+        add_key(table, key, &mut used, ctx).await?;
+    }
+    for index in &made.indexes {
+        add_index(table, index, &mut used, ctx).await?;
     }
     let manager = transaction(ctx)?.manager();
     for check in &made.checks {
@@ -40,7 +43,29 @@ pub(super) async fn add(table: &mut TableDef, made: &CreateTable, ctx: &EvalCont
         let rule = Rule::References(foreign_key(reference, table)?);
         table.constraints.push(ConstraintDef { oid, name: reference.name.clone(), valid: reference.valid, rule });
     }
+    comments(table, &made.comments);
     Ok(sequences)
+}
+
+/// Comments on parts that were just made.
+fn comments(table: &mut TableDef, comments: &[(CommentOn, String)]) {
+    for (on, text) in comments {
+        let found = match on {
+            CommentOn::Column(i) => Some((table.oid, table.columns[*i].attnum)),
+            CommentOn::Check(name) => table.constraints.iter().find(|c| c.name == *name).map(|c| (c.oid, 0)),
+            CommentOn::Index(columns) => {
+                let key: Vec<_> = columns.iter().map(|c| key_column(table, c)).collect();
+                table.indexes.iter().find(|i| i.columns == key).map(|i| (i.oid, 0))
+            }
+        };
+        if let Some((on, column)) = found {
+            set_comment(&mut table.comments, on, column, Some(text.clone()));
+        }
+    }
+}
+
+fn key_column(table: &TableDef, (i, order): &(usize, KeyOrder)) -> IndexColumn {
+    IndexColumn { attnum: table.columns[*i].attnum, order: *order }
 }
 
 /// Gives the table and its indexes new, empty storages. Rows put there lack nothing.
@@ -48,7 +73,9 @@ pub(super) async fn new_storages(table: &mut TableDef, ctx: &EvalContext) -> Res
     let manager = transaction(ctx)?.manager();
     table.storage = super::series::draw(table.series.is_some(), manager).await?;
     for index in &mut table.indexes {
-        index.storage = if index.primary { None } else { Some(manager.draw_storage().await?) };
+        if index.storage.is_some() {
+            index.storage = Some(manager.draw_storage().await?);
+        }
     }
     if let Some(series) = &mut table.series {
         series.tags_storage = manager.draw_storage().await?;
@@ -59,37 +86,55 @@ pub(super) async fn new_storages(table: &mut TableDef, ctx: &EvalContext) -> Res
     Ok(())
 }
 
-async fn add_key(
-    table: &mut TableDef,
-    given: Option<&str>,
-    columns: &[usize],
-    primary: bool,
-    used: &mut BTreeSet<String>,
-    ctx: &EvalContext,
-) -> Result<()> {
+async fn add_key(table: &mut TableDef, key: &NewKey, used: &mut BTreeSet<String>, ctx: &EvalContext) -> Result<()> {
+    let NewKey { name: given, columns, primary, deferrable } = key;
     let shown = names::columns(columns.iter().map(|i| table.columns[*i].name.as_str()));
-    let (middle, label) = if primary { (None, "pkey") } else { (Some(shown.as_str()), "key") };
+    let (middle, label) = if *primary { (None, "pkey") } else { (Some(shown.as_str()), "key") };
     let name = match given {
         Some(name) => claim(table.schema, name, used, ctx).await?,
         None => choose(table, middle, label, used, ctx).await?,
     };
     let manager = transaction(ctx)?.manager();
-    for i in columns.iter().filter(|_| primary) {
+    for i in columns.iter().filter(|_| *primary) {
         table.columns[*i].not_null = true;
     }
     let column = |i: &usize| IndexColumn { attnum: table.columns[*i].attnum, order: KeyOrder::default() };
     let index = IndexDef {
         oid: manager.draw_oid().await?,
         name,
-        storage: if primary { None } else { Some(manager.draw_storage().await?) },
+        storage: if *primary && deferrable.is_none() { None } else { Some(manager.draw_storage().await?) },
         columns: columns.iter().map(column).collect(),
         unique: true,
-        primary,
+        primary: *primary,
         constraint: Some(manager.draw_oid().await?),
         state: IndexState::Valid,
+        deferrable: *deferrable,
     };
-    let at = if primary { 0 } else { table.indexes.len() };
+    let at = if *primary { 0 } else { table.indexes.len() };
     table.indexes.insert(at, index);
+    Ok(())
+}
+
+async fn add_index(
+    table: &mut TableDef,
+    made: &NewIndex,
+    used: &mut BTreeSet<String>,
+    ctx: &EvalContext,
+) -> Result<()> {
+    let shown = names::columns(made.columns.iter().map(|(i, _)| table.columns[*i].name.as_str()));
+    let name = choose(table, Some(&shown), "idx", used, ctx).await?;
+    let manager = transaction(ctx)?.manager();
+    table.indexes.push(IndexDef {
+        oid: manager.draw_oid().await?,
+        name,
+        storage: Some(manager.draw_storage().await?),
+        columns: made.columns.iter().map(|c| key_column(table, c)).collect(),
+        unique: made.unique,
+        primary: false,
+        constraint: None,
+        state: IndexState::Valid,
+        deferrable: None,
+    });
     Ok(())
 }
 
@@ -168,7 +213,7 @@ fn foreign_key(reference: &NewReference, table: &TableDef) -> Result<ForeignKey>
         let mut wanted = reference.referenced.clone();
         key.sort_unstable();
         wanted.sort_unstable();
-        i.unique && key == wanted
+        i.immediate() && key == wanted
     };
     let index = target.indexes.iter().find(same).ok_or_else(|| {
         let text =

@@ -33,6 +33,7 @@ pub(super) async fn create_index(create: &CreateIndex, ctx: &Arc<EvalContext>) -
         primary: false,
         constraint: None,
         state: IndexState::Valid,
+        deferrable: None,
     };
     table.indexes.push(index.clone());
     let table = Arc::new(table);

@@ -127,6 +127,10 @@ pub(super) async fn set_schema(relation: &Relation, schema: Oid, ctx: &EvalConte
     txn.lock_relation(schema, RelationLock::AccessShare, Wait::Block).await?;
     let catalog = txn.catalog();
     let target = catalog.schema_by_oid(schema).ok_or_else(gone)?;
+    if target.is_temporary() || catalog.is_temporary(relation.schema()) {
+        let text = "cannot move objects into or out of temporary schemas";
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+    }
     for name in moving(relation, &catalog) {
         lock_relation_name(ctx, schema, &name).await?;
         if txn.catalog().relation(schema, &name).is_some() {

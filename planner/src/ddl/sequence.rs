@@ -3,7 +3,7 @@
 
 use super::depend::{Thing, described, drop_dependents};
 use super::table::lock_relation_name;
-use super::{notice, transaction};
+use super::{notice, temporary, transaction};
 use crate::bound::{AlterSequence, CreateSequence};
 use crate::context::EvalContext;
 use heddle_catalog::{CatalogEdit, Object, SequenceDef, SequenceOwner};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(super) async fn create_sequence(create: &CreateSequence, ctx: &EvalContext) -> Result<()> {
     let txn = transaction(ctx)?;
     let mut sequence = create.sequence.clone();
+    sequence.schema = temporary::place(sequence.schema, ctx).await?;
     txn.lock_relation(sequence.schema, RelationLock::AccessShare, Wait::Block).await?;
     lock_relation_name(ctx, sequence.schema, &sequence.name).await?;
     let catalog = txn.catalog();

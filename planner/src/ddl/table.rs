@@ -1,7 +1,7 @@
 //! CREATE TABLE, DROP TABLE, TRUNCATE.
 
 use super::depend::{Thing, drop_dependents};
-use super::{notice, series, transaction};
+use super::{notice, series, temporary, transaction};
 use crate::bound::CreateTable;
 use crate::context::EvalContext;
 use heddle_catalog::{CatalogEdit, CatalogSnapshot, Object, Relation, SequenceDef, TableDef};
@@ -13,15 +13,16 @@ use std::sync::Arc;
 /// Makes the table; None when it exists and IF NOT EXISTS was said.
 pub(crate) async fn create_table(create: &CreateTable, ctx: &EvalContext) -> Result<Option<Arc<TableDef>>> {
     let txn = transaction(ctx)?;
+    let schema = temporary::place(create.schema, ctx).await?;
     // DROP SCHEMA takes the schema for itself: a table cannot slip into it meanwhile.
-    txn.lock_relation(create.schema, RelationLock::AccessShare, Wait::Block).await?;
-    lock_relation_name(ctx, create.schema, &create.name).await?;
+    txn.lock_relation(schema, RelationLock::AccessShare, Wait::Block).await?;
+    lock_relation_name(ctx, schema, &create.name).await?;
     let catalog = txn.catalog();
-    if catalog.schema_by_oid(create.schema).is_none() {
+    if catalog.schema_by_oid(schema).is_none() {
         let text = format!("schema \"{}\" does not exist", create.schema_name);
         return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, text));
     }
-    if catalog.relation(create.schema, &create.name).is_some() {
+    if catalog.relation(schema, &create.name).is_some() {
         let text = format!("relation \"{}\" already exists", create.name);
         if create.if_not_exists {
             notice(ctx, SqlState::DUPLICATE_TABLE, format!("{text}, skipping"));
@@ -30,7 +31,7 @@ pub(crate) async fn create_table(create: &CreateTable, ctx: &EvalContext) -> Res
         return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
     }
     super::tell(&create.notices, ctx);
-    let (table, sequences) = build(create, ctx).await?;
+    let (table, sequences) = build(create, schema, ctx).await?;
     txn.lock_relation(table.oid, RelationLock::AccessExclusive, Wait::Block).await?;
     let mut edits: Vec<_> = sequences.into_iter().map(|s| CatalogEdit::Put(Object::Sequence(s))).collect();
     edits.push(CatalogEdit::Put(Object::Table(table.clone())));
@@ -46,11 +47,11 @@ pub(super) async fn lock_relation_name(ctx: &EvalContext, schema: Oid, name: &st
     Ok(())
 }
 
-async fn build(create: &CreateTable, ctx: &EvalContext) -> Result<(TableDef, Vec<SequenceDef>)> {
+async fn build(create: &CreateTable, schema: Oid, ctx: &EvalContext) -> Result<(TableDef, Vec<SequenceDef>)> {
     let manager = transaction(ctx)?.manager();
     let mut table = TableDef {
         oid: manager.draw_oid().await?,
-        schema: create.schema,
+        schema,
         database: ctx.session.database_oid,
         name: create.name.clone(),
         storage: series::draw(create.series.is_some(), manager).await?,
@@ -59,6 +60,7 @@ async fn build(create: &CreateTable, ctx: &EvalContext) -> Result<(TableDef, Vec
         series: series::build(create, ctx).await?,
         constraints: vec![],
         comments: vec![],
+        on_commit: create.on_commit,
     };
     let sequences = super::build::add(&mut table, create, ctx).await?;
     Ok((table, sequences))

@@ -2,7 +2,7 @@
 
 use super::depend::{Thing, drop_dependents};
 use super::table::lock_relation_name;
-use super::{notice, transaction};
+use super::{notice, temporary, transaction};
 use crate::bound::CreateView;
 use crate::context::EvalContext;
 use heddle_catalog::{CatalogEdit, CatalogSnapshot, Object, Relation, ViewDef};
@@ -13,14 +13,16 @@ use std::sync::Arc;
 
 pub(super) async fn create_view(create: &CreateView, ctx: &EvalContext) -> Result<()> {
     let txn = transaction(ctx)?;
-    lock_relation_name(ctx, create.schema, &create.name).await?;
+    super::tell(&create.notices, ctx);
+    let schema = temporary::place(create.schema, ctx).await?;
+    lock_relation_name(ctx, schema, &create.name).await?;
     let catalog = txn.catalog();
-    if catalog.schema_by_oid(create.schema).is_none() {
+    if catalog.schema_by_oid(schema).is_none() {
         let text = format!("schema \"{}\" does not exist", create.schema_name);
         return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, text));
     }
     let mut comments = Vec::new();
-    let oid = match catalog.relation(create.schema, &create.name) {
+    let oid = match catalog.relation(schema, &create.name) {
         None => txn.manager().draw_oid().await?,
         Some(Relation::View(v)) if create.or_replace => {
             txn.lock_relation(v.oid, RelationLock::AccessExclusive, Wait::Block).await?;
@@ -41,7 +43,7 @@ pub(super) async fn create_view(create: &CreateView, ctx: &EvalContext) -> Resul
     txn.lock_relation(oid, RelationLock::AccessExclusive, Wait::Block).await?;
     let view = ViewDef {
         oid,
-        schema: create.schema,
+        schema,
         database: ctx.session.database_oid,
         name: create.name.clone(),
         columns: create.columns.clone(),

@@ -21,6 +21,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         sequences: Default::default(),
         interrupted: Box::new(|| None),
         advisory: Default::default(),
+        temporary: Default::default(),
     };
     EvalContext {
         text: Default::default(),

@@ -1,11 +1,11 @@
-//! Foreign keys whose checks wait for the end of the transaction: which do (DEFERRABLE, SET CONSTRAINTS), and what waits.
+//! Constraints whose checks wait for the end of the transaction: which do (DEFERRABLE, SET CONSTRAINTS), and what waits.
 //!
 //! Kept by the session for its transaction. What was noted under a savepoint that was rolled back is harmless: every debt
 //! is paid against the newest rows, and rows that are as they were owe nothing.
 
 use super::reference::{Debt, Settling};
 use crate::context::EvalContext;
-use heddle_catalog::{CatalogSnapshot, ForeignKey, Rule};
+use heddle_catalog::{CatalogSnapshot, Initially, Rule};
 use heddle_types::{Error, Oid, Result, SqlState};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,8 +22,10 @@ pub struct Deferred {
 
 impl Deferred {
     /// Does this constraint wait?
-    pub(crate) fn waits(&self, constraint: Oid, f: &ForeignKey) -> bool {
-        f.deferrable && self.named.get(&constraint).copied().or(self.all).unwrap_or(f.deferred)
+    pub(crate) fn waits(&self, constraint: Oid, deferrable: Option<Initially>) -> bool {
+        let waits =
+            |initially| self.named.get(&constraint).copied().or(self.all).unwrap_or(initially == Initially::Deferred);
+        deferrable.is_some_and(waits)
     }
 
     pub(crate) fn put_off(&mut self, debt: Debt) {
@@ -44,7 +46,7 @@ impl Deferred {
 /// Pays everything that was put off (before COMMIT).
 ///
 /// # Errors
-/// `23503`
+/// `23503`, `23505`
 pub async fn settle_deferred(ctx: EvalContext) -> Result<()> {
     let debts = std::mem::take(&mut ctx.session.deferred.lock().debts);
     if debts.is_empty() {
@@ -102,7 +104,7 @@ fn in_schema(catalog: &CatalogSnapshot, schema: &str, name: &str, ctx: &EvalCont
             found.push((c.oid, matches!(&c.rule, Rule::References(f) if f.deferrable)));
         }
         let keys = table.indexes.iter().filter(|i| i.name == name);
-        found.extend(keys.filter_map(|i| i.constraint).map(|oid| (oid, false)));
+        found.extend(keys.filter_map(|i| Some((i.constraint?, i.deferrable.is_some()))));
     }
     found
 }

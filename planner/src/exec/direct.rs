@@ -198,7 +198,7 @@ pub(crate) fn limits(limit: Option<&Expr>, offset: Option<&Expr>, ctx: &EvalCont
 impl Get {
     fn find(scan: &TableScan, predicate: &Expr) -> Option<Self> {
         let parts = visit::conjuncts(predicate);
-        let usable = |i: &&heddle_catalog::IndexDef| i.unique && i.state == heddle_catalog::IndexState::Valid;
+        let usable = |i: &&heddle_catalog::IndexDef| i.immediate() && i.state == heddle_catalog::IndexState::Valid;
         let mut indexes: Vec<_> = scan.table.indexes.iter().filter(usable).collect();
         indexes.sort_by_key(|i| !i.primary);
         for index in indexes {

@@ -113,6 +113,9 @@ fn parts(inner: &Statement, shape: &Shape) -> Result<(Rel, Option<Node>, Option<
         (Statement::Delete(d), Shape::Dml { input, direct }) => {
             (input.clone(), direct, Some(("Delete", &d.target.table)))
         }
+        (Statement::Merge(m), Shape::Dml { input, direct }) => {
+            (input.clone(), direct, Some(("Merge", &m.target.table)))
+        }
         _ => return Err(Error::unsupported("EXPLAIN of this statement")),
     };
     let head = head.map(|(word, table)| Node { relation: Some(table.name.clone()), ..Node::new(word) });

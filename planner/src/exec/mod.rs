@@ -12,6 +12,7 @@ pub(crate) mod explain;
 mod explained;
 mod insert;
 pub(crate) mod lock;
+mod merge;
 mod modify;
 mod point;
 pub(crate) mod reference;
@@ -120,6 +121,7 @@ impl Shape {
             Statement::Insert(i) => Self::dml(i.source.rel.clone(), point_plans),
             Statement::Update(u) => Self::dml(modify::update_input(u), point_plans),
             Statement::Delete(d) => Self::dml(d.input.clone(), point_plans),
+            Statement::Merge(m) => Self::dml(m.input.clone(), point_plans),
             Statement::With { .. } => Self::With,
             Statement::Explain { inner, .. } => Self::Explain(Box::new(Self::of(inner, point_plans))),
             Statement::Ddl(_) => Self::Ddl,
@@ -247,6 +249,7 @@ impl Executor {
             Statement::Insert(i) => insert::insert(&self.engine, i, source, ctx, view, &mut returned).await?,
             Statement::Update(u) => modify::update(&self.engine, u, source, ctx, view, &mut returned).await?,
             Statement::Delete(d) => modify::delete(&self.engine, d, source, ctx, view, &mut returned).await?,
+            Statement::Merge(m) => merge::merge(&self.engine, m, source, ctx, view).await?,
             _ => return Err(Error::internal("not a data change")),
         };
         let returning = match returned {
@@ -312,6 +315,7 @@ fn refuse_read_only(ctx: &EvalContext, statement: &Statement) -> Result<()> {
     let word = match statement {
         Statement::Insert(_) => "INSERT",
         Statement::Update(_) => "UPDATE",
+        Statement::Merge(_) => "MERGE",
         _ => "DELETE",
     };
     if ctx.txn.as_ref().is_some_and(|t| t.read_only()) { Err(read_only(word)) } else { Ok(()) }

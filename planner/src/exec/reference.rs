@@ -1,4 +1,4 @@
-//! Foreign keys: what a statement's rows owe to them is noted while they are written and settled when all are.
+//! Foreign keys and deferrable unique keys: what a statement's rows owe to them is noted while they are written and settled when all are.
 //!
 //! Called by [`super::write::TableWriter`], which notes, and by INSERT, UPDATE, DELETE and COPY, which settle. Rows that
 //! actions change owe in their turn, so that settling goes on until nothing is left.
@@ -13,7 +13,7 @@ use crate::bound::Expr;
 use crate::context::EvalContext;
 use crate::eval::eval_constant;
 use bytes::Bytes;
-use heddle_catalog::{Action, ConstraintDef, ForeignKey, IndexDef, Rule, TableDef};
+use heddle_catalog::{Action, ConstraintDef, ForeignKey, IndexDef, Initially, Rule, TableDef};
 use heddle_engines::{KeyRange, RowReader};
 use heddle_txn::{RelationLock, RowLock, Wait};
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, key, oid};
@@ -30,6 +30,8 @@ pub(crate) enum Debt {
     Referencing { table: Oid, key: Bytes, values: Vec<Datum>, only: Option<Oid> },
     /// A row that others may refer to is gone or has another key now.
     Referenced { table: Oid, old: Vec<Datum>, new: Option<Vec<Datum>>, only: Option<Oid> },
+    /// A row has a key now that a deferrable unique index may have twice.
+    Key { table: Oid, index: Oid, values: Vec<Datum> },
 }
 
 impl Debt {
@@ -38,6 +40,7 @@ impl Debt {
         let mut one = self.clone();
         match &mut one {
             Self::Referencing { only, .. } | Self::Referenced { only, .. } => *only = Some(constraint),
+            Self::Key { .. } => {}
         }
         one
     }
@@ -150,8 +153,8 @@ impl Settling {
     }
 
     /// Does this constraint wait for the end of the transaction?
-    fn waits(&self, c: &ConstraintDef, f: &ForeignKey) -> bool {
-        self.mode == Mode::Statement && self.ctx.session.deferred.lock().waits(c.oid, f)
+    fn waits(&self, constraint: Oid, deferrable: Option<Initially>) -> bool {
+        self.mode == Mode::Statement && self.ctx.session.deferred.lock().waits(constraint, deferrable)
     }
 
     fn put_off(&self, debt: Debt) {
@@ -188,7 +191,7 @@ impl Settling {
                 for (c, f) in foreign_keys(&table).filter(|(c, _)| only.is_none_or(|o| o == c.oid)) {
                     if picked(&now.values, &f.columns) != picked(values, &f.columns) {
                         // A row that changed again owes again.
-                    } else if self.waits(c, f) {
+                    } else if self.waits(c.oid, f.initially()) {
                         self.put_off(debt.to_one(c.oid));
                     } else {
                         self.check_referencing(&table, &c.name, f, values).await?;
@@ -202,12 +205,21 @@ impl Settling {
                     for (c, f) in keys {
                         let rule = if new.is_some() { f.on_update } else { f.on_delete };
                         // Actions never wait, nor does RESTRICT.
-                        if rule == Action::NoAction && self.waits(c, f) {
+                        if rule == Action::NoAction && self.waits(c.oid, f.initially()) {
                             self.put_off(debt.to_one(c.oid));
                         } else {
                             self.act(&other, &c.name, f, old, new.as_deref()).await?;
                         }
                     }
+                }
+            }
+            Debt::Key { table, index, values } => {
+                let Some(writer) = self.writer(*table, RelationLock::RowExclusive).await? else { return Ok(()) };
+                let Some(index) = writer.table.indexes.iter().find(|i| i.oid == *index) else { return Ok(()) };
+                if self.waits(index.constraint.unwrap_or_default(), index.deferrable) {
+                    self.put_off(debt);
+                } else {
+                    writer.check_key(index, values).await?;
                 }
             }
         }

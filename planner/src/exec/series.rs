@@ -262,6 +262,12 @@ impl SeriesWriter {
         Ok(key)
     }
 
+    /// Is the point young enough to be shown?
+    pub fn shows(&self, key: &[u8]) -> Result<bool> {
+        let (_, time) = split_point_key(key)?;
+        Ok(self.shown_from.is_none_or(|from| time >= from))
+    }
+
     /// The newest version of a point.
     pub fn current(&self, w: &TableWriter, key: &[u8]) -> Result<Option<Current>> {
         let newest = w.txn.newest();

@@ -62,6 +62,7 @@ fn reading(statement: &Statement, returned: &[Returned]) -> Statement {
         Statement::Insert(i) => &mut i.source.rel,
         Statement::Update(u) => &mut u.input,
         Statement::Delete(d) => &mut d.input,
+        Statement::Merge(m) => &mut m.input,
         _ => return statement,
     };
     let body = Box::new(std::mem::replace(slot, Rel::Unit));

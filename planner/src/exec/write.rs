@@ -13,11 +13,11 @@ use crate::eval::{self, Columns};
 use arrow::array::{Array, ArrayRef};
 use bytes::Bytes;
 use heddle_catalog::{IndexDef, Rule, TableDef};
-use heddle_engines::{Row, RowReader};
+use heddle_engines::{KeyRange, Row, RowReader};
 use heddle_txn::{Counter, Locked, ReadView, RowLock, Transaction, Wait};
 use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
-use heddle_types::{Datum, Error, LogIndex, Oid, Result, SqlState};
+use heddle_types::{Datum, Error, LogIndex, Oid, Result, SqlState, StorageId};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl TableWriter {
 
     /// Makes sure that the next `rows` inserts need no further draw of hidden row ids.
     pub async fn reserve(&self, rows: usize) -> Result<()> {
-        if self.table.primary_key().is_some() || self.row_ids.lock().clone().count() >= rows {
+        if self.table.clustered_key().is_some() || self.row_ids.lock().clone().count() >= rows {
             return Ok(());
         }
         let n = rows.max(1) as u64;
@@ -109,7 +109,7 @@ impl TableWriter {
         if let Some(series) = &self.series {
             return series.insert(self, values).await;
         }
-        for index in self.unique() {
+        for index in self.immediate() {
             if let Some(key) = self.unique_key(index, values)?
                 && self.occupied(index, &key, None).await?.is_some()
             {
@@ -117,6 +117,7 @@ impl TableWriter {
             }
         }
         let key = self.put_new(values).await?;
+        self.owe_keys(values, None)?;
         self.owe(self.references.stored(self.table.oid, &key, values, None));
         Ok(key)
     }
@@ -155,7 +156,7 @@ impl TableWriter {
 
     /// Stores a row whose unique keys are locked and free.
     pub async fn put_new(&self, values: &[Datum]) -> Result<Bytes> {
-        let key = match self.table.primary_key() {
+        let key = match self.table.clustered_key() {
             Some(pk) => self.index_columns(pk, values)?.0.into(),
             None => self.next_row_id().await?,
         };
@@ -169,14 +170,14 @@ impl TableWriter {
         if let Some(series) = &self.series {
             return series.update(self, old, new).await;
         }
-        for index in self.unique() {
+        for index in self.immediate() {
             let Some(key) = self.unique_key(index, new)? else { continue };
             let unchanged = self.unique_key(index, &old.values)?.is_some_and(|k| k == key);
             if !unchanged && self.occupied(index, &key, Some(&old.key)).await?.is_some() {
                 return Err(self.duplicate(index, new));
             }
         }
-        let key: Bytes = match self.table.primary_key() {
+        let key: Bytes = match self.table.clustered_key() {
             Some(pk) => self.index_columns(pk, new)?.0.into(),
             None => old.key.clone(),
         };
@@ -197,6 +198,7 @@ impl TableWriter {
             self.txn.note_key_change(self.table.oid, old.key.clone(), key.clone());
         }
         self.txn.put(self.table.storage, key.clone(), self.layout.encode(new).into())?;
+        self.owe_keys(new, Some(&old.values))?;
         self.owe(self.references.stored(self.table.oid, &key, new, Some(&old.values)));
         Ok(key)
     }
@@ -221,7 +223,7 @@ impl TableWriter {
         let values = self.layout.decode(&row.row)?;
         if index.unique
             && let Some(key) = self.unique_key(index, &values)?
-            && newest.get(storage, &key)?.is_some()
+            && taken(index, storage, &key, newest)?
         {
             return Err(self.not_unique(index, &values));
         }
@@ -239,9 +241,23 @@ impl TableWriter {
         Ok(Some(Current { values, index: row.index.0, key: row.key, state: newest.index() }))
     }
 
+    /// The values of a row as it was read from the newest state; None for a point that is not shown any more.
+    pub fn stored(&self, row: &Row) -> Result<Option<Vec<Datum>>> {
+        match &self.series {
+            None => self.layout.decode(&row.row).map(Some),
+            Some(series) if !series.shows(&row.key)? => Ok(None),
+            Some(series) => Ok(series.current(self, &row.key)?.map(|c| c.values)),
+        }
+    }
+
     /// The storage key of the row that already has these values in a unique index; checks `arbiter` only, or all.
     pub async fn conflict(&self, arbiter: Option<heddle_types::Oid>, values: &[Datum]) -> Result<Option<Bytes>> {
         for index in self.unique().filter(|i| arbiter.is_none_or(|a| a == i.oid)) {
+            if !index.immediate() {
+                let text =
+                    "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
+                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
+            }
             if let Some(key) = self.unique_key(index, values)?
                 && let Some(row) = self.occupied(index, &key, None).await?
             {
@@ -261,7 +277,7 @@ impl TableWriter {
 
     /// `23505` when a row lies under `key`, which is locked first.
     pub async fn refuse_occupied(&self, key: &[u8], values: &[Datum]) -> Result<()> {
-        let Some(primary) = self.table.primary_key() else { return Ok(()) };
+        let Some(primary) = self.table.clustered_key() else { return Ok(()) };
         match self.occupied(primary, key, None).await? {
             Some(_) => Err(self.duplicate(primary, values)),
             None => Ok(()),
@@ -276,6 +292,46 @@ impl TableWriter {
         let is_key =
             |c: usize| self.unique().any(|i| i.columns.iter().any(|k| k.attnum == self.table.columns[c].attnum));
         if columns.any(is_key) { RowLock::Update } else { RowLock::NoKeyUpdate }
+    }
+
+    /// Unique indexes that never have a key twice.
+    fn immediate(&self) -> impl Iterator<Item = &IndexDef> {
+        self.table.indexes.iter().filter(|i| i.immediate())
+    }
+
+    /// Notes the keys of a stored row that a deferrable index may have twice now; `old` is the row it replaces.
+    fn owe_keys(&self, values: &[Datum], old: Option<&[Datum]>) -> Result<()> {
+        for index in self.unique().filter(|i| !i.immediate()) {
+            let Some(key) = self.unique_key(index, values)? else { continue };
+            let before = old.map(|old| self.unique_key(index, old)).transpose()?.flatten();
+            if before.as_ref() != Some(&key) {
+                self.owe([Debt::Key { table: self.table.oid, index: index.oid, values: values.to_vec() }]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a deferrable index have the key of `values` once at most? Waits for transactions that are about to remove another row.
+    ///
+    /// # Errors
+    /// `23505`
+    pub async fn check_key(&self, index: &IndexDef, values: &[Datum]) -> Result<()> {
+        let Some(key) = self.unique_key(index, values)? else { return Ok(()) };
+        self.txn.lock_key(index.oid, &key).await?;
+        let mut waited = false;
+        loop {
+            let rows = entries(index, &key, &*self.txn.newest())?;
+            if rows.len() < 2 {
+                return Ok(());
+            }
+            if waited {
+                return Err(self.duplicate(index, values));
+            }
+            for row in &rows {
+                self.txn.lock_row(self.table.oid, row, RowLock::KeyShare, Wait::Block).await?;
+            }
+            waited = true;
+        }
     }
 
     fn unique(&self) -> impl Iterator<Item = &IndexDef> {
@@ -328,7 +384,7 @@ impl TableWriter {
     /// The key of an index entry: its columns, and the table key unless uniqueness makes it superfluous.
     fn entry_key(&self, index: &IndexDef, values: &[Datum], table_key: &[u8]) -> Result<Bytes> {
         let (mut key, null) = self.index_columns(index, values)?;
-        if null || !index.unique {
+        if null || !index.immediate() {
             key.extend_from_slice(table_key);
         }
         Ok(key.into())
@@ -421,7 +477,7 @@ impl TableWriter {
         for index in self.unique() {
             let storage = index.storage.unwrap_or(self.table.storage);
             if let Some(key) = self.unique_key(index, values)?
-                && newest.get(storage, &key)?.is_some()
+                && taken(index, storage, &key, newest)?
             {
                 return Err(self.not_unique(index, values));
             }
@@ -490,6 +546,22 @@ impl TableWriter {
             .relation(&self.schema, &self.table.name)
             .constraint(&index.name)
     }
+}
+
+/// The table keys that a deferrable index has under a key; two are enough to know.
+fn entries(index: &IndexDef, key: &[u8], newest: &dyn RowReader) -> Result<Vec<Bytes>> {
+    let Some(storage) = index.storage else { return Err(Error::internal("a deferrable index has a storage")) };
+    let mut rows = Vec::new();
+    newest.scan(storage, KeyRange::prefix(key), false)?.next_batch(2, &mut rows)?;
+    Ok(rows.into_iter().map(|r| r.row).collect())
+}
+
+/// Is there an entry with this key?
+fn taken(index: &IndexDef, storage: StorageId, key: &[u8], newest: &dyn RowReader) -> Result<bool> {
+    if index.immediate() {
+        return Ok(newest.get(storage, key)?.is_some());
+    }
+    Ok(!entries(index, key, newest)?.is_empty())
 }
 
 /// The table's CHECK constraints, bound, by name.

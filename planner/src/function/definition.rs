@@ -5,7 +5,7 @@ use super::{CallTypes, FuncId, Function, Kind, Registry, Volatility, reg};
 use crate::context::EvalContext;
 use crate::syscat;
 use arrow::array::ArrayRef;
-use heddle_catalog::{IndexDef, Relation, StoredExpr, TableDef};
+use heddle_catalog::{IndexDef, Initially, Relation, StoredExpr, TableDef};
 use heddle_types::{Error, Oid, PgType, Result, SqlState, oid};
 use std::sync::Arc;
 
@@ -54,7 +54,12 @@ fn key_constraint(table: &TableDef, index: &IndexDef) -> String {
     let name = |c: &heddle_catalog::IndexColumn| reg::quote_ident(&table.columns[c.attnum as usize - 1].name);
     let columns: Vec<String> = index.columns.iter().map(name).collect();
     let kind = if index.primary { "PRIMARY KEY" } else { "UNIQUE" };
-    format!("{kind} ({})", columns.join(", "))
+    let deferral = match index.deferrable {
+        None => "",
+        Some(Initially::Immediate) => " DEFERRABLE",
+        Some(Initially::Deferred) => " DEFERRABLE INITIALLY DEFERRED",
+    };
+    format!("{kind} ({}){deferral}", columns.join(", "))
 }
 
 fn view(cx: &EvalContext, o: u32) -> Option<String> {

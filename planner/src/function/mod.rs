@@ -37,6 +37,7 @@ mod reference;
 mod reg;
 mod regex;
 mod registry;
+mod sample;
 mod sequence;
 mod set;
 mod size;
@@ -55,6 +56,7 @@ pub(crate) use framed::{Framed, FramedBound, FramedCall};
 pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
 pub(crate) use record::{ROW_PRETTY, ROW_WHOLE};
 pub use reference::reference;
+pub(crate) use sample::{SAMPLED, fraction as sample_fraction};
 pub use sequence::SessionSequences;
 pub(crate) use sequence::position as sequence_position;
 
@@ -97,6 +99,7 @@ fn register_all(r: &mut Registry) {
     sequence::register(r);
     definition::register(r);
     visible::register(r);
+    sample::register(r);
     size::register(r);
     privilege::register(r);
 }

@@ -229,6 +229,15 @@ pub(super) static PROCS: &[Proc] = &[
     row("localtimestamp(int4)", 9030, "localtimestamp", &[oid::INT4], oid::TIMESTAMP, true, Stable),
     row("localtime(int4)", 9031, "localtime", &[oid::INT4], oid::TIME, true, Stable),
     row(
+        "heddle_sample(bytea,float4,float8,int4)",
+        super::SAMPLED.0,
+        "heddle_sample",
+        &[oid::BYTEA, oid::FLOAT4, oid::FLOAT8, oid::INT4],
+        oid::BOOL,
+        false,
+        Stable,
+    ),
+    row(
         "time_bucket(interval,timestamptz)",
         9100,
         "time_bucket",

@@ -133,29 +133,18 @@ pub(super) fn type_oid(name: &str) -> Option<u32> {
     TypeInfo::by_name(alias).or_else(|| TypeInfo::all().find(|t| t.sql_name == alias)).map(|t| t.oid.0)
 }
 
-/// The schemas to search, in order, pg_catalog first unless named.
-fn path(cx: &EvalContext) -> Vec<String> {
-    let mut out = Vec::new();
-    if !cx.session.search_path.iter().any(|s| s == "pg_catalog") {
-        out.push("pg_catalog".to_owned());
-    }
-    for s in &cx.session.search_path {
-        out.push(if s == "$user" { cx.session.user.clone() } else { s.clone() });
-    }
-    out
-}
-
 /// Existing schemas of the search path, as current_schemas shows them.
 pub(super) fn schemas(cx: &EvalContext, implicit: bool) -> Vec<String> {
-    let named = |s: &String| cx.session.search_path.contains(s);
-    path(cx).into_iter().filter(|s| (implicit || s != "pg_catalog" || named(s)) && schema(s, cx).is_some()).collect()
+    let shown = cx.session.path().into_iter().filter(|s| (implicit || !s.implicit) && schema(&s.schema, cx).is_some());
+    shown.map(|s| s.schema).collect()
 }
 
 fn in_schema(schema_name: &str, name: &str, cx: &EvalContext) -> Option<u32> {
-    if let Some(t) = crate::syscat::lookup(schema_name, name) {
+    let schema_name = cx.session.schema_named(schema_name);
+    if let Some(t) = crate::syscat::lookup(&schema_name, name) {
         return Some(t.oid.0);
     }
-    let s = cx.catalog.schema(cx.session.database_oid, schema_name)?;
+    let s = cx.catalog.schema(cx.session.database_oid, &schema_name)?;
     cx.catalog.relation(s.oid, name).map(|r| relation_oid(&r))
 }
 
@@ -167,7 +156,7 @@ fn relation_oid(r: &Relation) -> u32 {
 pub(super) fn find_relation(name: &str, cx: &EvalContext) -> Result<Option<u32>> {
     let parts = split_name(name)?;
     Ok(match parts.as_slice() {
-        [name] => path(cx).iter().find_map(|s| in_schema(s, name, cx)),
+        [name] => cx.session.path().iter().find_map(|s| in_schema(&s.schema, name, cx)),
         [schema, name] => in_schema(schema, name, cx),
         [_, schema, name] => in_schema(schema, name, cx),
         _ => {

@@ -6,7 +6,7 @@ use crate::context::EvalContext;
 use crate::syscat::depends::comment_on;
 use arrow::array::{ArrayRef, StringBuilder};
 use heddle_types::datetime::DAY_US;
-use heddle_types::{Datum, Error, PgArray, PgType, Result, SqlState, oid};
+use heddle_types::{Datum, Error, Oid, PgArray, PgType, Result, SqlState, oid};
 use std::sync::Arc;
 
 /// version()
@@ -116,6 +116,11 @@ fn time_of_day(cx: &EvalContext) -> String {
     heddle_types::text::to_string(&Datum::Timestamp(cx.env.clock.now_us()), PgType::new(oid::TIMESTAMPTZ), &settings)
 }
 
+/// OID of the schema of the session's temporary objects; 0 before there is one.
+fn my_temporary_schema(cx: &EvalContext) -> u32 {
+    cx.catalog.schema(cx.session.database_oid, &cx.session.temporary_schema()).map_or(0, |s| s.oid.0)
+}
+
 pub(super) fn register(r: &mut Registry) {
     session(r);
     clocks(r);
@@ -155,9 +160,13 @@ fn session(r: &mut Registry) {
     r.scalars(&["txid_current()"], k!(cx, _ty; || -> i64 { Ok(cx.txn.as_ref().map_or(0, |t| t.id().0 as i64)) }));
     r.scalars(&["inet_server_addr()", "inet_client_addr()"], null);
     r.scalars(&["inet_server_port()", "inet_client_port()"], null);
-    // There are no temporary schemas, and nobody else's.
-    r.scalar("pg_my_temp_schema()", k!(|| -> u32 = 0));
-    r.scalar("pg_is_other_temp_schema(oid)", k!(|o: u32| -> bool = false));
+    r.scalar("pg_my_temp_schema()", k!(cx, _ty; || -> u32 { Ok(my_temporary_schema(cx)) }));
+    r.scalar(
+        "pg_is_other_temp_schema(oid)",
+        k!(cx, _ty; |o: u32| -> bool {
+            Ok(cx.catalog.is_temporary(Oid(o)) && my_temporary_schema(cx) != o)
+        }),
+    );
     r.scalar("pg_is_in_recovery()", k!(|| -> bool = false));
     r.scalar(
         "pg_encoding_to_char(int4)",

@@ -34,6 +34,7 @@ pub(super) fn context() -> EvalContext {
         sequences: Default::default(),
         interrupted: Box::new(|| None),
         advisory: Default::default(),
+        temporary: Default::default(),
     };
     EvalContext {
         text: TextSettings::default(),

@@ -193,7 +193,7 @@ fn with_index(
 
 impl Access {
     fn score(&self, index: &IndexDef) -> usize {
-        let complete = index.unique && self.equal.len() == index.columns.len();
+        let complete = index.immediate() && self.equal.len() == index.columns.len();
         let used = self.equal.len() * 4 + usize::from(self.lower.is_some()) + usize::from(self.upper.is_some());
         match used {
             0 => 0,

@@ -101,7 +101,7 @@ impl TableProvider for Table {
 fn properties(scan: &TableScan, access: &Access, tasks: usize, schema: &SchemaRef) -> PlanProperties {
     let index = match access.index {
         Some(i) => Some(&scan.table.indexes[i]),
-        None => scan.table.primary_key(),
+        None => scan.table.clustered_key(),
     };
     let mut order = vec![];
     for column in index.map_or(&[][..], |i| &i.columns) {

@@ -74,6 +74,9 @@ pub(super) fn copy(c: &mut Cursor<'_>) -> Result<Kind> {
     }
     if c.take_token(&Token::LParen) {
         // PostgreSQL's PreparableStmt: nothing else may stand here.
+        if c.is("merge") {
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "MERGE not supported in COPY"));
+        }
         if !QUERIES.iter().any(|word| c.is(word)) && c.peek().is_none_or(|t| t.token != Token::LParen) {
             return Err(c.unexpected());
         }

@@ -3,7 +3,7 @@
 //! Called by [`super::utility`]; the tree itself still comes from sqlparser.
 
 use super::cursor::Cursor;
-use super::{Ast, Deep, Kind, Places, rewrite, table};
+use super::{Ast, Deep, Kind, Places, like, rewrite, table};
 use heddle_types::Result;
 use sqlparser::ast::Statement;
 use sqlparser::tokenizer::Token;
@@ -23,7 +23,8 @@ pub(super) fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
     } else {
         (0, false)
     };
-    let tokens = table::definition(c, &rewrite::rewrite(&c.piece.tokens[..n - cut]))?;
+    let tokens = like::elements(c, &rewrite::rewrite(&c.piece.tokens[..n - cut]))?;
+    let tokens = table::definition(c, &tokens)?;
     let mut statement = c.run(&tokens, |p| p.parse_statement())?;
     match &mut statement {
         _ if cut == 0 => {}

@@ -7,7 +7,9 @@ mod create;
 mod cursor;
 mod insert;
 mod lift;
+mod like;
 mod maintenance;
+mod merge;
 pub(crate) mod own;
 mod places;
 mod relation;
@@ -22,8 +24,12 @@ mod utility;
 pub use copy::{Copy, CopyOption, CopyValue};
 use heddle_txn::Isolation;
 pub use lift::Lifted;
+pub(crate) use like::{LIKE_MARK, LIKE_OPTIONS};
+pub(crate) use merge::{MERGE_DEFAULTS, MERGE_NOTHING, MERGE_SYSTEM, MERGE_USER};
 pub(crate) use places::Places;
-pub(crate) use rewrite::{ALL_FIELDS, EXCLUDE_GROUP, EXCLUDE_ROW, EXCLUDE_TIES, KEY_MARK, NOTHING};
+pub(crate) use rewrite::{
+    ALL_FIELDS, DISTINCT_SETS, EXCLUDE_GROUP, EXCLUDE_ROW, EXCLUDE_TIES, JOIN_ALIAS, KEY_MARK, NOTHING, ROWS_FROM,
+};
 pub use series::{Clause, SeriesStatement, Written};
 pub(crate) use text::{Star, expand_stars, rename};
 

@@ -53,7 +53,7 @@ pub enum Own {
     /// ALTER SCHEMA … RENAME TO
     RenameSchema { name: Word, to: String },
     /// CREATE SEQUENCE
-    CreateSequence { if_not_exists: bool, name: Name, options: Vec<SequenceOption> },
+    CreateSequence { temporary: bool, if_not_exists: bool, name: Name, options: Vec<SequenceOption> },
     /// ALTER SEQUENCE with options
     AlterSequence { if_exists: bool, name: Name, options: Vec<SequenceOption> },
     /// DROP SEQUENCE

@@ -11,6 +11,9 @@
 //! - `ORDER BY x USING >` becomes `ORDER BY x DESC`
 //! - `EXCLUDE …` at the end of a window becomes one of the `EXCLUDE_` names before its PARTITION BY expressions
 //! - `(row).*` becomes a field called [`ALL_FIELDS`]
+//! - `GROUP BY DISTINCT` gets [`DISTINCT_SETS`] as first expression, `GROUP BY ALL` loses its ALL
+//! - `JOIN … USING (a) AS j` gets [`JOIN_ALIAS`] and the name as one more column
+//! - `ROWS FROM (f(…), g(…))` becomes `UNNEST` of [`ROWS_FROM`] and the calls
 //! - `BETWEEN SYMMETRIC` is marked with the prefix operator `@-@`, which no type we have uses
 
 use super::scan::Tok;
@@ -25,6 +28,13 @@ pub(crate) const NOTHING: &str = "\0nothing";
 
 /// The field that stands for all of a row.
 pub(crate) const ALL_FIELDS: &str = "\0all";
+
+/// The first expression of GROUP BY DISTINCT.
+pub(crate) const DISTINCT_SETS: &str = "\0distinct";
+/// How a name in USING begins that is the alias of its columns.
+pub(crate) const JOIN_ALIAS: &str = "\0as ";
+/// The first argument of an UNNEST that is a ROWS FROM.
+pub(crate) const ROWS_FROM: &str = "\0rows";
 
 /// EXCLUDE CURRENT ROW, GROUP and TIES, as first expression of PARTITION BY.
 pub(crate) const EXCLUDE_ROW: &str = "\0exclude current row";
@@ -67,6 +77,26 @@ pub(super) fn rewrite(tokens: &[Tok]) -> Vec<Tok> {
         } else if let Some(order) = sort_operator(tokens, i) {
             out.extend(words(order, &tokens[i]));
             i += 2;
+        } else if i > 1 && is(tokens, i - 1, "by") && is(tokens, i - 2, "group") && is(tokens, i, "distinct") {
+            out.push(quoted(DISTINCT_SETS, &tokens[i]));
+            out.push(Tok { token: Token::Comma, ..tokens[i].clone() });
+            i += 1;
+        } else if i > 1 && is(tokens, i - 1, "by") && is(tokens, i - 2, "group") && is(tokens, i, "all") {
+            i += 1;
+        } else if let Some(end) = aliased_using(tokens, i) {
+            out.extend_from_slice(&tokens[i..end]);
+            out.push(Tok { token: Token::Comma, ..tokens[end].clone() });
+            if let Token::Word(w) = &tokens[end + 2].token {
+                let alias = crate::bind::fold_identifier(&w.value, w.quote_style.is_some());
+                out.push(quoted(&format!("{JOIN_ALIAS}{alias}"), &tokens[end + 2]));
+            }
+            out.push(tokens[end].clone());
+            i = end + 3;
+        } else if is(tokens, i, "rows") && is(tokens, i + 1, "from") && opens(tokens, i + 2) {
+            out.extend(words("UNNEST (", &tokens[i]));
+            out.push(quoted(ROWS_FROM, &tokens[i]));
+            out.push(Tok { token: Token::Comma, ..tokens[i + 2].clone() });
+            i += 3;
         } else if is(tokens, i, "from") && opens_trim(tokens, i) {
             i += 1;
         } else {
@@ -77,7 +107,7 @@ pub(super) fn rewrite(tokens: &[Tok]) -> Vec<Tok> {
     out
 }
 
-fn quoted(name: &str, place: &Tok) -> Tok {
+pub(super) fn quoted(name: &str, place: &Tok) -> Tok {
     let word = Word { value: name.to_owned(), quote_style: Some('"'), keyword: Keyword::NoKeyword };
     Tok { token: Token::Word(word), ..place.clone() }
 }
@@ -104,6 +134,22 @@ fn empty_list(tokens: &[Tok], i: usize) -> bool {
         Some(Token::Word(_)) => after.iter().any(|w| is(tokens, i, w)),
         _ => false,
     }
+}
+
+fn opens(tokens: &[Tok], i: usize) -> bool {
+    tokens.get(i).is_some_and(|t| t.token == Token::LParen)
+}
+
+/// `USING (a, b) AS j` at `i`: where its bracket closes. Nothing else has names alone between brackets there.
+fn aliased_using(tokens: &[Tok], i: usize) -> Option<usize> {
+    if !is(tokens, i, "using") || !opens(tokens, i + 1) {
+        return None;
+    }
+    let is_name = |t: &&Tok| matches!(t.token, Token::Word(_) | Token::Comma);
+    let close = i + 2 + tokens[i + 2..].iter().take_while(is_name).count();
+    let closes = close > i + 2 && tokens.get(close).is_some_and(|t| t.token == Token::RParen);
+    let named = matches!(tokens.get(close + 2).map(|t| &t.token), Some(Token::Word(_)));
+    (closes && named && is(tokens, close + 1, "as") && !is(tokens, i + 2, "table")).then_some(close)
 }
 
 /// Does something that can be tested stand at the end of `out`?
@@ -224,12 +270,12 @@ fn ends_in_list(out: &[Tok]) -> bool {
     false
 }
 
-fn is(tokens: &[Tok], i: usize, word: &str) -> bool {
+pub(super) fn is(tokens: &[Tok], i: usize, word: &str) -> bool {
     matches!(tokens.get(i).map(|t| &t.token), Some(Token::Word(w)) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
 /// New words at the place of an old token.
-fn words(text: &str, place: &Tok) -> Vec<Tok> {
+pub(super) fn words(text: &str, place: &Tok) -> Vec<Tok> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize().expect("constant text tokenizes");
     tokens

@@ -9,14 +9,15 @@ use sqlparser::tokenizer::Token;
 /// `CREATE [TEMP] SEQUENCE [IF NOT EXISTS] name options`
 pub(super) fn create(c: &mut Cursor<'_>) -> Result<Kind> {
     c.at += 1;
-    if c.take("temp") || c.take("temporary") || c.take("unlogged") {
-        return Ok(Kind::Unsupported("a temporary or unlogged sequence".into()));
+    if c.take("unlogged") {
+        return Ok(Kind::Unsupported("an unlogged sequence".into()));
     }
+    let temporary = c.take("temp") || c.take("temporary");
     c.expect("sequence")?;
     let if_not_exists = c.take_all(&["if", "not", "exists"]);
     let name = c.dotted()?;
     let options = options(c)?;
-    c.own(Own::CreateSequence { if_not_exists, name, options })
+    c.own(Own::CreateSequence { temporary, if_not_exists, name, options })
 }
 
 /// `DROP SEQUENCE [IF EXISTS] s, … [CASCADE]`

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::scan::{Piece, Source};
 use super::{
     Ast, Deep, FetchDirection, Kind, Parsed, Places, TransactionMode, alter, comment, copy, create, insert,
-    maintenance, relation, rewrite, sequence, series,
+    maintenance, merge, relation, rewrite, sequence, series,
 };
 use heddle_txn::{Isolation, RelationLock};
 use heddle_types::{Result, SqlState};
@@ -12,8 +12,8 @@ use sqlparser::tokenizer::Token;
 
 /// Commands PostgreSQL knows and we do not; anything else that is no command is a syntax error.
 const KNOWN: &[&str] = &[
-    "alter", "call", "cluster", "do", "grant", "import", "listen", "load", "merge", "notify", "reassign", "refresh",
-    "revoke", "security", "unlisten", "create", "drop", "explain",
+    "alter", "call", "cluster", "do", "grant", "import", "listen", "load", "notify", "reassign", "refresh", "revoke",
+    "security", "unlisten", "create", "drop", "explain",
 ];
 /// Second words that belong to a command's name.
 const OBJECTS: &[&str] = &[
@@ -80,7 +80,7 @@ fn kind(c: &mut Cursor<'_>) -> Result<Kind> {
     match first.as_str() {
         "insert" if !c.is_nth(1, "into") => after_first(c),
         "delete" if !c.is_nth(1, "from") => after_first(c),
-        "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "truncate" => plan(c),
+        "select" | "with" | "values" | "table" | "insert" | "update" | "delete" | "truncate" | "merge" => plan(c),
         "explain" if explains_execute(c) => Ok(Kind::Unsupported("EXPLAIN EXECUTE".into())),
         "explain" => explain(c),
         "create" | "drop" => create_or_drop(c),
@@ -151,7 +151,8 @@ fn explains_execute(c: &Cursor<'_>) -> bool {
 
 /// Hands the statement to sqlparser.
 pub(super) fn plan(c: &mut Cursor<'_>) -> Result<Kind> {
-    let (tokens, overriding) = insert::without_overriding(rewrite::rewrite(c.piece.tokens));
+    let tokens = merge::merge(c, rewrite::rewrite(c.piece.tokens))?;
+    let (tokens, overriding) = insert::without_overriding(tokens);
     let mut statement = c.run(&tokens, |p| p.parse_statement())?;
     insert::set_overriding(&mut statement, overriding);
     let places = Places::of(&tokens, c.base());

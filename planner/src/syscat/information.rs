@@ -44,7 +44,8 @@ pub(super) fn tables(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let kind = |s: &str| if s == "pg_catalog" { "BASE TABLE" } else { "VIEW" };
     let system = all().iter().map(|t| one(text(t.schema), t.name, kind(t.schema), "NO"));
     let users = cx.catalog.tables(cx.session.database_oid);
-    let users = users.iter().map(|t| one(schema(cx, t.schema), &t.name, "BASE TABLE", "YES"));
+    let kind = |s| if cx.catalog.is_temporary(s) { "LOCAL TEMPORARY" } else { "BASE TABLE" };
+    let users = users.iter().map(|t| one(schema(cx, t.schema), &t.name, kind(t.schema), "YES"));
     let views = cx.catalog.views(cx.session.database_oid);
     let views = views.iter().map(|v| one(schema(cx, v.schema), &v.name, "VIEW", "NO"));
     Ok(system.chain(users).chain(views).collect())
@@ -156,6 +157,7 @@ pub(super) fn columns(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 }
 
 pub(super) fn table_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let yes_no = |yes| text(if yes { "YES" } else { "NO" });
     let mut rows = vec![];
     for t in cx.catalog.tables(cx.session.database_oid) {
         rows.extend(super::keys::table_constraints(cx, &t));
@@ -170,8 +172,8 @@ pub(super) fn table_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
                     ("table_schema", schema(cx, t.schema)),
                     ("table_name", text(&t.name)),
                     ("constraint_type", text(if i.primary { "PRIMARY KEY" } else { "UNIQUE" })),
-                    ("is_deferrable", text("NO")),
-                    ("initially_deferred", text("NO")),
+                    ("is_deferrable", yes_no(i.deferrable.is_some())),
+                    ("initially_deferred", yes_no(i.deferrable == Some(heddle_catalog::Initially::Deferred))),
                     ("enforced", text("YES")),
                     ("nulls_distinct", text("YES")),
                 ],

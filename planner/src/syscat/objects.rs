@@ -46,14 +46,14 @@ pub(super) fn pg_namespace(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 }
 
 /// What pg_class says of every relation alike.
-fn class(oid: Oid, name: &str, schema: Oid, kind: &str, natts: usize) -> Vec<(&'static str, Datum)> {
+fn class(cx: &EvalContext, oid: Oid, name: &str, schema: Oid, kind: &str, natts: usize) -> Vec<(&'static str, Datum)> {
     vec![
         ("oid", Datum::Oid(oid.0)),
         ("relname", text(name)),
         ("relnamespace", Datum::Oid(schema.0)),
         ("relowner", OWNER),
         ("reltuples", Datum::Float4(-1.0)),
-        ("relpersistence", text("p")),
+        ("relpersistence", text(if cx.catalog.is_temporary(schema) { "t" } else { "p" })),
         ("relkind", text(kind)),
         ("relnatts", Datum::Int2(natts as i16)),
         ("relispopulated", Datum::Bool(true)),
@@ -66,10 +66,10 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     for t in all() {
         let schema = if t.schema == "pg_catalog" { PG_CATALOG } else { heddle_catalog::INFORMATION_SCHEMA };
         let kind = if t.is_view() { "v" } else { "r" };
-        rows.push(row("pg_class", &class(t.oid, t.name, schema, kind, t.columns.len())));
+        rows.push(row("pg_class", &class(cx, t.oid, t.name, schema, kind, t.columns.len())));
     }
     for t in tables(cx) {
-        let mut values = class(t.oid, &t.name, t.schema, "r", t.columns.len());
+        let mut values = class(cx, t.oid, &t.name, t.schema, "r", t.columns.len());
         values.push(("relam", Datum::Oid(2)));
         values.push(("relfilenode", Datum::Oid(t.storage.0 as u32)));
         values.push(("relhasindex", Datum::Bool(!t.indexes.is_empty())));
@@ -82,19 +82,19 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         values.push(("relhastriggers", Datum::Bool(referenced)));
         rows.push(row("pg_class", &values));
         for i in &t.indexes {
-            let mut values = class(i.oid, &i.name, t.schema, "i", i.columns.len());
+            let mut values = class(cx, i.oid, &i.name, t.schema, "i", i.columns.len());
             values.push(("relam", Datum::Oid(403)));
             values.push(("relfilenode", Datum::Oid(i.storage.unwrap_or(t.storage).0 as u32)));
             rows.push(row("pg_class", &values));
         }
     }
     for s in cx.catalog.sequences(cx.session.database_oid) {
-        let mut values = class(s.oid, &s.name, s.schema, "S", super::sequences::COLUMNS.len());
+        let mut values = class(cx, s.oid, &s.name, s.schema, "S", super::sequences::COLUMNS.len());
         values.push(("relfilenode", Datum::Oid(s.state.0)));
         rows.push(row("pg_class", &values));
     }
     for v in cx.catalog.views(cx.session.database_oid) {
-        let mut values = class(v.oid, &v.name, v.schema, "v", v.columns.len());
+        let mut values = class(cx, v.oid, &v.name, v.schema, "v", v.columns.len());
         values.push(("relhasrules", Datum::Bool(true)));
         rows.push(row("pg_class", &values));
     }
@@ -222,7 +222,7 @@ pub(super) fn pg_index(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
                     ("indnkeyatts", Datum::Int2(n as i16)),
                     ("indisunique", Datum::Bool(i.unique)),
                     ("indisprimary", Datum::Bool(i.primary)),
-                    ("indimmediate", Datum::Bool(true)),
+                    ("indimmediate", Datum::Bool(i.deferrable.is_none())),
                     ("indisvalid", Datum::Bool(i.state == IndexState::Valid)),
                     ("indisready", Datum::Bool(true)),
                     ("indislive", Datum::Bool(true)),
@@ -251,6 +251,8 @@ pub(super) fn pg_constraint(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
                     ("conname", text(&i.name)),
                     ("connamespace", Datum::Oid(t.schema.0)),
                     ("contype", text(if i.primary { "p" } else { "u" })),
+                    ("condeferrable", Datum::Bool(i.deferrable.is_some())),
+                    ("condeferred", Datum::Bool(i.deferrable == Some(heddle_catalog::Initially::Deferred))),
                     ("convalidated", Datum::Bool(true)),
                     ("conrelid", Datum::Oid(t.oid.0)),
                     ("conindid", Datum::Oid(i.oid.0)),

@@ -11,8 +11,9 @@ pub(super) fn options(table: &TableDef, series: &SeriesDef) -> Datum {
     let name = |attnum: &i16| quoted(&table.columns[*attnum as usize - 1].name);
     let names = |list: &[i16]| list.iter().map(name).collect::<Vec<_>>().join(",");
     let mut out = vec![format!("time={}", name(&series.time)), format!("primary_tags={}", names(&series.primary_tags))];
-    if !series.tags.is_empty() {
-        out.push(format!("tags={}", names(&series.tags)));
+    let tags: Vec<i16> = series.tags.iter().copied().filter(|a| !table.columns[*a as usize - 1].dropped).collect();
+    if !tags.is_empty() {
+        out.push(format!("tags={}", names(&tags)));
     }
     out.extend(series.retention.map(|r| format!("retention={}", retention(r))));
     out.push(format!("partition_interval={}", partition(series.partition)));

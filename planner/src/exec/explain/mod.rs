@@ -149,7 +149,7 @@ fn json_node(node: &Node, parent: Option<&'static str>, options: &ExplainOptions
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     match node.kind.as_str() {
-        word @ ("Insert" | "Update" | "Delete") => {
+        word @ ("Insert" | "Update" | "Delete" | "Merge") => {
             put("Node Type", json!("ModifyTable"));
             put("Operation", json!(word));
         }
