@@ -634,3 +634,126 @@ fn points_keep_the_rules_of_rows() {
         ],
     );
 }
+
+/// A row that MERGE would change is looked at again when another transaction changed it first.
+#[test]
+fn merge_meets_changes() {
+    compare(&[
+        (
+            "the newest version is updated",
+            "s1: BEGIN
+             s1: UPDATE acc SET v = v + 10 WHERE id = 1
+             s2: MERGE INTO acc USING (VALUES (1, 5), (9, 9)) x (i, d) ON id = i WHEN MATCHED THEN UPDATE SET v = v + d WHEN NOT MATCHED THEN INSERT VALUES (i, d, 'new')
+             s1: COMMIT
+             s2: SELECT * FROM acc ORDER BY id",
+        ),
+        (
+            "WHEN conditions are asked again",
+            "s1: BEGIN
+             s1: UPDATE acc SET v = 500 WHERE id = 1
+             s2: MERGE INTO acc USING (VALUES (1)) x (i) ON id = i WHEN MATCHED AND v = 100 THEN DELETE WHEN MATCHED AND v = 500 THEN UPDATE SET note = 'kept'
+             s1: COMMIT
+             s2: SELECT * FROM acc ORDER BY id",
+        ),
+        (
+            "a deleted row is not matched any more",
+            "s1: BEGIN
+             s1: DELETE FROM acc WHERE id = 1
+             s2: MERGE INTO acc USING (VALUES (1)) x (i) ON id = i WHEN MATCHED THEN UPDATE SET v = 0 WHEN NOT MATCHED THEN INSERT VALUES (i, -1, 'again')
+             s1: COMMIT
+             s2: SELECT * FROM acc ORDER BY id",
+        ),
+        (
+            "a row that ON does not hold for any more is not matched",
+            "s1: BEGIN
+             s1: UPDATE acc SET v = 999 WHERE id = 1
+             s2: MERGE INTO acc USING (VALUES (1)) x (i) ON id = i AND v < 150 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (i + 100, 0, 'other')
+             s1: COMMIT
+             s2: SELECT * FROM acc ORDER BY id",
+        ),
+        (
+            "DO NOTHING does not wait",
+            "s1: BEGIN
+             s1: UPDATE acc SET v = 0 WHERE id = 1
+             s2: MERGE INTO acc USING (VALUES (1)) x (i) ON id = i WHEN MATCHED THEN DO NOTHING
+             s1: COMMIT",
+        ),
+        (
+            "two that insert one key",
+            "s1: BEGIN
+             s1: MERGE INTO acc USING (VALUES (7)) x (i) ON id = i WHEN NOT MATCHED THEN INSERT VALUES (i, 1, 'a')
+             s2: MERGE INTO acc USING (VALUES (7)) x (i) ON id = i WHEN NOT MATCHED THEN INSERT VALUES (i, 2, 'b')
+             s1: COMMIT",
+        ),
+        (
+            "REPEATABLE READ does not go on with a changed row",
+            "s1: BEGIN
+             s2: BEGIN ISOLATION LEVEL REPEATABLE READ
+             s2: SELECT v FROM acc WHERE id = 1
+             s1: UPDATE acc SET v = 0 WHERE id = 1
+             s2: MERGE INTO acc USING (VALUES (1)) x (i) ON id = i WHEN MATCHED THEN UPDATE SET v = 1
+             s1: COMMIT
+             s2: ROLLBACK",
+        ),
+    ]);
+}
+
+#[test]
+fn deferrable_keys_wait_for_each_other() {
+    let setup = "CREATE TABLE acc (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v int UNIQUE DEFERRABLE); \
+        INSERT INTO acc VALUES (1, 1), (2, 2)";
+    compare_with([setup, setup], &[
+        (
+            "the second to commit a key fails",
+            "s1: BEGIN
+             s2: BEGIN
+             s1: INSERT INTO acc VALUES (5, 5)
+             s2: INSERT INTO acc VALUES (5, 6)
+             s1: COMMIT
+             s2: COMMIT
+             s1: SELECT * FROM acc ORDER BY v",
+        ),
+        (
+            "a key that is taken back is free",
+            "s1: BEGIN
+             s2: BEGIN
+             s1: INSERT INTO acc VALUES (5, 5)
+             s1: ROLLBACK
+             s2: INSERT INTO acc VALUES (5, 6)
+             s2: COMMIT
+             s1: SELECT * FROM acc ORDER BY v",
+        ),
+    ]);
+}
+
+/// Each session has temporary tables of its own.
+#[test]
+fn temporary_tables_of_two_sessions() {
+    compare(&[
+        (
+            "one name, two tables",
+            "s1: CREATE TEMP TABLE acc (id int, w text)
+             s1: INSERT INTO acc VALUES (1, 'mine')
+             s2: SELECT * FROM acc ORDER BY id
+             s2: CREATE TEMP TABLE acc (id int) ON COMMIT DELETE ROWS
+             s2: BEGIN
+             s2: INSERT INTO acc VALUES (7)
+             s2: SELECT * FROM acc
+             s1: SELECT * FROM acc
+             s2: COMMIT
+             s2: SELECT * FROM acc
+             s1: DROP TABLE acc
+             s1: SELECT * FROM acc ORDER BY id
+             s2: SELECT * FROM acc
+             s2: DROP TABLE acc",
+        ),
+        (
+            "DISCARD touches the own ones only",
+            "s1: CREATE TEMP TABLE extra (a int)
+             s2: CREATE TEMP TABLE extra (a int)
+             s1: DISCARD TEMP
+             s1: SELECT * FROM extra
+             s2: SELECT * FROM extra",
+        ),
+    ]);
+}

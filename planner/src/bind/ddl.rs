@@ -134,7 +134,8 @@ impl Binder<'_> {
         }
         if t.global == Some(true) {
             let text = "GLOBAL is deprecated in temporary table creation";
-            create.notices.insert(0, Error::notice(Severity::Warning, SqlState::WARNING, text));
+            let pos = self.places.word_after(Some(1), "global");
+            create.notices.insert(0, Error::notice(Severity::Warning, SqlState::WARNING, text).at(pos));
         }
         if let Some(q) = &t.query {
             let names: Vec<String> = t.columns.iter().map(|c| fold(&c.name)).collect();

@@ -399,9 +399,12 @@ impl Binder<'_> {
 
     /// Scan of a DML target and the item that shows it.
     fn target_scan(&mut self, t: &TableWithJoins) -> Result<Through> {
-        let TableFactor::Table { name, alias, args: None, .. } = &t.relation else {
+        let TableFactor::Table { name, alias, args: None, sample, .. } = &t.relation else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "the target must be a table"));
         };
+        if sample.is_some() {
+            return Err(self.no_sample_here(start(name.span())));
+        }
         if !t.joins.is_empty() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "the target must be one table").at(start(name.span())));
         }

@@ -645,13 +645,15 @@ impl Binder<'_> {
         }
         self.within(Clause::Limit, |b| {
             let value = b.expr(e)?;
-            let uses_columns = super::walk::any(&value.expr, &mut |e| matches!(e, Expr::Column { .. }));
+            // Those of this very query; a sub-query has them as outer ones.
+            let here = b.level().names.ids();
+            let mut outer = std::collections::BTreeMap::new();
+            crate::eval::visit::outers(&value.expr, &mut outer);
+            let uses_columns = super::walk::any(&value.expr, &mut |e| matches!(e, Expr::Column { .. }))
+                || outer.keys().any(|id| here.contains(id));
             if uses_columns {
                 let message = format!("argument of {construct} must not contain variables");
                 return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(value.pos));
-            }
-            if super::walk::has_subquery(&value.expr) {
-                return Err(Error::unsupported(format!("a sub-query in {construct}")).at(value.pos));
             }
             Ok(Some(b.must_be(value, oid::INT8, construct)?.expr))
         })

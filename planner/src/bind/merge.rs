@@ -22,9 +22,12 @@ impl Binder<'_> {
     }
 
     fn merge_target(&mut self, t: &TableFactor) -> Result<(TableScan, Item)> {
-        let TableFactor::Table { name, alias, args: None, .. } = t else {
+        let TableFactor::Table { name, alias, args: None, sample, .. } = t else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "the target must be a table"));
         };
+        if sample.is_some() {
+            return Err(self.no_sample_here(start(name.span())));
+        }
         let (schema, bare) = qualified(name, &self.ctx.session.database)?;
         if self.named_view(schema.as_deref(), &bare).is_some() {
             let message = format!("cannot execute MERGE on relation \"{bare}\"");

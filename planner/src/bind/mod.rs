@@ -8,7 +8,7 @@
 //! | `scope` | names: FROM items, columns, outer levels |
 //! | `types`, `coerce`, `candidates` | type names; casts; PostgreSQL's choice among overloaded functions |
 //! | `call`, `expr`, `special`, `subquery`, `window` | expressions |
-//! | `from`, `select`, `grouping`, `setop` | queries |
+//! | `from`, `from_function`, `sample`, `select`, `grouping`, `setop` | queries |
 //! | `dml`, `merge`, `updatable`, `ddl`, `index`, `view`, `copy` | statements |
 //! | `alter`, `change`, `rename`, `constraint`, `reference`, `sequence`, `serial`, `storage` | the rest of DDL |
 //! | `stored` | bound expressions as catalog text |
@@ -26,6 +26,7 @@ mod dml;
 mod expr;
 mod frame;
 mod from;
+mod from_function;
 mod grouping;
 mod index;
 mod json_rows;
@@ -64,6 +65,7 @@ pub(crate) use meaning::view_meaning;
 pub(crate) use names::fold_identifier;
 pub(crate) use sequence::inside;
 pub(crate) use types::resolve_type;
+pub(crate) use walk::rewrite;
 
 use crate::bound::{Bound, ColId, CteId, Expr, Statement};
 use crate::context::EvalContext;

@@ -26,6 +26,12 @@ impl Binder<'_> {
         Ok(from)
     }
 
+    /// The grammar has TABLESAMPLE after tables in FROM only; sqlparser takes it after more. `pos` is before it.
+    pub(super) fn no_sample_here(&self, pos: Option<u32>) -> Error {
+        let pos = self.places.word_after(pos, "tablesample");
+        Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"tablesample\"").at(pos)
+    }
+
     fn sample_arguments(&mut self, sample: &ast::TableSample) -> Result<(Expr, Expr)> {
         let syntax =
             |near: &str| Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{near}\"")));

@@ -149,7 +149,8 @@ impl Binder<'_> {
             notices.push(Error::notice(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, text));
         }
         let chosen = if temporary { temporary_schema } else { creation_schema };
-        let (schema, schema_name) = chosen(self.ctx, schema_name.as_deref()).map_err(|e| e.at(pos))?;
+        let placed = |e: Error| if notices.is_empty() { e.at(pos) } else { e };
+        let (schema, schema_name) = chosen(self.ctx, schema_name.as_deref()).map_err(placed)?;
         let mut path = search_path(self.ctx);
         if !self.is_temporary(schema) {
             path.retain(|s| *s != self.ctx.session.temporary_schema());

@@ -49,7 +49,7 @@ pub(super) fn any(e: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
 }
 
 /// Replaces parts from the top down: where `replace` answers, its value stands and is not looked into.
-pub(super) fn rewrite(e: &mut Expr, replace: &mut dyn FnMut(&Expr) -> Option<Expr>) {
+pub(crate) fn rewrite(e: &mut Expr, replace: &mut dyn FnMut(&Expr) -> Option<Expr>) {
     if let Some(new) = replace(e) {
         *e = new;
         return;

@@ -43,13 +43,12 @@ pub async fn before_commit(ctx: &EvalContext) -> Result<()> {
         return Ok(());
     }
     let tables = tables_of(&catalog, database, schema.oid);
-    let mut filled = Vec::new();
-    for table in tables.iter().filter(|t| t.on_commit == OnCommit::DeleteRows) {
-        if has_rows(table, txn)? {
-            filled.push(Arc::clone(table));
-        }
+    let emptied: Vec<Arc<TableDef>> = tables.iter().filter(|t| t.on_commit == OnCommit::DeleteRows).cloned().collect();
+    let filled = emptied.iter().map(|t| has_rows(t, txn)).collect::<Result<Vec<bool>>>()?;
+    if filled.contains(&true) {
+        // All of them: they may refer to each other.
+        truncate(&emptied, false, false, ctx).await?;
     }
-    truncate(&filled, false, false, ctx).await?;
     for table in tables.iter().filter(|t| t.on_commit == OnCommit::Drop) {
         drop_dependents(&[Thing::Relation(table.oid)], true, ctx).await?;
         if let Some(now) = txn.catalog().table(table.oid) {

@@ -101,6 +101,9 @@ impl Direct {
                 Self::compile(input).filter(|p| !matches!(p.source, Source::Values { .. }))
             }
             Rel::Limit { input, limit, offset, with_ties: false } => {
+                if limit.iter().chain(offset).any(needs_plan) {
+                    return None;
+                }
                 let mut plan = Self::compile(input)?;
                 plan.stages.push(Stage::Limit { limit: limit.clone(), offset: offset.clone() });
                 Some(plan)
@@ -181,14 +184,21 @@ pub(crate) fn project(rows: &RowSet, exprs: &[(ColId, Expr)], ctx: &EvalContext)
 /// # Errors
 /// `2201W` and `2201X` for negative numbers.
 pub(crate) fn limits(limit: Option<&Expr>, offset: Option<&Expr>, ctx: &EvalContext) -> Result<(usize, Option<usize>)> {
-    let number = |e: Option<&Expr>, code: SqlState, word: &str| -> Result<Option<usize>> {
-        match e.map(|e| eval_constant(e, ctx)).transpose()? {
-            None | Some(Datum::Null) => Ok(None),
-            Some(d) => {
-                let n = d.as_i64().ok_or_else(|| Error::internal(format!("{word} is not an integer")))?;
-                usize::try_from(n).map(Some).map_err(|_| Error::new(code, format!("{word} must not be negative")))
-            }
+    let value = |e: Option<&Expr>| e.map_or(Ok(Datum::Null), |e| eval_constant(e, ctx));
+    row_limits(&value(limit)?, &value(offset)?)
+}
+
+/// The same of values; NULL is none.
+///
+/// # Errors
+/// `2201W` and `2201X` for negative numbers.
+pub(crate) fn row_limits(limit: &Datum, offset: &Datum) -> Result<(usize, Option<usize>)> {
+    let number = |d: &Datum, code: SqlState, word: &str| -> Result<Option<usize>> {
+        if d.is_null() {
+            return Ok(None);
         }
+        let n = d.as_i64().ok_or_else(|| Error::internal(format!("{word} is not an integer")))?;
+        usize::try_from(n).map(Some).map_err(|_| Error::new(code, format!("{word} must not be negative")))
     };
     let take = number(limit, SqlState::INVALID_ROW_COUNT_IN_LIMIT, "LIMIT")?;
     let skip = number(offset, SqlState::INVALID_ROW_COUNT_IN_OFFSET, "OFFSET")?;

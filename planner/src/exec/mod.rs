@@ -25,7 +25,7 @@ mod write;
 
 pub use bulk::{BulkInsert, RowError};
 pub use deferred::{Deferred, set_constraints, settle_deferred};
-pub(crate) use direct::limits;
+pub(crate) use direct::{limits, row_limits};
 pub use point::PointRead;
 pub use runtime::ExecutorConfig;
 pub(crate) use write::TableWriter;
@@ -86,7 +86,8 @@ impl Plan {
     pub fn reads_view(&self) -> bool {
         match (&self.shape, &self.bound.statement) {
             (Shape::Dml { direct: Some(direct), .. }, Statement::Insert(i)) => {
-                i.on_conflict.is_some() || !matches!(direct.source, direct::Source::Unit | direct::Source::Values { .. })
+                i.on_conflict.is_some()
+                    || !matches!(direct.source, direct::Source::Unit | direct::Source::Values { .. })
             }
             _ => true,
         }

@@ -320,6 +320,8 @@ impl TableWriter {
         self.txn.lock_key(index.oid, &key).await?;
         let mut waited = false;
         loop {
+            // Rows with the key may be committed, but not visible yet: their locks are gone.
+            self.txn.everything_visible().await?;
             let rows = entries(index, &key, &*self.txn.newest())?;
             if rows.len() < 2 {
                 return Ok(());

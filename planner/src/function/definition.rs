@@ -2,11 +2,12 @@
 
 use super::kernel::{k, nulls};
 use super::{CallTypes, FuncId, Function, Kind, Registry, Volatility, reg};
+use crate::bound::Expr;
 use crate::context::EvalContext;
 use crate::syscat;
 use arrow::array::ArrayRef;
 use heddle_catalog::{IndexDef, Initially, Relation, StoredExpr, TableDef};
-use heddle_types::{Error, Oid, PgType, Result, SqlState, oid};
+use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use std::sync::Arc;
 
 fn null(_: &EvalContext, ty: &CallTypes<'_>, _: &[ArrayRef], n: usize) -> Result<ArrayRef> {
@@ -15,7 +16,15 @@ fn null(_: &EvalContext, ty: &CallTypes<'_>, _: &[ArrayRef], n: usize) -> Result
 
 /// pg_get_expr: the text of a stored expression over the columns of `relation`.
 fn expr(cx: &EvalContext, node: &str, relation: u32, pretty: bool) -> Result<Option<String>> {
-    let stored = crate::bind::stored_expr(&StoredExpr(node.to_owned()))?;
+    let mut stored = crate::bind::stored_expr(&StoredExpr(node.to_owned()))?;
+    // Relations are shown by the names they have now.
+    crate::bind::rewrite(&mut stored, &mut |e| match e {
+        Expr::Literal { value: Datum::Oid(o), ty } if ty.oid == oid::REGCLASS => {
+            let name = reg::class_name(*o, cx)?;
+            Some(Expr::Literal { value: Datum::text(name), ty: *ty })
+        }
+        _ => None,
+    });
     let table = cx.catalog.table(Oid(relation));
     Ok(Some(syscat::deparse::over_table(&stored, table.as_deref(), pretty)))
 }

@@ -1,7 +1,7 @@
 //! Relational operators.
 
 use super::expr::{balanced, key};
-use super::op::{Op, WorkHandle, WorkTable};
+use super::op::{self, Op, WorkHandle, WorkTable};
 use super::{CteEntry, Lowerer, build, column, internal, name, scan};
 use crate::bound::{ColId, Cte, Expr, JoinKind, Query, Rel, SortKey};
 use crate::eval::visit;
@@ -245,6 +245,9 @@ impl Lowerer<'_> {
         offset: Option<&Expr>,
         with_ties: bool,
     ) -> Result<LogicalPlan> {
+        if op::needs_plan(limit) || op::needs_plan(offset) {
+            return self.counted(input, limit, offset, with_ties);
+        }
         let (skip, take) = crate::exec::limits(limit, offset, self.ctx)?;
         if with_ties && let Some(take) = take {
             return self.limit_with_ties(input, skip, take);
@@ -252,6 +255,26 @@ impl Lowerer<'_> {
         let wanted = take.map(|t| t.saturating_add(skip));
         let plan = self.limited_input(input, wanted)?;
         build(LogicalPlanBuilder::from(plan).limit(skip, take))
+    }
+
+    /// LIMIT and OFFSET that have to be computed by a plan.
+    fn counted(
+        &mut self,
+        input: &Rel,
+        limit: Option<&Expr>,
+        offset: Option<&Expr>,
+        with_ties: bool,
+    ) -> Result<LogicalPlan> {
+        if with_ties {
+            return Err(heddle_types::Error::unsupported("a sub-query in FETCH … WITH TIES"));
+        }
+        let locks = |r: &Rel| matches!(r, Rel::Lock { .. });
+        if locks(input) || matches!(input, Rel::Project { input: below, .. } if locks(below)) {
+            return Err(heddle_types::Error::unsupported("a sub-query in LIMIT of a query that locks rows"));
+        }
+        let plan = self.rel(input)?;
+        let counts = self.rel(&op::counts(limit, offset))?;
+        Ok(Op::Counted { counts }.over(plan))
     }
 
     /// The input of a LIMIT: row locks below must not run ahead of what is wanted.

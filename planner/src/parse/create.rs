@@ -3,10 +3,15 @@
 //! Called by [`super::utility`]; the tree itself still comes from sqlparser.
 
 use super::cursor::Cursor;
+use super::rewrite::{is, quoted, words};
+use super::scan::Tok;
 use super::{Ast, Deep, Kind, Places, like, rewrite, table};
-use heddle_types::Result;
+use heddle_types::{Error, Result, SqlState};
 use sqlparser::ast::Statement;
 use sqlparser::tokenizer::Token;
+
+/// The type of a column of CREATE TABLE AS, which has none.
+const NO_TYPE: &str = "\0none";
 
 /// CREATE TABLE; `AS … WITH NO DATA` travels as `copy_grants`, which PostgreSQL does not have.
 pub(super) fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
@@ -23,7 +28,8 @@ pub(super) fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
     } else {
         (0, false)
     };
-    let tokens = like::elements(c, &rewrite::rewrite(&c.piece.tokens[..n - cut]))?;
+    let tokens = as_query(c, rewrite::rewrite(&c.piece.tokens[..n - cut]))?;
+    let tokens = like::elements(c, &tokens)?;
     let tokens = table::definition(c, &tokens)?;
     let mut statement = c.run(&tokens, |p| p.parse_statement())?;
     match &mut statement {
@@ -36,6 +42,48 @@ pub(super) fn create_table(c: &mut Cursor<'_>) -> Result<Kind> {
     }
     let places = Places::of(&tokens, c.base());
     Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, places)))))
+}
+
+/// CREATE TABLE … AS: names of columns get [`NO_TYPE`] for a type, `USING heap` and `TABLESPACE pg_default` go, `AS TABLE t` becomes a
+/// SELECT.
+fn as_query(c: &Cursor<'_>, mut tokens: Vec<Tok>) -> Result<Vec<Tok>> {
+    let Some(query) = top_level(&tokens, "as").filter(|i| *i + 1 < tokens.len()) else { return Ok(tokens) };
+    if is(&tokens, query + 1, "table") {
+        let select = words("SELECT * FROM", &tokens[query + 1]);
+        tokens.splice(query + 1..query + 2, select);
+    }
+    for (word, default, what) in [("using", "heap", "access method"), ("tablespace", "pg_default", "tablespace")] {
+        let Some(at) = top_level(&tokens, word).filter(|i| *i < query) else { continue };
+        if !is(&tokens, at + 1, default) {
+            let name = c.source.slice(tokens[at + 1].start, tokens[at + 1].end);
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("{what} \"{name}\" does not exist")));
+        }
+        tokens.drain(at..at + 2);
+    }
+    let Some(open) = tokens.iter().position(|t| t.token == Token::LParen) else { return Ok(tokens) };
+    let names = tokens[open + 1..].iter().take_while(|t| matches!(t.token, Token::Word(_) | Token::Comma)).count();
+    let listed = |i: usize| matches!(tokens[i].token, Token::Word(_)) == ((i - open) % 2 == 1);
+    let close = open + names + 1;
+    if top_level(&tokens, "as").is_some_and(|i| i > close) && names % 2 == 1 && (open + 1..close).all(listed) {
+        for at in (open + 1..close).step_by(2).rev() {
+            let none = quoted(NO_TYPE, &tokens[at]);
+            tokens.insert(at + 1, none);
+        }
+    }
+    Ok(tokens)
+}
+
+/// The first such word that stands in no brackets.
+fn top_level(tokens: &[Tok], word: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    (0..tokens.len()).find(|i| {
+        match tokens[*i].token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => return depth == 0 && is(tokens, *i, word),
+        }
+        false
+    })
 }
 
 /// `CREATE DATABASE x [[WITH] option [=] value …]`: options that change nothing here are taken, others are `0A000`.

@@ -31,6 +31,9 @@ fn implicit(e: &Expr) -> &Expr {
     match e {
         Expr::Call(c) if c.func == function::length_cast() => c.args.first().map_or(e, implicit),
         Expr::Call(c) if is_cast(c) && matches!(c.args.first(), Some(Expr::Literal { .. })) => &c.args[0],
+        Expr::Call(c) if is_cast(c) && matches!(c.args.first(), Some(Expr::Call(n)) if n.func == function::NEXTVAL) => {
+            &c.args[0]
+        }
         e => e,
     }
 }
@@ -253,7 +256,11 @@ fn labelled(value: &Datum, ty: PgType) -> String {
     if value.is_null() {
         return format!("NULL{label}");
     }
-    format!("{}{label}", quoted(&text::to_string(value, ty, &TextSettings::default())))
+    match value {
+        // A relation by its name.
+        Datum::Text(name) if ty.is_reg() => format!("{}{label}", quoted(name)),
+        _ => format!("{}{label}", quoted(&text::to_string(value, ty, &TextSettings::default()))),
+    }
 }
 
 /// `'it''s'`, `E'a\\b'`

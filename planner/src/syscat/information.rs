@@ -2,11 +2,21 @@
 
 use super::{all, row, text};
 use crate::context::EvalContext;
-use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG};
+use heddle_catalog::{INFORMATION_SCHEMA, PG_CATALOG, TableDef};
 use heddle_types::{Datum, Oid, PgType, Result, oid};
+use std::sync::Arc;
 
 pub(super) fn database(cx: &EvalContext) -> Datum {
     text(&cx.session.database)
+}
+
+/// The session's tables: those that other sessions keep for themselves are not shown.
+fn tables_here(cx: &EvalContext) -> Vec<Arc<TableDef>> {
+    let own = cx.session.temporary_schema();
+    let foreign = |s: Oid| cx.catalog.schema_by_oid(s).is_some_and(|s| s.is_temporary() && s.name != own);
+    let mut tables = cx.catalog.tables(cx.session.database_oid);
+    tables.retain(|t| !foreign(t.schema));
+    tables
 }
 
 pub(super) fn schema(cx: &EvalContext, oid: Oid) -> Datum {
@@ -43,7 +53,7 @@ pub(super) fn tables(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     };
     let kind = |s: &str| if s == "pg_catalog" { "BASE TABLE" } else { "VIEW" };
     let system = all().iter().map(|t| one(text(t.schema), t.name, kind(t.schema), "NO"));
-    let users = cx.catalog.tables(cx.session.database_oid);
+    let users = tables_here(cx);
     let kind = |s| if cx.catalog.is_temporary(s) { "LOCAL TEMPORARY" } else { "BASE TABLE" };
     let users = users.iter().map(|t| one(schema(cx, t.schema), &t.name, kind(t.schema), "YES"));
     let views = cx.catalog.views(cx.session.database_oid);
@@ -132,7 +142,7 @@ pub(super) fn columns(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
             rows.push(row("columns", &column(cx, schema(cx, schema_oid), t.name, i + 1, name, *ty)));
         }
     }
-    for t in cx.catalog.tables(cx.session.database_oid) {
+    for t in tables_here(cx) {
         for c in t.columns.iter().filter(|c| !c.dropped) {
             let mut values = column(cx, schema(cx, t.schema), &t.name, c.attnum as usize, &c.name, c.ty);
             if c.not_null {
@@ -159,7 +169,7 @@ pub(super) fn columns(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 pub(super) fn table_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let yes_no = |yes| text(if yes { "YES" } else { "NO" });
     let mut rows = vec![];
-    for t in cx.catalog.tables(cx.session.database_oid) {
+    for t in tables_here(cx) {
         rows.extend(super::keys::table_constraints(cx, &t));
         for i in t.indexes.iter().filter(|i| i.constraint.is_some()) {
             rows.push(row(
@@ -185,7 +195,7 @@ pub(super) fn table_constraints(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
 
 pub(super) fn key_column_usage(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let mut rows = vec![];
-    for t in cx.catalog.tables(cx.session.database_oid) {
+    for t in tables_here(cx) {
         rows.extend(super::keys::key_columns(cx, &t));
         for i in t.indexes.iter().filter(|i| i.constraint.is_some()) {
             for (n, key) in i.columns.iter().enumerate() {

@@ -3,9 +3,11 @@
 //! Every operator reads its input in one partition and keeps its order, so a Sort below stays where SQL put it.
 
 mod apply;
+mod counted;
 mod cte;
 mod project_set;
 
+pub(super) use counted::{counts, needs_plan};
 pub(super) use cte::{WorkHandle, WorkTable};
 
 use super::cell::Cell;
@@ -65,6 +67,8 @@ pub(super) enum Op {
         view: Arc<ReadView>,
         wanted: Option<usize>,
     },
+    /// LIMIT and OFFSET that a plan says.
+    Counted { counts: LogicalPlan },
     /// WITH RECURSIVE.
     Recursive { first: LogicalPlan, step: LogicalPlan, working: Arc<WorkTable>, distinct: bool },
     /// A plan that runs once, whoever asks first.
@@ -108,6 +112,7 @@ impl Op {
             Self::Apply { .. } => "Apply",
             Self::ProjectSet { .. } => "ProjectSet",
             Self::Lock { .. } => "LockRows",
+            Self::Counted { .. } => "Limit",
             Self::Recursive { .. } => "Recursive Union",
             Self::Shared { .. } => "CTE Scan",
             Self::CollectArray { .. } => "Aggregate",
@@ -118,6 +123,7 @@ impl Op {
     fn inner(&self) -> Vec<&LogicalPlan> {
         match self {
             Self::Apply { inner, .. } => vec![inner],
+            Self::Counted { counts } => vec![counts],
             Self::Recursive { first, step, .. } => vec![first, step],
             Self::Shared { plan, .. } => vec![plan],
             _ => vec![],
@@ -243,7 +249,7 @@ impl OpExec {
         schema: SchemaRef,
     ) -> Self {
         // The input's columns come first, so its order is the output's.
-        let keeps = matches!(&*op, Op::Apply { .. } | Op::Lock { .. } | Op::ProjectSet { .. });
+        let keeps = matches!(&*op, Op::Apply { .. } | Op::Lock { .. } | Op::Counted { .. } | Op::ProjectSet { .. });
         let ordering = input.as_ref().filter(|_| keeps).and_then(|i| i.properties().output_ordering().cloned());
         let equivalence = match ordering {
             Some(o) => EquivalenceProperties::new_with_orderings(Arc::clone(&schema), [o]),
@@ -310,6 +316,7 @@ impl ExecutionPlan for OpExec {
             Op::Apply { .. } => apply::stream(op, input()?, Arc::clone(&self.inner[0]), Arc::clone(&schema), context),
             Op::ProjectSet { .. } => project_set::stream(op, input()?, Arc::clone(&schema)),
             Op::Lock { .. } => lock(op, input()?, Arc::clone(&schema)),
+            Op::Counted { .. } => counted::stream(input()?, Arc::clone(&self.inner[0]), context),
             Op::Recursive { .. } => cte::recursive(op, self.inner.clone(), Arc::clone(&schema), context),
             Op::Shared { .. } => cte::shared(op, Arc::clone(&self.inner[0]), context),
             Op::CollectArray { element, array } => collect_array(*element, *array, input()?, Arc::clone(&schema)),
