@@ -702,28 +702,31 @@ fn merge_meets_changes() {
 fn deferrable_keys_wait_for_each_other() {
     let setup = "CREATE TABLE acc (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v int UNIQUE DEFERRABLE); \
         INSERT INTO acc VALUES (1, 1), (2, 2)";
-    compare_with([setup, setup], &[
-        (
-            "the second to commit a key fails",
-            "s1: BEGIN
+    compare_with(
+        [setup, setup],
+        &[
+            (
+                "the second to commit a key fails",
+                "s1: BEGIN
              s2: BEGIN
              s1: INSERT INTO acc VALUES (5, 5)
              s2: INSERT INTO acc VALUES (5, 6)
              s1: COMMIT
              s2: COMMIT
              s1: SELECT * FROM acc ORDER BY v",
-        ),
-        (
-            "a key that is taken back is free",
-            "s1: BEGIN
+            ),
+            (
+                "a key that is taken back is free",
+                "s1: BEGIN
              s2: BEGIN
              s1: INSERT INTO acc VALUES (5, 5)
              s1: ROLLBACK
              s2: INSERT INTO acc VALUES (5, 6)
              s2: COMMIT
              s1: SELECT * FROM acc ORDER BY v",
-        ),
-    ]);
+            ),
+        ],
+    );
 }
 
 /// Each session has temporary tables of its own.

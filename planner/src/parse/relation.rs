@@ -24,6 +24,9 @@ pub(super) fn create_view(c: &mut Cursor<'_>) -> Result<Kind> {
     let mut statement = c.run(&rewritten, |p| p.parse_statement())?;
     let places = Places::of(&rewritten, c.base());
     let query = (0..tokens.len()).find(|i| word(*i) == "as").and_then(|i| tokens.get(i + 1));
+    if let Some(merge) = query.filter(|t| matches!(&t.token, Token::Word(w) if w.value.eq_ignore_ascii_case("merge"))) {
+        return Err(c.source.syntax_error(Some(merge)));
+    }
     if let (Statement::CreateView(view), Some(first), Some(last)) = (&mut statement, query, tokens.last()) {
         let text = c.source.slice(first.start, last.end);
         view.comment = Some(format!("{}:{text}", first.start - c.base()));

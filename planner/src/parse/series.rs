@@ -128,7 +128,7 @@ fn using(c: &mut Cursor<'_>, open: usize, close: usize) -> Result<Kind> {
         // What every other table is.
         "heap" => {
             let tokens: Vec<Tok> = c.piece.tokens[..=close].iter().chain(&c.piece.tokens[c.at..]).cloned().collect();
-            let tokens = rewrite::rewrite(&tokens);
+            let tokens = super::like::elements(c, &rewrite::rewrite(&tokens))?;
             let statement = c.run(&tokens, |p| p.parse_statement())?;
             let places = Places::of(&tokens, c.base());
             return Ok(Kind::Plan(Box::new(Ast::Statement(Deep::new(statement, places)))));
