@@ -1,14 +1,16 @@
-//! Plans that need no DataFusion: a source of few rows (VALUES, or one row by a complete unique key) and a line of simple
-//! stages. `SELECT 1`, point reads and the row sources of most INSERT, UPDATE and DELETE run here, on the caller's task.
+//! Plans that need no DataFusion: a source of few rows (VALUES, one row by a complete unique key, or the groups of an aggregation
+//! over series) and a line of simple stages. `SELECT 1`, point reads and the row sources of most INSERT, UPDATE and DELETE run here, on the caller's task.
 
+use super::explain::{Names, Node};
 use super::lock::lock_rows;
 use super::rowset::{Column, RowSet};
 use super::runtime::Engine;
 use super::series::{self, SeriesCodec};
-use crate::bound::{Call, Col, ColId, Expr, LockTarget, Rel, TableScan};
+use super::series_aggregate::SeriesAggregate;
+use crate::bound::{Call, Col, ColId, Expr, LockTarget, Rel, SortKey, TableScan};
 use crate::context::EvalContext;
 use crate::eval::{eval_constant, visit};
-use crate::function::{self, Comparison, Kind};
+use crate::function::{self, Comparison, FuncId, Kind};
 use heddle_engines::point::split_point_key;
 use heddle_engines::{Row, RowReader};
 use heddle_txn::ReadView;
@@ -28,6 +30,7 @@ pub(super) enum Source {
     Unit,
     Values { columns: Vec<Col>, rows: Vec<Vec<Expr>> },
     Get(Get),
+    Series(Arc<SeriesAggregate>),
 }
 
 /// One row by all columns of a unique key.
@@ -53,6 +56,7 @@ pub(super) enum Form {
 pub(super) enum Stage {
     Filter(Expr),
     Project(Vec<(ColId, Expr)>),
+    Sort(Vec<SortKey>),
     Limit { limit: Option<Expr>, offset: Option<Expr> },
     Lock(Vec<LockTarget>),
 }
@@ -96,9 +100,19 @@ impl Direct {
                 plan.stages.push(Stage::Project(exprs.clone()));
                 Some(plan)
             }
-            // At most one row comes out of a get, so its order is settled.
+            Rel::Aggregate { .. } => {
+                let source = Source::Series(Arc::new(SeriesAggregate::compile(rel)?));
+                Some(Self { source, stages: vec![] })
+            }
             Rel::Sort { input, keys } if keys.iter().all(|k| !needs_plan(&k.expr)) => {
-                Self::compile(input).filter(|p| !matches!(p.source, Source::Values { .. }))
+                let mut plan = Self::compile(input)?;
+                match plan.source {
+                    Source::Values { .. } => return None,
+                    Source::Series(_) => plan.stages.push(Stage::Sort(keys.clone())),
+                    // At most one row comes out, so its order is settled.
+                    Source::Unit | Source::Get(_) => {}
+                }
+                Some(plan)
             }
             Rel::Limit { input, limit, offset, with_ties: false } => {
                 if limit.iter().chain(offset).any(needs_plan) {
@@ -133,17 +147,47 @@ impl Direct {
         }
     }
 
+    /// Can it run with these parameters and settings? Otherwise DataFusion's plan has to.
+    pub fn applies(&self, ctx: &EvalContext) -> bool {
+        match &self.source {
+            Source::Series(series) => series.applies(ctx),
+            _ => true,
+        }
+    }
+
+    /// What EXPLAIN shows, and the word for this way to run.
+    pub fn explain(&self, names: &Names, ctx: &EvalContext, view: &ReadView) -> Result<(Node, &'static str)> {
+        match &self.source {
+            Source::Series(series) => {
+                let source = series.explain(ctx, view)?;
+                let node = self.stages.iter().fold(source, |below, stage| stage.explain(below, names));
+                Ok((node, "series plan"))
+            }
+            _ => Ok((self.point_node(names), "point plan")),
+        }
+    }
+
+    fn point_node(&self, names: &Names) -> Node {
+        let Some((index, relation, key)) = self.describe() else { return Node::new("Result") };
+        let parts: Vec<String> = key.iter().map(|(c, e)| format!("({c} = {})", names.text(e))).collect();
+        let condition = if parts.len() == 1 { parts.concat() } else { format!("({})", parts.join(" AND ")) };
+        Node { index: Some(index), relation: Some(relation), ..Node::new("Index Scan") }
+            .with("Index Cond", Some(condition))
+    }
+
     /// Runs it.
     pub async fn run(&self, engine: &Arc<Engine>, ctx: &Arc<EvalContext>, view: &Arc<ReadView>) -> Result<RowSet> {
         let mut rows = match &self.source {
             Source::Unit => RowSet::unit(),
             Source::Values { columns, rows } => values(columns, rows, ctx)?,
             Source::Get(get) => get.run(ctx, view)?,
+            Source::Series(series) => series.run(engine, ctx, view).await?,
         };
         for stage in &self.stages {
             rows = match stage {
                 Stage::Filter(p) => rows.filter(p, ctx)?,
                 Stage::Project(exprs) => project(&rows, exprs, ctx)?,
+                Stage::Sort(keys) => rows.sort(keys, ctx)?,
                 Stage::Limit { limit, offset } => {
                     let (skip, take) = limits(limit.as_ref(), offset.as_ref(), ctx)?;
                     let skip = skip.min(rows.rows);
@@ -156,6 +200,21 @@ impl Direct {
     }
 }
 
+impl Stage {
+    /// Its node over `below`.
+    fn explain(&self, below: Node, names: &Names) -> Node {
+        match self {
+            Self::Filter(e) => below.with("Filter", Some(names.text(e))),
+            Self::Project(_) | Self::Lock(_) => below,
+            Self::Sort(keys) => {
+                let keys = keys.iter().map(|k| names.sort_key(k)).collect::<Vec<_>>().join(", ");
+                Node { children: vec![below], ..Node::new("Sort").with("Sort Key", Some(keys)) }
+            }
+            Self::Limit { .. } => Node { children: vec![below], ..Node::new("Limit") },
+        }
+    }
+}
+
 /// Sub-queries need DataFusion; what sleeps must not do it on the thread that owns connections.
 fn needs_plan(expr: &Expr) -> bool {
     let sleeps = |e: &Expr| matches!(e, Expr::Call(c) if c.func == PG_SLEEP);
@@ -163,7 +222,7 @@ fn needs_plan(expr: &Expr) -> bool {
 }
 
 /// pg_sleep(float8)
-const PG_SLEEP: crate::function::FuncId = crate::function::FuncId(2626);
+const PG_SLEEP: FuncId = FuncId(2626);
 
 fn values(columns: &[Col], rows: &[Vec<Expr>], ctx: &EvalContext) -> Result<RowSet> {
     let output: Vec<(ColId, PgType)> = columns.iter().map(|c| (c.id, c.ty)).collect();
@@ -296,9 +355,9 @@ impl Get {
 }
 
 /// The constant that `part` compares column `id` with, if it is `column = constant`.
-fn equal_to(part: &Expr, id: ColId) -> Option<&Expr> {
+pub(super) fn equal_to(part: &Expr, id: ColId) -> Option<&Expr> {
     let Expr::Call(call) = part else { return None };
-    if call.args.len() != 2 || !is_equality(call) {
+    if call.args.len() != 2 || !is_equality(call.func) {
         return None;
     }
     let (a, b) = (&call.args[0], &call.args[1]);
@@ -310,12 +369,12 @@ fn equal_to(part: &Expr, id: ColId) -> Option<&Expr> {
     constant.filter(|(e, ty)| visit::is_constant(e) && comparable_forms(*ty, e.ty())).map(|(e, _)| e)
 }
 
-fn is_equality(call: &Call) -> bool {
-    function::by_id(call.func).is_some_and(|f| matches!(f.kind, Kind::Compare(Comparison::Eq, _)))
+pub(super) fn is_equality(func: FuncId) -> bool {
+    function::by_id(func).is_some_and(|f| matches!(f.kind, Kind::Compare(Comparison::Eq, _)))
 }
 
 /// A column, bare or under an implicit widening between integers; with the column's own type.
-fn column_of(expr: &Expr) -> Option<(ColId, PgType)> {
+pub(super) fn column_of(expr: &Expr) -> Option<(ColId, PgType)> {
     match expr {
         Expr::Column { id, ty } => Some((*id, *ty)),
         Expr::Call(c) if c.args.len() == 1 && is_widening(c) => column_of(&c.args[0]),
@@ -342,7 +401,7 @@ fn integer_width(ty: PgType) -> Option<u8> {
 }
 
 /// Types whose values are equal exactly when their keys are the same bytes, whatever forms a value may have.
-fn equal_as_keys(ty: PgType) -> bool {
+pub(super) fn equal_as_keys(ty: PgType) -> bool {
     use heddle_types::oid;
     matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8 | oid::TEXT | oid::VARCHAR | oid::UUID)
 }

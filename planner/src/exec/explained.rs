@@ -1,6 +1,7 @@
 //! Runs EXPLAIN: plans the statement, executes it under ANALYZE, and reports.
 
 use super::explain::{Actual, Names, Node, Report};
+use super::direct::Direct;
 use super::{Executor, Outcome, Shape, with};
 use crate::bound::{ExplainOptions, Rel, Statement};
 use crate::context::EvalContext;
@@ -26,12 +27,15 @@ impl Executor {
         let clock = || ctx.env.clock.monotonic();
         let (rel, direct, head) = parts(inner, shape)?;
         let begun = clock();
-        let mut report = match direct {
-            Some(d) => Report { plan: d, execution: "point plan", planning: Duration::ZERO, executing: None },
+        let mut report = match direct.filter(|d| d.applies(ctx)) {
+            Some(d) => {
+                let (plan, execution) = d.explain(&Names::of(&rel), ctx, view)?;
+                Report { plan, execution, planning: Duration::ZERO, executing: None }
+            }
             None => {
                 let run = options.analyze && head.is_none();
                 let (plan, planning, executing) = self.engine.explain(rel, run, ctx, view).await?;
-                Report { plan, execution: "vectorised plan", planning, executing }
+                Report { plan, execution: VECTORISED, planning, executing }
             }
         };
         if direct_or_dml(&report, head.as_ref(), options) {
@@ -97,13 +101,16 @@ impl Executor {
     }
 }
 
+/// A plan of DataFusion's.
+const VECTORISED: &str = "vectorised plan";
+
 /// Must the statement be run apart from its plan, to know what it did?
 fn direct_or_dml(report: &Report, head: Option<&Node>, options: &ExplainOptions) -> bool {
-    options.analyze && (head.is_some() || report.execution == "point plan")
+    options.analyze && (head.is_some() || report.execution != VECTORISED)
 }
 
 /// The rows a statement works on, its point plan if it has one, and the node on top of a change.
-fn parts(inner: &Statement, shape: &Shape) -> Result<(Rel, Option<Node>, Option<Node>)> {
+fn parts<'a>(inner: &Statement, shape: &'a Shape) -> Result<(Rel, Option<&'a Direct>, Option<Node>)> {
     let (rel, direct, head) = match (inner, shape) {
         (Statement::Query(q), Shape::Query { direct, .. }) => (q.rel.clone(), direct, None),
         (Statement::Insert(i), Shape::Dml { input, direct }) => (input.clone(), direct, Some(("Insert", &i.table))),
@@ -119,15 +126,5 @@ fn parts(inner: &Statement, shape: &Shape) -> Result<(Rel, Option<Node>, Option<
         _ => return Err(Error::unsupported("EXPLAIN of this statement")),
     };
     let head = head.map(|(word, table)| Node { relation: Some(table.name.clone()), ..Node::new(word) });
-    let direct = direct.as_ref().map(|d| match d.describe() {
-        Some((index, relation, key)) => {
-            let names = Names::of(&rel);
-            let parts: Vec<String> = key.iter().map(|(c, e)| format!("({c} = {})", names.text(e))).collect();
-            let condition = if parts.len() == 1 { parts.concat() } else { format!("({})", parts.join(" AND ")) };
-            Node { index: Some(index), relation: Some(relation), ..Node::new("Index Scan") }
-                .with("Index Cond", Some(condition))
-        }
-        None => Node::new("Result"),
-    });
-    Ok((rel, direct, head))
+    Ok((rel, direct.as_ref(), head))
 }

@@ -20,6 +20,7 @@ mod returning;
 pub(crate) mod rowset;
 pub(crate) mod runtime;
 pub(crate) mod series;
+pub(crate) mod series_aggregate;
 mod with;
 mod write;
 
@@ -213,7 +214,7 @@ impl Executor {
         view: &Arc<ReadView>,
     ) -> Result<RowStream> {
         let ids = output_ids(&query.columns);
-        match direct {
+        match direct.filter(|d| d.applies(ctx)) {
             Some(d) => {
                 let batch = d.run(&self.engine, ctx, view).await?.batch(&ids)?;
                 Ok(futures::stream::iter([Ok(batch)]).boxed())
@@ -229,7 +230,7 @@ impl Executor {
         ctx: &Arc<EvalContext>,
         view: &Arc<ReadView>,
     ) -> Result<Source> {
-        match direct {
+        match direct.filter(|d| d.applies(ctx)) {
             Some(d) => Ok(Source::Ready(Some(d.run(&self.engine, ctx, view).await?))),
             None => self.engine.source(input, ctx, view),
         }

@@ -3,11 +3,12 @@
 //! A single row is kept as plain values, and expressions over it are computed as such: an array of one costs an allocation or
 //! three, and a row that is read or changed by key would pass through a dozen of them.
 
-use crate::bound::{ColId, Expr};
+use crate::bound::{ColId, Expr, SortKey};
 use crate::context::EvalContext;
 use crate::eval::{self, Columns, OneRow};
 use crate::function::error::arrow_error;
 use arrow::array::ArrayRef;
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use heddle_types::{Datum, Error, PgType, Result};
@@ -151,6 +152,27 @@ impl RowSet {
             .map(|(id, column)| Ok((*id, Column::Array(keep(column)?))))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self { rows, columns })
+    }
+
+    /// The rows in order of `keys`.
+    pub fn sort(self, keys: &[SortKey], ctx: &EvalContext) -> Result<Self> {
+        if self.rows < 2 {
+            return Ok(self);
+        }
+        let column = |k: &SortKey| {
+            let values = eval::comparable(&self.eval(&k.expr, ctx)?.array()?, k.expr.ty())?;
+            let options = Some(SortOptions { descending: k.desc, nulls_first: k.nulls_first });
+            Ok(SortColumn { values, options })
+        };
+        let columns = keys.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let order = lexsort_to_indices(&columns, None).map_err(arrow_error)?;
+        let sorted = |column: &Column| take(&column.array()?, &order, None).map_err(arrow_error);
+        let columns = self
+            .columns
+            .iter()
+            .map(|(id, column)| Ok((*id, Column::Array(sorted(column)?))))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { rows: self.rows, columns })
     }
 
     /// A part of the rows.

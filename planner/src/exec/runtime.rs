@@ -14,7 +14,7 @@ use crate::eval::visit;
 use crate::function::from_df;
 use crate::lower;
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -53,6 +53,7 @@ pub(crate) struct Engine {
     runtime: Option<Runtime>,
     handle: Handle,
     state: SessionState,
+    partitions: usize,
 }
 
 impl Drop for Engine {
@@ -100,7 +101,23 @@ impl Engine {
             .build_arc()
             .map_err(from_df)?;
         let state = lower::session_state(&config, env);
-        Ok(Arc::new(Self { handle: runtime.handle().clone(), runtime: Some(runtime), state }))
+        let partitions = config.partitions.max(1);
+        Ok(Arc::new(Self { handle: runtime.handle().clone(), runtime: Some(runtime), state, partitions }))
+    }
+
+    /// The query threads.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Tasks that one query may split its work into.
+    pub fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    /// Memory of all queries, for one that counts its own.
+    pub fn reservation(&self, name: &str) -> MemoryReservation {
+        MemoryConsumer::new(name).register(&self.state.runtime_env().memory_pool)
     }
 
     /// Runs `rel` on the query threads; the stream has the columns `ids`, in that order.

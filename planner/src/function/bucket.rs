@@ -9,8 +9,8 @@ use super::Registry;
 use super::dt;
 use super::error::invalid;
 use super::kernel::{Date, Ts, k};
-use heddle_types::datetime::{DAY_US, Zone, civil_from_days, days_from_civil};
-use heddle_types::{Interval, Result};
+use heddle_types::datetime::{DAY_US, Zone, civil_from_days, days_from_civil, fixed_unit};
+use heddle_types::{Datum, Interval, Result};
 
 /// Monday 2000-01-03
 const ORIGIN_US: i64 = 10_959 * DAY_US;
@@ -83,6 +83,56 @@ fn bucket(width: Width, t: i64, origin_us: i64, origin_month: i64) -> Result<i64
             let day = days_from_civil(first.div_euclid(12), first.rem_euclid(12) as u32 + 1, 1);
             dt::check_ts(i128::from(day) * i128::from(DAY_US))
         }
+    }
+}
+
+/// Pieces of time of one width, without gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FixedBuckets {
+    width_us: i64,
+    /// Where one of them starts; not negative and below the width.
+    origin_us: i64,
+}
+
+impl FixedBuckets {
+    /// Widest pieces: no time is so far from the origin that the distance would not fit.
+    const WIDTH_US_MAX: i128 = 1 << 60;
+
+    /// The pieces that function `name` (`time_bucket`, `date_trunc`) cuts with these arguments besides the time; `zone` when the time
+    /// has one. None when their widths differ (months, days in a zone whose offset changes) and for what the function refuses.
+    pub fn of(name: &str, args: &[Datum], zone: Option<&Zone>) -> Option<Self> {
+        let east = || zone.map_or(Some(0), |z| z.fixed_offset()).map(|seconds| i64::from(seconds) * 1_000_000);
+        match (name, args) {
+            ("time_bucket", [Datum::Interval(width)]) => Self::new(Width::of(*width).ok()?, ORIGIN_US),
+            ("time_bucket", [Datum::Interval(width), Datum::Timestamp(origin)]) => {
+                Self::new(Width::of(*width).ok()?, Some(*origin).filter(|o| !dt::is_inf_ts(*o))?)
+            }
+            ("time_bucket", [Datum::Text(width)]) => Self::new(Width::parse(width).ok()?, FIRST_MONDAY_US - east()?),
+            ("date_trunc", [Datum::Text(unit)]) => {
+                let (width, origin) = fixed_unit(unit)?;
+                Self::new(Width::Micros(width.into()), origin - east()?)
+            }
+            _ => None,
+        }
+    }
+
+    fn new(width: Width, origin_us: i64) -> Option<Self> {
+        let Width::Micros(us) = width else { return None };
+        let width_us = i64::try_from(us).ok().filter(|us| i128::from(*us) <= Self::WIDTH_US_MAX)?;
+        Some(Self { width_us, origin_us: origin_us.rem_euclid(width_us) })
+    }
+
+    /// The start of the piece that holds `t`, which is finite.
+    ///
+    /// # Errors
+    /// `22008` when no timestamp is as early.
+    pub fn start(&self, t: i64) -> Result<i64> {
+        dt::check_ts(i128::from(t) - i128::from((t - self.origin_us).rem_euclid(self.width_us)))
+    }
+
+    /// The start of the next piece.
+    pub fn end(&self, start: i64) -> i64 {
+        start.saturating_add(self.width_us)
     }
 }
 
@@ -171,6 +221,51 @@ mod tests {
         // 01:30 comes twice on this day; each keeps its own hour.
         let second = by_unit(ts("2026-11-01 06:30"), "1h", Some(&zone)).expect("in range");
         assert_eq!(second, ts("2026-11-01 06:00"));
+    }
+
+    /// Over times before and after every origin, the pieces are those that the functions cut.
+    #[test]
+    fn fixed_buckets_are_those_of_the_functions() {
+        let east = Zone::fixed(5 * 3600 + 1800);
+        let times = (-40..40).flat_map(|n| [n * 7 * DAY_US / 3 + 17, n * 3_600_000_000, n * 3_600_000_000 - 1]);
+        for t in times.chain([ORIGIN_US, FIRST_MONDAY_US, FIRST_MONDAY_US - 1]) {
+            let check = |name: &str, args: &[Datum], zone: Option<&Zone>, expected: Result<i64>| {
+                let pieces = FixedBuckets::of(name, args, zone).expect("of one width");
+                let (start, expected) = (pieces.start(t).expect("in range"), expected.expect("in range"));
+                assert_eq!(start, expected, "{name} {args:?} {t}");
+                assert!(start <= t && t < pieces.end(start) && pieces.start(pieces.end(start)).expect("in range") > start);
+            };
+            for width in [Interval::new(0, 0, 60_000_000), Interval::new(0, 1, 0), Interval::new(0, 7, 13)] {
+                check("time_bucket", &[Datum::Interval(width)], None, by_interval(width, Ts(t)).map(|t| t.0));
+                let origin = ts("2026-07-15 06:30");
+                let args = [Datum::Interval(width), Datum::Timestamp(origin.0)];
+                check("time_bucket", &args, None, from_origin(width, Ts(t), origin).map(|t| t.0));
+            }
+            for width in ["90s", "1 hour", "2d", "1w"] {
+                let args = [Datum::Text(width.into())];
+                check("time_bucket", &args, None, by_unit(Ts(t), width, None).map(|t| t.0));
+                check("time_bucket", &args, Some(&east), by_unit(Ts(t), width, Some(&east)).map(|t| t.0));
+            }
+            for unit in ["microseconds", "milliseconds", "second", "minute", "hour", "day", "Week"] {
+                use heddle_types::datetime::fields::{trunc_timestamp, trunc_timestamptz};
+                let args = [Datum::Text(unit.into())];
+                check("date_trunc", &args, None, trunc_timestamp(unit, t));
+                check("date_trunc", &args, Some(&east), trunc_timestamptz(unit, t, &east));
+            }
+        }
+    }
+
+    #[test]
+    fn buckets_of_several_widths_are_not_fixed() {
+        let berlin = Zone::parse("Europe/Berlin").expect("a zone");
+        let month = [Datum::Interval(Interval::new(1, 0, 0))];
+        assert_eq!(FixedBuckets::of("time_bucket", &month, None), None);
+        for text in ["month", "year", "fortnight"] {
+            assert_eq!(FixedBuckets::of("date_trunc", &[Datum::Text(text.into())], None), None, "{text}");
+        }
+        assert_eq!(FixedBuckets::of("date_trunc", &[Datum::Text("hour".into())], Some(&berlin)), None);
+        assert_eq!(FixedBuckets::of("time_bucket", &[Datum::Text("1mon".into())], None), None);
+        assert_eq!(FixedBuckets::of("time_bucket", &[Datum::Null], None), None);
     }
 
     #[test]

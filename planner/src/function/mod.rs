@@ -51,6 +51,7 @@ mod textformat;
 mod visible;
 mod window;
 
+pub(crate) use bucket::FixedBuckets;
 pub use error::{from_df, to_df};
 pub(crate) use framed::{Framed, FramedBound, FramedCall};
 pub(crate) use own::{SEQUENCE_CALLED, SEQUENCE_LAST};
@@ -195,6 +196,19 @@ pub enum Comparison {
     Le,
     Gt,
     Ge,
+}
+
+impl Comparison {
+    /// What `b op a` is, written `a op b`.
+    pub fn swapped(self) -> Self {
+        match self {
+            Self::Eq | Self::Ne => self,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+        }
+    }
 }
 
 /// A row of the operator table.

@@ -23,7 +23,7 @@ mod range;
 mod relation;
 mod scan;
 mod series;
-mod series_access;
+pub(crate) mod series_access;
 mod setop;
 mod split;
 mod subquery;

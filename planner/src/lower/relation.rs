@@ -5,6 +5,7 @@ use super::op::{self, Op, WorkHandle, WorkTable};
 use super::{CteEntry, Lowerer, build, column, internal, name, scan};
 use crate::bound::{ColId, Cte, Expr, JoinKind, Query, Rel, SortKey};
 use crate::eval::visit;
+use crate::exec::series_aggregate::SeriesAggregate;
 use crate::function::from_df;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{JoinType, NullEquality};
@@ -44,6 +45,9 @@ impl Lowerer<'_> {
                 self.project_set(rel, input, calls, ordinality.is_some(), *outer)
             }
             Rel::Aggregate { input, groups, sets, aggregates, grouping } => {
+                if let Some(plan) = SeriesAggregate::compile(rel).filter(|plan| plan.applies(self.ctx)) {
+                    return self.series_aggregate(plan);
+                }
                 self.aggregate(input, groups, sets, aggregates, grouping)
             }
             Rel::Window { input, calls } => self.window(input, calls),
@@ -304,6 +308,12 @@ impl Lowerer<'_> {
             wanted,
         };
         Ok(op.over(plan))
+    }
+
+    fn series_aggregate(&mut self, plan: SeriesAggregate) -> Result<LogicalPlan> {
+        let columns = plan.output();
+        let (engine, ctx, view) = (Arc::clone(self.engine), Arc::clone(self.ctx), Arc::clone(self.view));
+        Op::SeriesAggregate { plan: Arc::new(plan), engine, ctx, view }.leaf(&columns)
     }
 
     fn project_set(

@@ -130,7 +130,7 @@ struct TagFilter {
 }
 
 /// What to read.
-pub(super) struct Selection {
+pub(crate) struct Selection {
     /// None = every series; ascending.
     pub series: Option<Vec<Bytes>>,
     /// All series there are, when they had to be listed.
@@ -264,7 +264,7 @@ impl Access {
             filter.columns.iter().map(|(_, i)| ColumnBuilder::new(columns[*i].ty, series.len())).collect();
         let places: Vec<usize> = filter.columns.iter().map(|(_, i)| *i).collect();
         for key in series {
-            let row = self.codec.tags_at(key, tags.0.get(key).map(|r| &r[..]), &places)?;
+            let row = self.codec.tags_at(key, tags.row(key), &places)?;
             for (value, builder) in row.iter().zip(&mut builders) {
                 builder.append(value)?;
             }
@@ -305,10 +305,15 @@ fn direct(values: &[Vec<Operand>]) -> Result<Vec<Bytes>> {
 
 /// Rows of the other tags by series.
 #[derive(Default)]
-pub(super) struct Tags(HashMap<Bytes, Bytes>);
+pub(crate) struct Tags(HashMap<Bytes, Bytes>);
 
 impl Tags {
-    fn read(codec: &SeriesCodec, view: &ReadView, series: &[Bytes]) -> Result<Self> {
+    /// The row of a series, if it has one.
+    pub fn row(&self, series: &Bytes) -> Option<&[u8]> {
+        self.0.get(series).map(|row| &row[..])
+    }
+
+    pub fn read(codec: &SeriesCodec, view: &ReadView, series: &[Bytes]) -> Result<Self> {
         let mut out = HashMap::new();
         if series.len() < TAGS_SCAN_MIN {
             for key in series {
@@ -331,7 +336,7 @@ impl Tags {
 }
 
 /// Ranges that hold exactly these series: neighbours in the list of all are one range.
-pub(super) fn ranges(selection: &Selection, wanted: &[Bytes]) -> Vec<KeyRange> {
+pub(crate) fn ranges(selection: &Selection, wanted: &[Bytes]) -> Vec<KeyRange> {
     let one = |from: &Bytes, to: &Bytes| KeyRange {
         lower: Bound::Included(from.clone()),
         upper: Bound::Included(to.clone()),

@@ -228,6 +228,18 @@ fn clock_unit(unit: Unit) -> Option<i64> {
     })
 }
 
+/// Length and one start (microseconds of local time) of what date_trunc cuts to when all such pieces are equally long: weeks and
+/// shorter ones. None for others and for words that are no unit.
+pub fn fixed_unit(name: &str) -> Option<(i64, i64)> {
+    /// 1970-01-05
+    const MONDAY_US: i64 = 4 * DAY_US;
+    match trunc_unit(name, TIMESTAMP).ok()? {
+        Unit::Day => Some((DAY_US, 0)),
+        Unit::Week => Some((7 * DAY_US, MONDAY_US)),
+        unit => clock_unit(unit).map(|length| (length, 0)),
+    }
+}
+
 fn trunc_local(unit: Unit, ts: i64) -> Result<i64> {
     if let Some(len) = clock_unit(unit) {
         return Ok(ts - ts.rem_euclid(len));

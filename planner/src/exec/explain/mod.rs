@@ -15,7 +15,7 @@ use arrow::array::{ArrayRef, StringArray};
 use futures::StreamExt;
 use heddle_types::Result;
 use serde_json::{Map, Value, json};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,17 @@ impl Node {
         }
     }
 
+    /// Reads `Series Scan on t` and a line for each property below it, as operators of ours describe themselves.
+    pub fn parse(text: &str) -> Self {
+        let mut lines = text.lines();
+        let mut node = Self::scan(lines.next().unwrap_or_default());
+        for (name, value) in lines.filter_map(|l| l.split_once(": ")) {
+            let known = ["Series", "From", "To"].into_iter().find(|k| *k == name);
+            node.properties.extend(known.map(|k| (k, value.to_owned())));
+        }
+        node
+    }
+
     pub fn with(mut self, name: &'static str, value: Option<String>) -> Self {
         self.properties.extend(value.map(|v| (name, v)));
         self
@@ -72,10 +83,18 @@ impl Node {
     }
 }
 
+/// What [`Node::parse`] reads.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.title())?;
+        self.properties.iter().try_for_each(|(name, value)| write!(f, "\n{name}: {value}"))
+    }
+}
+
 /// A plan and what is known of the statement as a whole.
 pub(crate) struct Report {
     pub plan: Node,
-    /// `point plan`, `vectorised plan`
+    /// `point plan`, `series plan`, `vectorised plan`
     pub execution: &'static str,
     pub planning: Duration,
     /// Under ANALYZE.

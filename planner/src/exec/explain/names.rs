@@ -1,6 +1,6 @@
 //! What EXPLAIN calls columns and conditions: DataFusion's plan knows columns by number only, the bound tree knows what they are.
 
-use crate::bound::{ColId, Expr, Query, Rel};
+use crate::bound::{ColId, Expr, Query, Rel, SortKey};
 use crate::eval::visit;
 use crate::function;
 use crate::syscat::deparse;
@@ -83,6 +83,17 @@ impl Names {
             }
             _ => {}
         }
+    }
+
+    /// A key of ORDER BY, without what is the default.
+    pub fn sort_key(&self, k: &SortKey) -> String {
+        let order = match (k.desc, k.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        };
+        format!("{}{order}", self.text(&k.expr))
     }
 
     fn named(&mut self, id: ColId, table: &str, column: &str) {

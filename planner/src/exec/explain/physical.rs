@@ -128,8 +128,8 @@ fn described(plan: &Arc<dyn ExecutionPlan>, names: &Names) -> Node {
     let text = One(plan.as_ref()).to_string();
     match plan.name() {
         "ScanExec" => Node::scan(&text),
-        "SeriesScanExec" => series_scan(&text),
-        "OpExec" => Node::new(text),
+        "SeriesScanExec" => Node::parse(&text),
+        "OpExec" => Node::parse(&text),
         "CrossJoinExec" => Node::new("Nested Loop"),
         "SortMergeJoinExec" => Node::new("Merge Join"),
         "GlobalLimitExec" | "LocalLimitExec" => Node::new("Limit"),
@@ -139,17 +139,6 @@ fn described(plan: &Arc<dyn ExecutionPlan>, names: &Names) -> Node {
         "DataSourceExec" => Node::new("Values Scan"),
         other => Node::new(other),
     }
-}
-
-/// `Series Scan on t`, then a line for each property.
-fn series_scan(text: &str) -> Node {
-    let mut lines = text.lines();
-    let mut node = Node::scan(lines.next().unwrap_or_default());
-    for (name, value) in lines.filter_map(|l| l.split_once(": ")) {
-        let known = ["Series", "From", "To"].into_iter().find(|k| *k == name);
-        node.properties.extend(known.map(|k| (k, value.to_owned())));
-    }
-    node
 }
 
 fn key(names: &Names, e: &impl fmt::Display) -> Option<String> {

@@ -17,6 +17,7 @@ use crate::context::EvalContext;
 use crate::exec::lock::lock_rows;
 use crate::exec::rowset::RowSet;
 use crate::exec::runtime::Engine;
+use crate::exec::series_aggregate::SeriesAggregate;
 use crate::function::{FuncId, to_df};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -73,6 +74,8 @@ pub(super) enum Op {
     Recursive { first: LogicalPlan, step: LogicalPlan, working: Arc<WorkTable>, distinct: bool },
     /// A plan that runs once, whoever asks first.
     Shared { plan: LogicalPlan, rows: cte::SharedRows },
+    /// Aggregates over the series of one table.
+    SeriesAggregate { plan: Arc<SeriesAggregate>, engine: Arc<Engine>, ctx: Arc<EvalContext>, view: Arc<ReadView> },
     /// ARRAY(SELECT …): all rows into one array.
     CollectArray { element: PgType, array: PgType },
 }
@@ -115,6 +118,7 @@ impl Op {
             Self::Counted { .. } => "Limit",
             Self::Recursive { .. } => "Recursive Union",
             Self::Shared { .. } => "CTE Scan",
+            Self::SeriesAggregate { .. } => "Series Aggregate",
             Self::CollectArray { .. } => "Aggregate",
         }
     }
@@ -267,7 +271,13 @@ impl OpExec {
 
 impl DisplayAs for OpExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op.0.name())
+        match &*self.op.0 {
+            Op::SeriesAggregate { plan, ctx, view, .. } => match plan.explain(ctx, view) {
+                Ok(node) => write!(f, "{node}"),
+                Err(_) => f.write_str(self.op.0.name()),
+            },
+            op => f.write_str(op.name()),
+        }
     }
 }
 
@@ -319,6 +329,7 @@ impl ExecutionPlan for OpExec {
             Op::Counted { .. } => counted::stream(input()?, Arc::clone(&self.inner[0]), context),
             Op::Recursive { .. } => cte::recursive(op, self.inner.clone(), Arc::clone(&schema), context),
             Op::Shared { .. } => cte::shared(op, Arc::clone(&self.inner[0]), context),
+            Op::SeriesAggregate { .. } => series_aggregate(op, Arc::clone(&schema)),
             Op::CollectArray { element, array } => collect_array(*element, *array, input()?, Arc::clone(&schema)),
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
@@ -371,6 +382,18 @@ fn lock(op: Arc<Op>, input: SendableRecordBatchStream, schema: SchemaRef) -> Bat
         }
     })
     .boxed()
+}
+
+fn series_aggregate(op: Arc<Op>, schema: SchemaRef) -> Batches {
+    let whole = async move {
+        let Op::SeriesAggregate { plan, engine, ctx, view } = &*op else {
+            return Err(DataFusionError::Internal("not an aggregation over series".to_owned()));
+        };
+        let rows = plan.run(engine, ctx, view).await.map_err(to_df)?;
+        let arrays = ids(&schema).iter().map(|id| rows.require(*id)).collect::<Result<Vec<_>>>().map_err(to_df)?;
+        super::scan::to_batch(&schema, arrays, rows.rows).map_err(to_df)
+    };
+    futures::stream::once(whole).boxed()
 }
 
 fn collect_array(element: PgType, array: PgType, input: SendableRecordBatchStream, schema: SchemaRef) -> Batches {
