@@ -20,6 +20,8 @@ use heddle_types::{Datum, Error, LogIndex, PgType, Result, SqlState, StorageId, 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+pub mod blocks;
+
 /// January 1970, counted in months from year 0.
 const EPOCH_MONTH: i64 = 1970 * 12;
 /// More months than a timestamp reaches.
@@ -152,6 +154,8 @@ pub struct PointScan {
     pub versions: bool,
     /// Most rows of a batch.
     pub batch_rows: usize,
+    /// Are blocks that are known without being read wanted as such ([`PointCursor::next_points`])?
+    pub blocks: Option<blocks::BlockScan>,
     /// In how many cursors to split the work at most: each gets series of its own.
     pub cursors: usize,
 }
@@ -176,6 +180,15 @@ impl PointBatch {
     }
 }
 
+/// What [`PointCursor::next_points`] gives.
+#[derive(Clone, Debug)]
+pub enum Points {
+    /// Rows.
+    Rows(PointBatch),
+    /// Blocks of one series.
+    Blocks(blocks::SeriesBlocks),
+}
+
 /// Walks points. Order: ascending by partition, then series key, then time.
 pub trait PointCursor: Send {
     /// The next batch, never an empty one; `None` at the end.
@@ -183,6 +196,14 @@ pub trait PointCursor: Send {
     /// # Errors
     /// `XX001` on a checksum mismatch (names the file), `58030` on read errors.
     fn next_batch(&mut self) -> Result<Option<PointBatch>>;
+
+    /// For scans that want blocks: the next batch or the next blocks. Blocks come in no order; their points are in no batch.
+    ///
+    /// # Errors
+    /// As [`Self::next_batch`].
+    fn next_points(&mut self) -> Result<Option<Points>> {
+        Ok(self.next_batch()?.map(Points::Rows))
+    }
 }
 
 /// A transaction's own write to a point: its key and row, `None` = deleted.
@@ -202,6 +223,11 @@ pub trait PointReader: RowReader {
     /// # Errors
     /// As [`PointCursor::next_batch`].
     fn series(&self, storage: StorageId) -> Result<Vec<Bytes>>;
+
+    /// A time that no point of a storage passes (the lowest one when it has none); None when that is not known at once.
+    fn latest_us(&self, _storage: StorageId) -> Option<i64> {
+        None
+    }
 
     /// About how many points a storage has, for the planner.
     fn estimate_rows(&self, storage: StorageId) -> u64;

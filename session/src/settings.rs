@@ -118,6 +118,7 @@ settings! {
     "TimeZone" = "UTC", Domain::TimeZone, User, true, "Zone in which timestamptz is read and shown.";
     "transaction_isolation" = "read committed", Domain::Enum(&["read uncommitted", "read committed", "repeatable read", "serializable"]), User, false, "Isolation level of the current transaction.";
     "transaction_read_only" = "off", Domain::Bool, User, false, "Whether the current transaction is read-only.";
+    "heddledb.block_statistics" = "on", Domain::Bool, User, false, "Aggregates over time-series tables take what is known of whole blocks of points instead of reading them.";
     "heddledb.series_plans" = "on", Domain::Bool, User, false, "Aggregates over time-series tables run along their series; off leaves them to general plans.";
     "heddledb.version" = "0.1.0", Domain::Text, Internal, false, "The version of HeddleDB itself.";
 }

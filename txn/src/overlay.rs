@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::write_set::{EVERY_COMMAND, WriteSet};
 use bytes::Bytes;
 use heddle_catalog::CatalogSnapshot;
-use heddle_engines::point::{OwnPoint, PointCursor, PointScan, TIME_KEY_BYTES};
+use heddle_engines::point::{OwnPoint, PointCursor, PointScan, TIME_KEY_BYTES, split_point_key};
 use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
 use heddle_types::{LogIndex, Result, StorageId};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -121,6 +121,18 @@ impl ReadView {
             series.dedup();
         }
         Ok(series)
+    }
+
+    /// A time that no point of a time-series table passes (the lowest one when it has none); None when that is not known at once.
+    ///
+    /// # Errors
+    /// `XX001` when an own point is malformed.
+    pub fn latest_us(&self, storage: StorageId) -> Result<Option<i64>> {
+        let Some(mut latest) = self.sight.snapshot.reader.points.latest_us(storage) else { return Ok(None) };
+        for (key, _) in self.own_points(storage)? {
+            latest = latest.max(split_point_key(&key)?.1);
+        }
+        Ok(Some(latest))
     }
 
     /// About how many points a time-series table has.

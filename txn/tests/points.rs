@@ -67,6 +67,7 @@ fn points(view: &ReadView) -> BTreeMap<(String, i64), i64> {
         fields: vec![0],
         versions: false,
         batch_rows: 3,
+        blocks: None,
         cursors: 2,
     };
     let mut found = BTreeMap::new();

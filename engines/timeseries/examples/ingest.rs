@@ -145,6 +145,7 @@ fn scan(engine: &dyn PointEngine, series: Vec<KeyRange>, times: (i64, i64), fiel
         fields,
         versions: false,
         batch_rows: 8192,
+        blocks: None,
         cursors,
     };
     let reader = engine.point_versions().point_reader(LogIndex(u64::MAX));

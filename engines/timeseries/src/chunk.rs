@@ -64,6 +64,11 @@ impl OpenRows {
         self.time.len()
     }
 
+    /// The highest time.
+    pub fn latest_us(&self) -> Option<i64> {
+        self.time.iter().copied().max()
+    }
+
     /// None?
     pub fn is_empty(&self) -> bool {
         self.time.is_empty()
@@ -255,6 +260,11 @@ impl Chunk {
     /// What it takes.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The highest time.
+    pub fn latest_us(&self) -> i64 {
+        self.sections.iter().map(|section| section.max_us).max().unwrap_or(i64::MIN)
     }
 
     /// Index of its first entry.

@@ -182,7 +182,7 @@ fn merger(inputs: &[Arc<SegmentFile>], shape: &Arc<Shape>, bounds: &Bounds) -> R
     for file in inputs.iter().rev() {
         let segment = file.open()?;
         sources.extend(Source::tombstones(segment.deletes(), segment.meta().sequence, bounds));
-        sources.extend(Source::segment(&segment, shape, &fields, bounds, READ_ROWS)?);
+        sources.extend(Source::segment(&segment, shape, &fields, bounds, READ_ROWS, None)?);
     }
     let options = MergeOptions { batch_rows: WRITE_ROWS, written: false, deletes: true, all_cores: true };
     Ok(Merger::new(sources, bounds, &options))

@@ -10,7 +10,8 @@
 //! Locks: `upkeep` before `publish`. Readers take neither. `publish` is held for pointer work only.
 
 pub mod base;
-pub mod bounds;
+pub mod blocks;
+mod bounds;
 pub mod chunk;
 pub mod columns;
 pub mod compact;

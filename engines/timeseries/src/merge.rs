@@ -50,6 +50,8 @@ pub struct Merger {
 struct Head {
     source: usize,
     rows: Range<u64>,
+    /// Those after a gap, last ranges first.
+    more: Vec<Range<u64>>,
     time: i64,
 }
 
@@ -106,7 +108,7 @@ impl Merger {
                 if let Some(next) = self.sources[source].next_series() {
                     self.series.push(Reverse((next.clone(), source)));
                 }
-                let head = self.head(source, run.rows)?;
+                let head = self.head(source, run.rows, run.more)?;
                 self.heads.extend(head);
             }
         }
@@ -114,25 +116,29 @@ impl Merger {
         Ok(true)
     }
 
-    /// Where `source` stands at the first of `rows` within the times.
-    fn head(&mut self, source: usize, mut rows: Range<u64>) -> Result<Option<Head>> {
-        while !rows.is_empty() {
+    /// Where `source` stands at the first of `rows`, or of `more`, within the times.
+    fn head(&mut self, source: usize, mut rows: Range<u64>, mut more: Vec<Range<u64>>) -> Result<Option<Head>> {
+        loop {
+            if rows.is_empty() {
+                let Some(next) = more.pop() else { return Ok(None) };
+                rows = next;
+                continue;
+            }
             let (columns, offset) = self.sources[source].at(rows.start)?;
             let end = columns.rows().min(offset + (rows.end - rows.start) as usize);
             let skip = gallop(&columns.time[offset..end], |time| time < self.from_us);
             if offset + skip < end {
                 let time = columns.time[offset + skip];
                 rows.start += skip as u64;
-                return Ok((time <= self.to_us).then_some(Head { source, rows, time }));
+                return Ok((time <= self.to_us).then_some(Head { source, rows, more, time }));
             }
             rows.start += (end - offset) as u64;
         }
-        Ok(None)
     }
 
     /// Goes on with `source` at `rows`.
-    fn put_back(&mut self, source: usize, rows: Range<u64>) -> Result<()> {
-        if let Some(head) = self.head(source, rows)? {
+    fn put_back(&mut self, source: usize, rows: Range<u64>, more: Vec<Range<u64>>) -> Result<()> {
+        if let Some(head) = self.head(source, rows, more)? {
             let at = self.heads.partition_point(|other| other.place() < head.place());
             self.heads.insert(at, head);
         }
@@ -141,10 +147,10 @@ impl Merger {
 
     /// Takes rows from the head with the lowest time, up to the next time of any other.
     fn advance(&mut self) -> Result<()> {
-        let Some(Head { source, rows, time }) = self.heads.pop() else { return Ok(()) };
+        let Some(Head { source, rows, more, time }) = self.heads.pop() else { return Ok(()) };
         // What older sources have at that time is replaced.
-        while let Some(Head { source, rows, .. }) = self.heads.pop_if(|other| other.time == time) {
-            self.put_back(source, rows.start + 1..rows.end)?;
+        while let Some(Head { source, rows, more, .. }) = self.heads.pop_if(|other| other.time == time) {
+            self.put_back(source, rows.start + 1..rows.end, more)?;
         }
         let limit = self.heads.last().map(|next| next.time);
         let (columns, offset) = self.sources[source].at(rows.start)?;
@@ -157,7 +163,7 @@ impl Merger {
             taken = gallop(times, |time| time <= self.to_us);
         }
         self.emit(source, &columns, offset..offset + taken);
-        self.put_back(source, rows.start + taken as u64..rows.end)
+        self.put_back(source, rows.start + taken as u64..rows.end, more)
     }
 
     fn emit(&mut self, source: usize, columns: &Arc<Columns>, rows: Range<usize>) {

@@ -114,6 +114,7 @@ impl PointReader for Reader {
                 deletes: false,
                 all_cores: false,
             },
+            blocks: scan.blocks,
         };
         let shape = Shape::new(Arc::clone(&scan.layout));
         let view = View::open(&self.versions, self.index, (scan.storage, shape), &wanted, own)?;
@@ -133,6 +134,16 @@ impl PointReader for Reader {
             keys.extend(file.open()?.series().iter().map(|entry| entry.key.clone()));
         }
         Ok(keys.into_iter().collect())
+    }
+
+    fn latest_us(&self, storage: StorageId) -> Option<i64> {
+        let tables = self.versions.parts().memtables().filter_map(|memtable| memtable.table(storage));
+        let in_memory = tables.filter_map(|table| {
+            let rows = table.rows();
+            rows.chunks.iter().map(|chunk| chunk.latest_us()).chain(rows.open.latest_us()).max()
+        });
+        let stored = self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments());
+        Some(in_memory.chain(stored.map(|file| file.meta.max_us)).max().unwrap_or(i64::MIN))
     }
 
     fn estimate_rows(&self, storage: StorageId) -> u64 {

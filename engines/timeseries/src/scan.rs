@@ -1,6 +1,7 @@
 //! Columnar scans: partition by partition, each a merge of its sources. Several cursors share one view and have series of
 //! their own.
 
+use crate::blocks::Blocks;
 use crate::bounds::Bounds;
 use crate::columns::Gathered;
 use crate::merge::Merger;
@@ -8,7 +9,7 @@ use crate::view::{View, Wanted};
 use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray, UInt64Array};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use heddle_engines::point::{PointBatch, PointCursor};
+use heddle_engines::point::{PointBatch, PointCursor, Points};
 use heddle_types::Result;
 use heddle_types::arrow::data_type;
 use std::sync::Arc;
@@ -51,20 +52,22 @@ pub struct Cursor {
     wanted: Wanted,
     partitions: IntoIter<i64>,
     merger: Option<Merger>,
+    /// Of the same partition, not handed out yet.
+    blocks: Option<Blocks>,
 }
 
 impl Cursor {
     /// A cursor over what `wanted` asks for, which the view was opened for.
     pub fn new(view: Arc<View>, wanted: Wanted) -> Self {
         let partitions = view.partitions(&wanted.bounds).into_iter();
-        Self { view, wanted, partitions, merger: None }
+        Self { view, wanted, partitions, merger: None, blocks: None }
     }
 
     /// The same, last partition first; within a partition the order is the same.
     pub fn last_partition_first(view: Arc<View>, wanted: Wanted) -> Self {
         let mut partitions = view.partitions(&wanted.bounds);
         partitions.reverse();
-        Self { view, wanted, partitions: partitions.into_iter(), merger: None }
+        Self { view, wanted, partitions: partitions.into_iter(), merger: None, blocks: None }
     }
 
     /// The next batch of the partition; `None` at its end, `Some` of the next call is of the next partition.
@@ -80,7 +83,15 @@ impl Cursor {
     /// Opens the next partition; false at the end.
     fn open_partition(&mut self) -> Result<bool> {
         let Some(partition) = self.partitions.next() else { return Ok(false) };
-        self.merger = Some(self.view.merge(partition, &self.wanted.bounds, &self.wanted.options)?);
+        let merger = match self.wanted.blocks {
+            None => self.view.merge(partition, &self.wanted.bounds, &self.wanted.options)?,
+            Some(scan) => {
+                let (merger, blocks) = self.view.merge_beside_blocks(partition, &self.wanted, scan)?;
+                self.blocks = Some(blocks);
+                merger
+            }
+        };
+        self.merger = Some(merger);
         Ok(true)
     }
 
@@ -115,6 +126,23 @@ impl PointCursor for Cursor {
         loop {
             if let Some(batch) = self.next_of_partition()? {
                 return Ok(Some(self.batch(batch)));
+            }
+            if !self.open_partition()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn next_points(&mut self) -> Result<Option<Points>> {
+        loop {
+            if let Some(blocks) = &mut self.blocks {
+                if let Some(series) = blocks.next_series()? {
+                    return Ok(Some(Points::Blocks(series)));
+                }
+                self.blocks = None;
+            }
+            if let Some(batch) = self.next_of_partition()? {
+                return Ok(Some(Points::Rows(self.batch(batch))));
             }
             if !self.open_partition()? {
                 return Ok(None);

@@ -192,6 +192,11 @@ impl Segment {
         &self.sidecar.blocks
     }
 
+    /// Has `field` statistics? Not in all blocks.
+    pub fn has_statistics(&self, field: usize) -> bool {
+        matches!(self.sidecar.statistics.get(field), Some(Some(_)))
+    }
+
     /// What is known about `field` in the blocks with these numbers, which are there: column by column, one entry per block. `None`
     /// for fields without statistics (other types than integers and floats, younger ones than the segment).
     ///

@@ -1,5 +1,6 @@
 //! [`Source`]: what one part of the engine puts into a merge: runs of rows by series, one row per point.
 
+use crate::blocks::BlockFinder;
 use crate::bounds::Bounds;
 use crate::chunk::{Chunk, Run, Section};
 use crate::columns::{Columns, Written};
@@ -19,6 +20,14 @@ pub struct SourceRun {
     pub series: Bytes,
     /// Row numbers within the source; may reach beyond the times that are wanted.
     pub rows: Range<u64>,
+    /// More of them after a gap, last ranges first.
+    pub more: Vec<Range<u64>>,
+}
+
+impl SourceRun {
+    fn new(series: Bytes, rows: Range<u64>) -> Self {
+        Self { series, rows, more: Vec::new() }
+    }
 }
 
 /// See the module.
@@ -87,22 +96,26 @@ impl Source {
     fn memory(columns: Arc<Columns>, runs: Vec<Run>) -> Self {
         let wide = |rows: Range<usize>| rows.start as u64..rows.end as u64;
         let runs: Vec<SourceRun> =
-            runs.into_iter().map(|run| SourceRun { series: run.series, rows: wide(run.rows) }).collect();
+            runs.into_iter().map(|run| SourceRun::new(run.series, wide(run.rows))).collect();
         Self { runs: runs.into_iter(), columns, first_row: 0, more: None }
     }
 
-    /// The points of a segment.
+    /// The points of a segment, but for those that `finder` takes out as blocks.
     pub fn segment(
         segment: &Arc<Segment>,
         shape: &Arc<Shape>,
         fields: &Arc<[usize]>,
         bounds: &Bounds,
         batch_rows: usize,
+        finder: Option<&mut BlockFinder<'_>>,
     ) -> Result<Option<Self>> {
         if !bounds.meets(segment.meta().min_us, segment.meta().max_us) {
             return Ok(None);
         }
-        let runs = segment_runs(segment, bounds);
+        let mut runs = segment_runs(segment, bounds);
+        if let Some(finder) = finder {
+            runs = runs.into_iter().filter_map(|run| without_blocks(segment, run, finder)).collect();
+        }
         if runs.is_empty() {
             return Ok(None);
         }
@@ -127,7 +140,7 @@ impl Source {
             let start = time.len() as u64;
             time.extend(times.iter().filter(|time| bounds.has_time(**time)));
             if start < time.len() as u64 {
-                runs.push(SourceRun { series: series.clone(), rows: start..time.len() as u64 });
+                runs.push(SourceRun::new(series.clone(), start..time.len() as u64));
             }
         }
         let deleted = Some(BooleanBuffer::new_set(time.len()));
@@ -187,18 +200,27 @@ fn segment_runs(segment: &Segment, bounds: &Bounds) -> Vec<SourceRun> {
             true => entry.first_row..entry.first_row + entry.rows,
             false => segment.rows_between(at, bounds.from_us, bounds.to_us),
         };
-        (!rows.is_empty()).then(|| SourceRun { series: entry.key.clone(), rows })
+        (!rows.is_empty()).then(|| SourceRun::new(entry.key.clone(), rows))
     };
     places.filter_map(run).collect()
+}
+
+/// What blocks leave of a run.
+fn without_blocks(segment: &Arc<Segment>, run: SourceRun, finder: &mut BlockFinder<'_>) -> Option<SourceRun> {
+    let Some(entry) = segment.find(&run.series) else { return Some(run) };
+    let mut left = finder.take(segment, entry, run.rows);
+    left.reverse();
+    let rows = left.pop()?;
+    Some(SourceRun { series: run.series, rows, more: left })
 }
 
 /// The rows of all runs, neighbours joined.
 fn joined(runs: &[SourceRun]) -> Vec<Range<u64>> {
     let mut out: Vec<Range<u64>> = Vec::new();
-    for run in runs {
+    for rows in runs.iter().flat_map(|run| std::iter::once(&run.rows).chain(run.more.iter().rev())) {
         match out.last_mut() {
-            Some(last) if last.end == run.rows.start => last.end = run.rows.end,
-            _ => out.push(run.rows.clone()),
+            Some(last) if last.end == rows.start => last.end = rows.end,
+            _ => out.push(rows.clone()),
         }
     }
     out

@@ -1,6 +1,7 @@
 //! [`View`]: one storage as one reader sees it, and the sources that a merge of one of its partitions has.
 
 use crate::base::StorageBase;
+use crate::blocks::{BlockFinder, Blocks, Overlaps};
 use crate::bounds::Bounds;
 use crate::chunk::Chunk;
 use crate::chunk::OpenRows;
@@ -10,6 +11,7 @@ use crate::shape::Shape;
 use crate::source::{Source, Visibility};
 use crate::versions::Versions;
 use bytes::Bytes;
+use heddle_engines::point::blocks::BlockScan;
 use heddle_engines::point::{OwnPoint, TIME_KEY_BYTES, split_point_key};
 use heddle_types::{LogIndex, Result, StorageId};
 use std::collections::BTreeSet;
@@ -24,6 +26,8 @@ pub struct Wanted {
     pub fields: Arc<[usize]>,
     /// How it is handed out.
     pub options: MergeOptions,
+    /// Are whole blocks wanted as such?
+    pub blocks: Option<BlockScan>,
 }
 
 /// A chunk with the columns that are wanted.
@@ -103,6 +107,38 @@ impl View {
 
     /// The merge of one partition.
     pub fn merge(&self, partition: i64, bounds: &Bounds, options: &MergeOptions) -> Result<Merger> {
+        Ok(Merger::new(self.sources(partition, bounds, options, None)?, bounds, options))
+    }
+
+    /// The same, without the blocks that need not be read; and these.
+    pub fn merge_beside_blocks(&self, partition: i64, wanted: &Wanted, scan: BlockScan) -> Result<(Merger, Blocks)> {
+        let (bounds, options) = (&wanted.bounds, &wanted.options);
+        let mut finder = BlockFinder::new(scan, &self.fields, bounds, self.overlaps(partition, bounds)?);
+        let sources = self.sources(partition, bounds, options, Some(&mut finder))?;
+        Ok((Merger::new(sources, bounds, options), finder.finish()))
+    }
+
+    fn overlaps(&self, partition: i64, bounds: &Bounds) -> Result<Overlaps> {
+        let mut overlaps = Overlaps::default();
+        for Memory { chunk, columns } in self.own.iter().chain(&self.memory) {
+            for run in chunk.section(partition).into_iter().flat_map(|section| chunk.runs_within(section, bounds)) {
+                overlaps.add(&run.series, (columns.time[run.rows.start], columns.time[run.rows.end - 1]));
+            }
+        }
+        let files = self.stored.as_ref().and_then(|stored| stored.partitions.get(&partition));
+        for file in files.into_iter().flatten() {
+            overlaps.add_segment(&file.open()?);
+        }
+        Ok(overlaps)
+    }
+
+    fn sources(
+        &self,
+        partition: i64,
+        bounds: &Bounds,
+        options: &MergeOptions,
+        mut finder: Option<&mut BlockFinder<'_>>,
+    ) -> Result<Vec<Source>> {
         let mut sources = Vec::new();
         if let Some(own) = &self.own {
             let section = own.chunk.section(partition);
@@ -117,9 +153,10 @@ impl View {
         for file in files.into_iter().flatten().rev() {
             let segment = file.open()?;
             sources.extend(Source::tombstones(segment.deletes(), segment.meta().sequence, bounds));
-            sources.extend(Source::segment(&segment, &self.shape, &self.fields, bounds, options.batch_rows)?);
+            let (fields, rows, finder) = (&self.fields, options.batch_rows, finder.as_deref_mut());
+            sources.extend(Source::segment(&segment, &self.shape, fields, bounds, rows, finder)?);
         }
-        Ok(Merger::new(sources, bounds, options))
+        Ok(sources)
     }
 
     /// Series keys with points within `bounds`, of the source that has most of them, and how many points each has.

@@ -97,6 +97,7 @@ fn points_of(engine: &dyn PointEngine, storage: StorageId) -> Result<Points> {
         fields: vec![0],
         versions: false,
         batch_rows: 50,
+        blocks: None,
         cursors: 1,
     };
     let mut points = Points::new();

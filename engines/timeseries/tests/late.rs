@@ -99,6 +99,7 @@ fn read(
         fields: vec![0],
         versions: false,
         batch_rows,
+        blocks: None,
         cursors: 1,
     };
     let reader = engine.point_versions().point_reader(LogIndex(u64::MAX));

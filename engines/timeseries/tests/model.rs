@@ -321,6 +321,7 @@ impl Bench {
             fields: wanted.clone(),
             versions: true,
             batch_rows: check.batch_rows,
+            blocks: None,
             cursors: check.cursors,
         };
         let own: BTreeMap<Bytes, Option<Bytes>> = check

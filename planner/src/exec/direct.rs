@@ -119,6 +119,11 @@ impl Direct {
                     return None;
                 }
                 let mut plan = Self::compile(input)?;
+                if let (Source::Series(series), Some(limit)) = (&mut plan.source, limit)
+                    && let Some(series) = Arc::get_mut(series)
+                {
+                    series.note_limit(&plan.stages, limit, offset.as_ref());
+                }
                 plan.stages.push(Stage::Limit { limit: limit.clone(), offset: offset.clone() });
                 Some(plan)
             }

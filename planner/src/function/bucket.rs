@@ -9,7 +9,9 @@ use super::Registry;
 use super::dt;
 use super::error::invalid;
 use super::kernel::{Date, Ts, k};
-use heddle_types::datetime::{DAY_US, Zone, civil_from_days, days_from_civil, fixed_unit};
+use heddle_engines::point::blocks::Pieces;
+use heddle_types::datetime::fields::fixed_unit;
+use heddle_types::datetime::{DAY_US, Zone, civil_from_days, days_from_civil};
 use heddle_types::{Datum, Interval, Result};
 
 /// Monday 2000-01-03
@@ -128,6 +130,16 @@ impl FixedBuckets {
     /// `22008` when no timestamp is as early.
     pub fn start(&self, t: i64) -> Result<i64> {
         dt::check_ts(i128::from(t) - i128::from((t - self.origin_us).rem_euclid(self.width_us)))
+    }
+
+    /// As an engine knows them.
+    pub fn pieces(&self) -> Pieces {
+        Pieces { width_us: self.width_us, origin_us: self.origin_us }
+    }
+
+    /// The start of the `n`-th piece before the one that starts at `start`.
+    pub fn back(&self, start: i64, n: i64) -> i64 {
+        start.saturating_sub(self.width_us.saturating_mul(n))
     }
 
     /// The start of the next piece.

@@ -305,6 +305,7 @@ impl Reader {
             fields: self.fields(),
             versions: self.places.contains(&(self.scan.columns.len() + 1)),
             batch_rows: self.batch_rows.min(self.left),
+            blocks: None,
             cursors: 1,
         }
     }

@@ -65,7 +65,7 @@ impl Node {
         let mut lines = text.lines();
         let mut node = Self::scan(lines.next().unwrap_or_default());
         for (name, value) in lines.filter_map(|l| l.split_once(": ")) {
-            let known = ["Series", "From", "To"].into_iter().find(|k| *k == name);
+            let known = ["Series", "From", "To", "Statistics"].into_iter().find(|k| *k == name);
             node.properties.extend(known.map(|k| (k, value.to_owned())));
         }
         node

@@ -10,7 +10,7 @@ use crate::eval::{self, Columns, eval_constant, visit};
 use crate::exec::series::{SeriesCodec, shown_from};
 use crate::function::{self, Comparison, Kind};
 use crate::lower::series_access::{Selection, Tags};
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use bytes::Bytes;
 use heddle_catalog::SeriesColumn;
 use heddle_txn::ReadView;

@@ -7,6 +7,7 @@ use crate::function::error::float_overflow;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use heddle_engines::point::blocks::{FieldSummary, Summary};
 use heddle_types::{Class, Error, PgType, Result};
 use std::fmt::Debug;
 use std::ops::Range;
@@ -26,6 +27,13 @@ pub(super) struct Need {
     pub max: bool,
     pub first: bool,
     pub last: bool,
+}
+
+impl Need {
+    /// Is it known of blocks?
+    pub fn of_blocks(self) -> bool {
+        !self.first && !self.last
+    }
 }
 
 /// See the module.
@@ -212,6 +220,28 @@ impl Cells {
                 _ => into.column::<Float64Type, f64>(columns, column),
             },
         }
+    }
+
+    /// Adds what is known of a block, which is not where its first and last values are.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_summary(&mut self, group: usize, summary: &FieldSummary) -> Result<()> {
+        let count = self.count[group];
+        match (&mut self.values, summary.values) {
+            (Values::Ints(ints), Some(Summary::Int { min, max, sum })) => {
+                ints.meet(group, count, self.need, Known { sum, min, max, first: (0, 0), last: (0, 0) })?;
+            }
+            (Values::Floats(floats), Some(Summary::Float { min, max, sum })) => {
+                if sum.is_infinite() && min.is_finite() && max.is_finite() && self.need.sum {
+                    return Err(float_overflow());
+                }
+                floats.meet(group, count, self.need, Known { sum, min, max, first: (0, 0.0), last: (0, 0.0) })?;
+            }
+            _ => {}
+        }
+        self.count[group] += summary.count as i64;
+        Ok(())
     }
 
     /// Adds what `other` has in group `from` to group `to`.

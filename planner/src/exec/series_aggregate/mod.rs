@@ -3,7 +3,7 @@
 //! Called by [`super::direct`] when a statement is no more than that with simple stages on top, and by [`crate::lower`] as the
 //! leaf of a larger plan.
 //!
-//!   bound aggregation -> [`recognise`] -> series and times ([`access`]) -> cursors -> per task [`partial`] -> merged -> [`result`]
+//!   bound aggregation -> [`recognise`] -> series and times ([`access`]) -> cursors ([`run`]) -> per task [`partial`] -> merged -> [`result`]
 //!
 //! Points come as runs of one series in order of time. So a group is found once per piece of a run, not per row: the tags belong to
 //! the series, and where a piece of time ends is searched for in the sorted times ([`bucket`]). What remains per value is a tight
@@ -19,36 +19,29 @@ mod groups;
 mod partial;
 mod recognise;
 mod result;
+mod run;
 
 use super::explain::Node;
+use super::limits;
 use super::rowset::RowSet;
 use super::runtime::Engine;
-use crate::bound::ColId;
+use crate::bound::{ColId, Expr};
 use crate::context::EvalContext;
-use crate::function::{FixedBuckets, from_df};
-use crate::lower::series_access::{Selection, ranges};
 use access::Access;
 use bucket::Bucketing;
 use bytes::Bytes;
-use datafusion::execution::memory_pool::MemoryReservation;
-use heddle_engines::KeyRange;
-use heddle_engines::point::{PointCursor, PointScan};
+use heddle_engines::point::blocks::BlockScan;
 use heddle_txn::ReadView;
 use heddle_types::{Datum, Error, PgType, Result, oid};
 use partial::Partial;
 use recognise::{Field, Key, Measure};
+use run::Run;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// The session setting that turns these plans off.
 const SETTING: &str = "heddledb.series_plans";
-/// So few series are read by one task.
-const ONE_TASK_SERIES_MAX: usize = 16;
-/// So many points are read on the caller's task before the query threads take over.
-const HERE_ROWS_MAX: usize = 32 * 1024;
-/// Points of a batch: a few columns of them fit into the second-level cache.
-const BATCH_ROWS: usize = 8192;
-
+/// The one that makes them read every point.
+const STATISTICS_SETTING: &str = "heddledb.block_statistics";
 /// See the module.
 pub(crate) struct SeriesAggregate {
     access: Access,
@@ -58,13 +51,14 @@ pub(crate) struct SeriesAggregate {
     keys: Vec<(ColId, PgType, Key)>,
     calls: Vec<(ColId, PgType, Measure)>,
     fields: Vec<Field>,
+    /// LIMIT and OFFSET over ORDER BY the piece of time, newest first.
+    newest: Option<(Expr, Option<Expr>)>,
 }
 
 impl SeriesAggregate {
     /// Can it run with these parameters and settings? Otherwise DataFusion's plan has to.
     pub fn applies(&self, ctx: &EvalContext) -> bool {
-        let off = (ctx.session.setting)(SETTING).is_some_and(|value| value == "off");
-        !off && self.bucket.as_ref().is_none_or(|bucket| bucket.fixed(ctx).is_some())
+        is_on(SETTING, ctx) && self.bucket.as_ref().is_none_or(|bucket| bucket.fixed(ctx).is_some())
     }
 
     /// Its output: groups, then calls.
@@ -79,54 +73,26 @@ impl SeriesAggregate {
     /// `22003` on overflow, `53200` when the groups outgrow `query_memory`, `XX001` and `58030` from reading.
     pub async fn run(self: &Arc<Self>, engine: &Arc<Engine>, ctx: &EvalContext, view: &Arc<ReadView>) -> Result<RowSet> {
         let bucket = self.bucket.as_ref().and_then(|b| b.fixed(ctx));
-        let task = |cursor| Task {
-            plan: Arc::clone(self),
-            view: Arc::clone(view),
-            cursor,
-            partial: Partial::new(self, bucket),
-            memory: engine.reservation("series aggregate"),
-        };
-        let Some(selection) = self.access.select(ctx, view, false)? else {
-            return self.rows(Partial::new(self, bucket));
-        };
-        let mut tasks: Vec<Task> = self.open(&selection, engine.partitions(), view)?.into_iter().map(task).collect();
-        if let [only] = &mut tasks[..]
-            && only.advance(HERE_ROWS_MAX)?
-        {
-            return self.rows(tasks.remove(0).partial);
-        }
-        let mut running = JoinSet::new();
-        for task in tasks {
-            running.spawn_on(task.run(), engine.handle());
-        }
-        let mut all: Option<Task> = None;
-        while let Some(done) = running.join_next().await {
-            let done = done.map_err(|e| Error::internal(format!("a task of an aggregation failed: {e}")))??;
-            match &mut all {
-                None => all = Some(done),
-                Some(all) => all.take_over(&done)?,
+        let groups = match self.access.select(ctx, view, false)? {
+            Some(selection) => {
+                let blocks = self.blocks(ctx).then(|| BlockScan { pieces: bucket.map(|b| b.pieces()) });
+                Run::new(self, engine, view, selection, bucket, blocks).groups(self.newest_groups(ctx)?).await?
             }
-        }
-        self.rows(all.map_or_else(|| Partial::new(self, bucket), |all| all.partial))
+            None => Partial::new(self, bucket),
+        };
+        self.rows(groups)
     }
 
-    fn open(&self, selection: &Selection, tasks: usize, view: &ReadView) -> Result<Vec<Box<dyn PointCursor>>> {
-        let few = selection.series.as_ref().is_some_and(|series| series.len() <= ONE_TASK_SERIES_MAX);
-        let scan = PointScan {
-            storage: self.access.scan.table.storage,
-            layout: Arc::clone(&self.access.codec.layout),
-            series: match &selection.series {
-                Some(series) => ranges(selection, series),
-                None => vec![KeyRange::all()],
-            },
-            from_us: selection.from_us,
-            to_us: selection.to_us,
-            fields: self.fields.iter().map(|f| f.place).collect(),
-            versions: false,
-            batch_rows: BATCH_ROWS,
-            cursors: if few { 1 } else { tasks },
-        };
-        view.scan_points(&scan)
+    /// May statistics stand for points?
+    fn blocks(&self, ctx: &EvalContext) -> bool {
+        self.asks_of_blocks() && is_on(STATISTICS_SETTING, ctx)
+    }
+
+    /// The number of groups that are enough, if those with the newest pieces of time are.
+    fn newest_groups(&self, ctx: &EvalContext) -> Result<Option<usize>> {
+        let Some((limit, offset)) = &self.newest else { return Ok(None) };
+        let (skip, take) = limits(Some(limit), offset.as_ref(), ctx)?;
+        Ok(take.map(|take| take.saturating_add(skip)))
     }
 
     /// The grouped tags of a series.
@@ -149,47 +115,12 @@ impl SeriesAggregate {
         let from = (selection.from_us > i64::MIN + 1).then(|| shown(selection.from_us));
         let to = (selection.to_us < i64::MAX - 1).then(|| shown(selection.to_us));
         let series = selection.series.as_ref().map_or(all, Vec::len);
-        Ok(node.with("Series", Some(format!("{series} of {all}"))).with("From", from).with("To", to))
+        let statistics = self.blocks(ctx).then(|| "of whole blocks".to_owned());
+        let node = node.with("Series", Some(format!("{series} of {all}"))).with("From", from).with("To", to);
+        Ok(node.with("Statistics", statistics))
     }
 }
 
-/// One cursor's share of the work.
-struct Task {
-    plan: Arc<SeriesAggregate>,
-    view: Arc<ReadView>,
-    cursor: Box<dyn PointCursor>,
-    partial: Partial,
-    memory: MemoryReservation,
-}
-
-impl Task {
-    /// Reads to the end.
-    async fn run(mut self) -> Result<Self> {
-        while !self.advance(1)? {
-            // The runtime must get its turn although reading never waits: that is also where a cancel is noticed.
-            tokio::task::yield_now().await;
-        }
-        Ok(self)
-    }
-
-    /// Reads `rows` points or a batch more; true at the end.
-    fn advance(&mut self, rows: usize) -> Result<bool> {
-        let mut read = 0;
-        while read < rows {
-            let Some(points) = self.cursor.next_batch()? else { return Ok(true) };
-            read += points.rows();
-            self.partial.add(&self.plan, &points, &self.view)?;
-            self.account()?;
-        }
-        Ok(false)
-    }
-
-    fn take_over(&mut self, other: &Self) -> Result<()> {
-        self.partial.merge(&other.partial)?;
-        self.account()
-    }
-
-    fn account(&mut self) -> Result<()> {
-        self.memory.try_resize(self.partial.bytes()).map_err(from_df)
-    }
+fn is_on(setting: &str, ctx: &EvalContext) -> bool {
+    (ctx.session.setting)(setting).is_none_or(|value| value != "off")
 }

@@ -7,9 +7,12 @@ use super::groups::Groups;
 use crate::function::FixedBuckets;
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
+use bytes::Bytes;
 use heddle_engines::point::PointBatch;
+use heddle_engines::point::blocks::SeriesBlocks;
 use heddle_txn::ReadView;
 use heddle_types::Result;
+use std::ops::Range;
 
 /// See the module.
 pub(super) struct Partial {
@@ -52,26 +55,53 @@ impl Partial {
         self.pieces.clear();
         let mut start = 0;
         for (series, rows) in &points.series {
-            let set = match plan.tags.is_empty() {
-                true => self.groups.tag_set_of(&bytes::Bytes::new(), || Ok(vec![]))?,
-                false => self.groups.tag_set_of(series, || plan.tags_of(series, view))?,
-            };
+            let set = self.tag_set(plan, series, view)?;
             self.cut(set, times, start..start + rows)?;
             start += rows;
         }
         self.grow();
-        for Piece { group, rows } in &self.pieces {
+        let pieces = std::mem::take(&mut self.pieces);
+        for Piece { group, rows } in &pieces {
             let (first, last) = (times[rows.start], times[rows.end - 1]);
             self.meet(*group, rows.len() as i64, first, last);
         }
         for (cells, column) in self.cells.iter_mut().zip(&points.fields) {
-            cells.add(column, times, &self.pieces)?;
+            cells.add(column, times, &pieces)?;
+        }
+        self.pieces = pieces;
+        Ok(())
+    }
+
+    /// Adds blocks, each of which lies in one piece of time.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_blocks(&mut self, plan: &SeriesAggregate, known: &SeriesBlocks, view: &ReadView) -> Result<()> {
+        let set = self.tag_set(plan, &known.series, view)?;
+        let mut groups = Vec::with_capacity(known.blocks.len());
+        for block in &known.blocks {
+            let start = self.bucket.map_or(Ok(0), |bucket| bucket.start(block.first_us))?;
+            groups.push(self.groups.group(set, start));
+        }
+        self.grow();
+        for (group, block) in groups.iter().zip(&known.blocks) {
+            self.rows[*group] += block.rows as i64;
+        }
+        for (cells, summaries) in self.cells.iter_mut().zip(&known.fields) {
+            groups.iter().zip(summaries).try_for_each(|(group, summary)| cells.add_summary(*group, summary))?;
         }
         Ok(())
     }
 
+    fn tag_set(&mut self, plan: &SeriesAggregate, series: &Bytes, view: &ReadView) -> Result<u32> {
+        match plan.tags.is_empty() {
+            true => self.groups.tag_set_of(&Bytes::new(), || Ok(vec![])),
+            false => self.groups.tag_set_of(series, || plan.tags_of(series, view)),
+        }
+    }
+
     /// Cuts a run of one series into pieces.
-    fn cut(&mut self, set: u32, times: &[i64], mut run: std::ops::Range<usize>) -> Result<()> {
+    fn cut(&mut self, set: u32, times: &[i64], mut run: Range<usize>) -> Result<()> {
         let Some(bucket) = self.bucket else {
             let group = self.groups.group(set, 0);
             self.pieces.push(Piece { group, rows: run });

@@ -4,7 +4,8 @@ use super::SeriesAggregate;
 use super::access::Access;
 use super::bucket::{Bucketing, is_bucket_type};
 use super::cells::Need;
-use crate::bound::{AggregateCall, ColId, Expr, Rel, TableScan};
+use crate::bound::{AggregateCall, Expr, Rel, SortKey, TableScan};
+use crate::exec::direct::Stage;
 use crate::function;
 use heddle_catalog::SeriesColumn;
 use heddle_types::arrow::native_order;
@@ -54,7 +55,7 @@ impl SeriesAggregate {
         let (scan, predicate) = scan_of(input)?;
         scan.table.series.as_ref()?;
         let access = Access::compile(scan, predicate)?;
-        let mut plan = Self { access, bucket: None, tags: vec![], keys: vec![], calls: vec![], fields: vec![] };
+        let mut plan = Self { access, bucket: None, tags: vec![], keys: vec![], calls: vec![], fields: vec![], newest: None };
         for (id, expr) in groups {
             let key = plan.key(expr)?;
             plan.keys.push((*id, expr.ty(), key));
@@ -65,6 +66,31 @@ impl SeriesAggregate {
         }
         plan.order_fields();
         Some(plan)
+    }
+
+    /// Learns of a LIMIT above the `stages`. When the newest pieces of time come first, older ones need not be read.
+    pub fn note_limit(&mut self, stages: &[Stage], limit: &Expr, offset: Option<&Expr>) {
+        if self.is_newest_first(stages).is_some() {
+            self.newest = Some((limit.clone(), offset.cloned()));
+        }
+    }
+
+    fn is_newest_first(&self, stages: &[Stage]) -> Option<()> {
+        let (Stage::Sort(keys), below) = stages.split_last()? else { return None };
+        let SortKey { expr: Expr::Column { id, .. }, desc: true, .. } = keys.first()? else { return None };
+        let mut id = *id;
+        for stage in below.iter().rev() {
+            let Stage::Project(exprs) = stage else { return None };
+            let (_, Expr::Column { id: below, .. }) = exprs.iter().find(|(to, _)| *to == id)? else { return None };
+            id = *below;
+        }
+        self.keys.iter().any(|(key, _, kind)| *key == id && matches!(kind, Key::Bucket)).then_some(())
+    }
+
+    /// Does it ask for no more than what is known of blocks?
+    pub(super) fn asks_of_blocks(&self) -> bool {
+        let is_time = |measure: &Measure| matches!(measure, Measure::FirstTime | Measure::LastTime);
+        !self.calls.iter().any(|(_, _, measure)| is_time(measure)) && self.fields.iter().all(|f| f.need.of_blocks())
     }
 
     fn is_time(&self, e: &Expr) -> bool {
