@@ -66,6 +66,11 @@ impl Numeric {
 
     /// Quotient with PostgreSQL's select_div_scale; `22012`.
     pub fn div(&self, o: &Self) -> Result<Self> {
+        if let (Repr::Small { mantissa: a, scale: 0 }, Repr::Small { mantissa: b, scale: 0 }) = (&self.0, &o.0)
+            && let Some(quotient) = quick_quotient(*a, *b)
+        {
+            return Ok(quotient);
+        }
         match self.divide_special(o)? {
             Some(special) => Ok(special),
             None => self.div_at(o, self.div_scale(o)),
@@ -284,6 +289,43 @@ impl Numeric {
     }
 }
 
+/// The quotient of integers of ordinary size, in steps that 64 bits hold: what averages are made of.
+fn quick_quotient(a: i128, b: i128) -> Option<Numeric> {
+    /// A remainder below it has room for [`STEP_DIGITS`] more digits.
+    const DIVISOR_MAX: u64 = 100_000_000_000;
+    const STEP_DIGITS: u32 = 8;
+    let (n, d) = (u64::try_from(a.unsigned_abs()).ok()?, u64::try_from(b.unsigned_abs()).ok()?);
+    if d == 0 || d > DIVISOR_MAX {
+        return None;
+    }
+    let ((w1, d1), (w2, d2)) = (weight_of(n), weight_of(d));
+    // As in `div_scale`.
+    let scale = (SIG_DIGITS_MIN - (w1 - w2 - i64::from(d1 <= d2)) * 4).max(0) as u32;
+    let (mut quotient, mut rest, mut left) = (u128::from(n / d), n % d, scale);
+    while left > 0 {
+        let digits = left.min(STEP_DIGITS);
+        let power = 10u64.pow(digits);
+        let more = rest * power;
+        quotient = quotient * u128::from(power) + u128::from(more / d);
+        rest = more % d;
+        left -= digits;
+    }
+    quotient += u128::from(rest * 2 >= d);
+    let mantissa = i128::try_from(quotient).ok()?;
+    Some(Numeric::from_parts(if (a < 0) == (b < 0) { mantissa } else { -mantissa }, scale as u16))
+}
+
+/// Weight and value of the first base-10000 digit.
+fn weight_of(v: u64) -> (i64, u64) {
+    match v {
+        0..10_000 => (0, v),
+        10_000..100_000_000 => (1, v / 10_000),
+        100_000_000..1_000_000_000_000 => (2, v / 100_000_000),
+        1_000_000_000_000..10_000_000_000_000_000 => (3, v / 1_000_000_000_000),
+        _ => (4, v / 10_000_000_000_000_000),
+    }
+}
+
 /// Both integers at the larger scale, if that fits.
 fn align(a: i128, s: u16, b: i128, t: u16) -> Option<(i128, i128, u16)> {
     use std::cmp::Ordering::{Equal, Greater, Less};
@@ -326,4 +368,28 @@ pub(super) fn division_by_zero() -> Error {
 
 fn field_overflow() -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_quotients_are_those_of_long_division() {
+        let mut numbers: Vec<i128> = vec![0, 1, 2, 3, 7, 9999, 10_000, 10_001, 99_999_999, 100_000_000, 99_999_999_999];
+        numbers.extend([100_000_000_000, 999_999_999_999, 10_000_000_000_000_000, i64::MAX.into(), u64::MAX.into()]);
+        let mut v = 1u64;
+        for _ in 0..60 {
+            v = v.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            numbers.extend([(v >> 40).into(), (v >> 20).into(), i128::from(v >> 50) - 9000]);
+        }
+        for a in &numbers {
+            for b in numbers.iter().flat_map(|b| [*b, -*b]).filter(|b| *b != 0) {
+                let (x, y) = (Numeric::from_parts(*a, 0), Numeric::from_parts(b, 0));
+                let slow = x.div_at(&y, x.div_scale(&y)).expect("in range");
+                let quick = x.div(&y).expect("in range");
+                assert_eq!((quick.to_bytes(), quick.dscale()), (slow.to_bytes(), slow.dscale()), "{a} / {b}");
+            }
+        }
+    }
 }

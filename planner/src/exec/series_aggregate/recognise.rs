@@ -69,7 +69,7 @@ impl SeriesAggregate {
     }
 
     /// Learns of a LIMIT above the `stages`. When the newest pieces of time come first, older ones need not be read.
-    pub fn note_limit(&mut self, stages: &[Stage], limit: &Expr, offset: Option<&Expr>) {
+    pub(in crate::exec) fn note_limit(&mut self, stages: &[Stage], limit: &Expr, offset: Option<&Expr>) {
         if self.is_newest_first(stages).is_some() {
             self.newest = Some((limit.clone(), offset.cloned()));
         }
