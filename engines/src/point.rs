@@ -224,8 +224,9 @@ pub trait PointReader: RowReader {
     /// As [`PointCursor::next_batch`].
     fn series(&self, storage: StorageId) -> Result<Vec<Bytes>>;
 
-    /// A time that no point of a storage passes (the lowest one when it has none); None when that is not known at once.
-    fn latest_us(&self, _storage: StorageId) -> Option<i64> {
+    /// Times between which all points of a storage lie, both included (none do: the first is above the last); None when that is
+    /// not known at once.
+    fn time_range(&self, _storage: StorageId) -> Option<(i64, i64)> {
         None
     }
 

@@ -123,16 +123,20 @@ impl ReadView {
         Ok(series)
     }
 
-    /// A time that no point of a time-series table passes (the lowest one when it has none); None when that is not known at once.
+    /// Times between which all points of a time-series table lie, both included (none do: the first is above the last); None
+    /// when that is not known at once.
     ///
     /// # Errors
     /// `XX001` when an own point is malformed.
-    pub fn latest_us(&self, storage: StorageId) -> Result<Option<i64>> {
-        let Some(mut latest) = self.sight.snapshot.reader.points.latest_us(storage) else { return Ok(None) };
+    pub fn time_range(&self, storage: StorageId) -> Result<Option<(i64, i64)>> {
+        let Some((mut first, mut last)) = self.sight.snapshot.reader.points.time_range(storage) else {
+            return Ok(None);
+        };
         for (key, _) in self.own_points(storage)? {
-            latest = latest.max(split_point_key(&key)?.1);
+            let (_, time) = split_point_key(&key)?;
+            (first, last) = (first.min(time), last.max(time));
         }
-        Ok(Some(latest))
+        Ok(Some((first, last)))
     }
 
     /// About how many points a time-series table has.

@@ -64,9 +64,9 @@ impl OpenRows {
         self.time.len()
     }
 
-    /// The highest time.
-    pub fn latest_us(&self) -> Option<i64> {
-        self.time.iter().copied().max()
+    /// Lowest and highest time; the other way round without rows.
+    pub fn time_range(&self) -> (i64, i64) {
+        self.time.iter().fold((i64::MAX, i64::MIN), |(min, max), time| (min.min(*time), max.max(*time)))
     }
 
     /// None?
@@ -262,9 +262,9 @@ impl Chunk {
         self.bytes
     }
 
-    /// The highest time.
-    pub fn latest_us(&self) -> i64 {
-        self.sections.iter().map(|section| section.max_us).max().unwrap_or(i64::MIN)
+    /// Lowest and highest time.
+    pub fn time_range(&self) -> (i64, i64) {
+        self.sections.iter().fold((i64::MAX, i64::MIN), |(min, max), s| (min.min(s.min_us), max.max(s.max_us)))
     }
 
     /// Index of its first entry.

@@ -136,14 +136,16 @@ impl PointReader for Reader {
         Ok(keys.into_iter().collect())
     }
 
-    fn latest_us(&self, storage: StorageId) -> Option<i64> {
+    fn time_range(&self, storage: StorageId) -> Option<(i64, i64)> {
         let tables = self.versions.parts().memtables().filter_map(|memtable| memtable.table(storage));
-        let in_memory = tables.filter_map(|table| {
+        let in_memory = tables.flat_map(|table| {
             let rows = table.rows();
-            rows.chunks.iter().map(|chunk| chunk.latest_us()).chain(rows.open.latest_us()).max()
+            let chunks = rows.chunks.iter().map(|chunk| chunk.time_range());
+            chunks.chain([rows.open.time_range()]).collect::<Vec<_>>()
         });
         let stored = self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments());
-        Some(in_memory.chain(stored.map(|file| file.meta.max_us)).max().unwrap_or(i64::MIN))
+        let all = in_memory.chain(stored.map(|file| (file.meta.min_us, file.meta.max_us)));
+        Some(all.fold((i64::MAX, i64::MIN), |(min, max), (first, last)| (min.min(first), max.max(last))))
     }
 
     fn estimate_rows(&self, storage: StorageId) -> u64 {

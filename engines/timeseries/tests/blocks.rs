@@ -204,7 +204,7 @@ fn blocks_and_rows_make_the_whole() {
         life.flush();
         assert!(life.check(&[]) > 0);
     }
-    assert_eq!(life.engine.point_versions().point_reader(LogIndex(u64::MAX)).latest_us(STORAGE), Some(69_990));
+    assert_eq!(life.engine.point_versions().point_reader(LogIndex(u64::MAX)).time_range(STORAGE), Some((0, 69_990)));
     life.apply(vec![RowChange::DropStorage { storage: STORAGE }]);
     assert_eq!(life.check(&[]), 0);
 }

@@ -51,12 +51,14 @@ impl<'a> Run<'a> {
     /// All groups, or at least `wanted` with the newest pieces of time.
     pub async fn groups(mut self, wanted: Option<usize>) -> Result<Partial> {
         let (from, to) = (self.selection.from_us, self.selection.to_us);
-        let latest = match wanted {
-            Some(_) => self.view.latest_us(self.plan.access.scan.table.storage)?,
+        let range = match wanted {
+            Some(_) => self.view.time_range(self.plan.access.scan.table.storage)?,
             None => None,
         };
-        match (wanted, self.bucket, latest) {
-            (Some(wanted), Some(bucket), Some(latest)) => self.newest(wanted, bucket, from, to.min(latest)).await?,
+        match (wanted, self.bucket, range) {
+            (Some(wanted), Some(bucket), Some((first, last))) => {
+                self.newest(wanted, bucket, from.max(first), to.min(last)).await?;
+            }
             _ => self.window(from, to).await?,
         }
         Ok(self.all.map_or_else(|| Partial::new(self.plan, self.bucket), |all| all.partial))
