@@ -212,7 +212,7 @@ impl Window {
 }
 
 fn summary(field: &FieldStatistics, at: usize, rows: u32) -> FieldSummary {
-    let count = rows - field.nulls[at];
+    let count = rows.saturating_sub(field.nulls[at]);
     let values = (count > 0).then(|| match &field.values {
         FieldValues::Ints(all) => Summary::Int { min: all.min[at], max: all.max[at], sum: all.sum[at] },
         FieldValues::Floats(all) => Summary::Float { min: all.min[at], max: all.max[at], sum: all.sum[at] },

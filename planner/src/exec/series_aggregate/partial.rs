@@ -85,7 +85,7 @@ impl Partial {
         }
         self.grow();
         for (group, block) in groups.iter().zip(&known.blocks) {
-            self.rows[*group] += block.rows as i64;
+            self.meet(*group, block.rows as i64, block.first_us, block.last_us);
         }
         for (cells, summaries) in self.cells.iter_mut().zip(&known.fields) {
             groups.iter().zip(summaries).try_for_each(|(group, summary)| cells.add_summary(*group, summary))?;

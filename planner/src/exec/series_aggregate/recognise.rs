@@ -89,8 +89,7 @@ impl SeriesAggregate {
 
     /// Does it ask for no more than what is known of blocks?
     pub(super) fn asks_of_blocks(&self) -> bool {
-        let is_time = |measure: &Measure| matches!(measure, Measure::FirstTime | Measure::LastTime);
-        !self.calls.iter().any(|(_, _, measure)| is_time(measure)) && self.fields.iter().all(|f| f.need.of_blocks())
+        self.fields.iter().all(|f| f.need.of_blocks())
     }
 
     fn is_time(&self, e: &Expr) -> bool {
