@@ -200,7 +200,9 @@ fn pieces_of_time_follow_the_zone() {
     run(&mut conn, "CHECKPOINT");
     for zone in ["UTC", "+05:30", "Asia/Kolkata", "America/New_York", "Europe/Berlin"] {
         run(&mut conn, &format!("SET TimeZone = '{zone}'"));
-        for piece in ["date_trunc('hour', ts)", "date_trunc('day', ts)", "time_bucket(ts, '1d')", "time_bucket('1 day', ts)"] {
+        for piece in
+            ["date_trunc('hour', ts)", "date_trunc('day', ts)", "time_bucket(ts, '1d')", "time_bucket('1 day', ts)"]
+        {
             let query = format!("SELECT {piece} AS t, count(*), sum(a) FROM {{t}} GROUP BY t ORDER BY t");
             check(&mut conn, zone, &[&query]);
         }

@@ -95,8 +95,7 @@ impl Source {
 
     fn memory(columns: Arc<Columns>, runs: Vec<Run>) -> Self {
         let wide = |rows: Range<usize>| rows.start as u64..rows.end as u64;
-        let runs: Vec<SourceRun> =
-            runs.into_iter().map(|run| SourceRun::new(run.series, wide(run.rows))).collect();
+        let runs: Vec<SourceRun> = runs.into_iter().map(|run| SourceRun::new(run.series, wide(run.rows))).collect();
         Self { runs: runs.into_iter(), columns, first_row: 0, more: None }
     }
 

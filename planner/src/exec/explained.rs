@@ -1,7 +1,7 @@
 //! Runs EXPLAIN: plans the statement, executes it under ANALYZE, and reports.
 
-use super::explain::{Actual, Names, Node, Report};
 use super::direct::Direct;
+use super::explain::{Actual, Names, Node, Report};
 use super::{Executor, Outcome, Shape, with};
 use crate::bound::{ExplainOptions, Rel, Statement};
 use crate::context::EvalContext;

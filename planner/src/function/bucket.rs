@@ -245,7 +245,9 @@ mod tests {
                 let pieces = FixedBuckets::of(name, args, zone).expect("of one width");
                 let (start, expected) = (pieces.start(t).expect("in range"), expected.expect("in range"));
                 assert_eq!(start, expected, "{name} {args:?} {t}");
-                assert!(start <= t && t < pieces.end(start) && pieces.start(pieces.end(start)).expect("in range") > start);
+                assert!(
+                    start <= t && t < pieces.end(start) && pieces.start(pieces.end(start)).expect("in range") > start
+                );
             };
             for width in [Interval::new(0, 0, 60_000_000), Interval::new(0, 1, 0), Interval::new(0, 7, 13)] {
                 check("time_bucket", &[Datum::Interval(width)], None, by_interval(width, Ts(t)).map(|t| t.0));

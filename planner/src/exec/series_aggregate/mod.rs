@@ -71,7 +71,12 @@ impl SeriesAggregate {
     ///
     /// # Errors
     /// `22003` on overflow, `53200` when the groups outgrow `query_memory`, `XX001` and `58030` from reading.
-    pub async fn run(self: &Arc<Self>, engine: &Arc<Engine>, ctx: &EvalContext, view: &Arc<ReadView>) -> Result<RowSet> {
+    pub async fn run(
+        self: &Arc<Self>,
+        engine: &Arc<Engine>,
+        ctx: &EvalContext,
+        view: &Arc<ReadView>,
+    ) -> Result<RowSet> {
         let bucket = self.bucket.as_ref().and_then(|b| b.fixed(ctx));
         let groups = match self.access.select(ctx, view, false)? {
             Some(selection) => {
@@ -109,9 +114,8 @@ impl SeriesAggregate {
         let Some(selection) = self.access.select(ctx, view, true)? else {
             return Ok(node.with("Series", Some(format!("0 of {all}"))));
         };
-        let shown = |us: i64| {
-            heddle_types::text::to_string(&Datum::Timestamp(us), PgType::new(oid::TIMESTAMPTZ), &ctx.text)
-        };
+        let shown =
+            |us: i64| heddle_types::text::to_string(&Datum::Timestamp(us), PgType::new(oid::TIMESTAMPTZ), &ctx.text);
         let from = (selection.from_us > i64::MIN + 1).then(|| shown(selection.from_us));
         let to = (selection.to_us < i64::MAX - 1).then(|| shown(selection.to_us));
         let series = selection.series.as_ref().map_or(all, Vec::len);

@@ -55,7 +55,8 @@ impl SeriesAggregate {
         let (scan, predicate) = scan_of(input)?;
         scan.table.series.as_ref()?;
         let access = Access::compile(scan, predicate)?;
-        let mut plan = Self { access, bucket: None, tags: vec![], keys: vec![], calls: vec![], fields: vec![], newest: None };
+        let mut plan =
+            Self { access, bucket: None, tags: vec![], keys: vec![], calls: vec![], fields: vec![], newest: None };
         for (id, expr) in groups {
             let key = plan.key(expr)?;
             plan.keys.push((*id, expr.ty(), key));
