@@ -3,6 +3,7 @@
 //! `txn` encodes a write set into Part payloads; the apply loop decodes them and hands the changes to an engine. The log
 //! checksums payloads, so nothing here does. Byte table: docs/formats/change.md.
 
+use crate::rows::RowBlock;
 use bytes::Bytes;
 use heddle_types::{Error, Result, SqlState, StorageId};
 
@@ -29,6 +30,13 @@ pub enum RowChange {
     DropStorage {
         /// Which
         storage: StorageId,
+    },
+    /// Inserts or replaces many rows.
+    Rows {
+        /// Where
+        storage: StorageId,
+        /// Keys and tuples
+        block: RowBlock,
     },
     /// Says what the points of a time-series storage look like; comes before the first of them.
     DefineSeries {
@@ -60,6 +68,7 @@ impl RowChange {
             Self::Put { storage, .. }
             | Self::Delete { storage, .. }
             | Self::DropStorage { storage }
+            | Self::Rows { storage, .. }
             | Self::DefineSeries { storage, .. }
             | Self::Points { storage, .. }
             | Self::Expire { storage, .. } => *storage,
@@ -73,6 +82,7 @@ const DROP_STORAGE: u8 = 3;
 const DEFINE_SERIES: u8 = 4;
 const EXPIRE: u8 = 5;
 const POINTS: u8 = 6;
+const ROWS: u8 = 7;
 
 /// Appends the encoding of `change`. Layout in docs/formats/change.md.
 pub fn encode(out: &mut Vec<u8>, change: &RowChange) {
@@ -102,6 +112,11 @@ pub fn encode(out: &mut Vec<u8>, change: &RowChange) {
             put_varint(out, storage.0);
             put_bytes(out, block);
         }
+        RowChange::Rows { storage, block } => {
+            out.push(ROWS);
+            put_varint(out, storage.0);
+            put_bytes(out, block.bytes());
+        }
         RowChange::Expire { storage, before_us } => {
             out.push(EXPIRE);
             put_varint(out, storage.0);
@@ -129,6 +144,7 @@ pub fn decode_all(payload: &Bytes) -> Result<Vec<RowChange>> {
             DROP_STORAGE => RowChange::DropStorage { storage },
             DEFINE_SERIES => RowChange::DefineSeries { storage, layout: take_bytes(payload, &mut at)? },
             POINTS => RowChange::Points { storage, block: take_bytes(payload, &mut at)? },
+            ROWS => RowChange::Rows { storage, block: RowBlock::decode(take_bytes(payload, &mut at)?)? },
             EXPIRE => RowChange::Expire { storage, before_us: take_i64(payload, &mut at)? },
             other => return Err(malformed(format!("unknown kind {other}"), at - 1)),
         });
@@ -183,13 +199,14 @@ fn take_i64(payload: &[u8], at: &mut usize) -> Result<i64> {
     Ok(i64::from_le_bytes(*bytes))
 }
 
-fn malformed(what: impl std::fmt::Display, at: usize) -> Error {
+pub(crate) fn malformed(what: impl std::fmt::Display, at: usize) -> Error {
     Error::new(SqlState::DATA_CORRUPTED, "malformed row changes in the log").detail(format!("At byte {at}: {what}."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::RowBlockBuilder;
     use proptest::prelude::*;
 
     fn change() -> impl Strategy<Value = RowChange> {
@@ -204,6 +221,11 @@ mod tests {
             any::<u64>().prop_map(|s| RowChange::DropStorage { storage: StorageId(s) }),
             (any::<u64>(), bytes()).prop_map(|(s, layout)| RowChange::DefineSeries { storage: StorageId(s), layout }),
             (any::<u64>(), bytes()).prop_map(|(s, block)| RowChange::Points { storage: StorageId(s), block }),
+            (any::<u64>(), proptest::collection::btree_map(any::<u16>(), bytes(), 0..5)).prop_map(|(s, rows)| {
+                let mut block = RowBlockBuilder::default();
+                rows.iter().for_each(|(key, row)| assert!(block.push(&key.to_be_bytes(), row)));
+                RowChange::Rows { storage: StorageId(s), block: block.finish() }
+            }),
             (any::<u64>(), any::<i64>())
                 .prop_map(|(s, before_us)| RowChange::Expire { storage: StorageId(s), before_us }),
         ]

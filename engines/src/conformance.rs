@@ -6,11 +6,12 @@
 //!
 //! [`run_scenarios`] has the named situations, [`check_operations`] runs [`operations`] that proptest invents and shrinks.
 
+use crate::rows::RowBlockBuilder;
 use crate::{KeyRange, Row, RowChange, RowCursor, RowEngine, RowReader};
 use bytes::Bytes;
 use heddle_types::{LogIndex, StorageId};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub type Factory<'a> = dyn FnMut() -> Arc<dyn RowEngine> + 'a;
 pub enum Operation {
     /// One entry: (storage, key, new value length or none to delete).
     Apply(Vec<(u8, u8, Option<u8>)>),
+    /// One entry with blocks of rows between single changes: (storage, keys of a block, length of its values; then one change).
+    Bulk(Vec<(u8, BTreeSet<u8>, u8, (u8, u8, Option<u8>))>),
     /// An entry that drops a storage.
     Drop(u8),
     /// An entry for some other engine.
@@ -74,9 +77,11 @@ const KEYS: u8 = 24;
 
 /// Up to `max` random operations.
 pub fn operations(max: usize) -> impl Strategy<Value = Vec<Operation>> {
-    let change = (0..STORAGES, 0..KEYS, proptest::option::weighted(0.7, 0..200u8));
+    let change = || (0..STORAGES, 0..KEYS, proptest::option::weighted(0.7, 0..200u8));
+    let block = (0..STORAGES, proptest::collection::btree_set(0..KEYS, 0..12), 0..200u8, change());
     let operation = prop_oneof![
-        12 => proptest::collection::vec(change, 1..12).prop_map(Operation::Apply),
+        12 => proptest::collection::vec(change(), 1..12).prop_map(Operation::Apply),
+        6 => proptest::collection::vec(block, 1..4).prop_map(Operation::Bulk),
         1 => (0..STORAGES).prop_map(Operation::Drop),
         1 => Just(Operation::ApplyNothing),
         4 => any::<bool>().prop_map(Operation::Seal),
@@ -118,6 +123,7 @@ pub fn run_scenarios<'a>(mut place: impl FnMut() -> Box<Factory<'a>>) {
     entries_flushed_are_skipped(&mut *place());
     storages_do_not_touch(&mut *place());
     large_scans_in_batches(&mut *place());
+    blocks_large_and_overlapping(&mut *place());
 }
 
 /// A snapshot reads its own state however much is merged, dropped and rewritten after it.
@@ -305,6 +311,55 @@ pub fn large_scans_in_batches(factory: &mut Factory<'_>) {
     }
 }
 
+/// Loads in blocks, whose keys overlap or not, between single changes; read before and after they are merged.
+pub fn blocks_large_and_overlapping(factory: &mut Factory<'_>) {
+    const STORAGE: StorageId = StorageId(9);
+    let engine = factory();
+    let key = |n: u32| n.to_be_bytes();
+    let block = |keys: &mut dyn Iterator<Item = u32>, index: u64| {
+        let mut block = RowBlockBuilder::default();
+        keys.for_each(|n| assert!(block.push(&key(n), &[index as u8; 40])));
+        RowChange::Rows { storage: STORAGE, block: block.finish() }
+    };
+    let single = |n: u32, row: Option<u8>| match row {
+        Some(byte) => RowChange::Put { storage: STORAGE, key: Bytes::copy_from_slice(&key(n)), row: vec![byte].into() },
+        None => RowChange::Delete { storage: STORAGE, key: Bytes::copy_from_slice(&key(n)) },
+    };
+    // One after another; interleaved; over what is there; a single change before a block, and after one.
+    engine.apply(LogIndex(1), (0..8).map(|b| block(&mut (b * 1000..(b + 1) * 1000), 1)).collect());
+    engine.apply(LogIndex(2), (0..8).map(|b| block(&mut (8000 + b..12_000).step_by(8), 2)).collect());
+    engine.apply(LogIndex(3), vec![single(5, None), block(&mut (0..12_000).step_by(5), 3), single(10, None)]);
+    engine.apply(LogIndex(4), vec![block(&mut (0..12_000).step_by(500), 4), single(500, Some(9))]);
+    let mut truth: BTreeMap<u32, (u64, Vec<u8>)> = (0..12_000).map(|n| (n, (1 + u64::from(n >= 8000), vec![]))).collect();
+    truth.extend((0..12_000).step_by(5).map(|n| (n, (3, vec![]))));
+    truth.remove(&10);
+    truth.extend((0..12_000).step_by(500).map(|n| (n, (4, vec![]))));
+    for (index, row) in truth.values_mut() {
+        *row = vec![*index as u8; 40];
+    }
+    truth.insert(500, (4, vec![9]));
+    for merged in [false, true] {
+        if merged {
+            engine.seal(true);
+            engine.merge(LogIndex(4)).expect("a healthy disk");
+        }
+        let reader = engine.versions().reader(LogIndex(4));
+        for reverse in [false, true] {
+            let rows = collect(&*reader, STORAGE, KeyRange::all(), reverse, 777);
+            let mut want: Vec<_> = truth.iter().map(|(n, (index, row))| (key(*n).to_vec(), *index, row.clone())).collect();
+            if reverse {
+                want.reverse();
+            }
+            let got: Vec<_> = rows.iter().map(|r| (r.key.to_vec(), r.index.0, r.row.to_vec())).collect();
+            assert_eq!(got, want);
+        }
+        for n in (0..12_100).step_by(7) {
+            let got = reader.get(STORAGE, &key(n)).expect("a healthy disk").map(|r| (r.index.0, r.row.to_vec()));
+            assert_eq!(got, truth.get(&n).cloned(), "{n}");
+        }
+    }
+}
+
 type Truth = BTreeMap<(StorageId, Bytes), (LogIndex, Bytes)>;
 
 struct Snapshot {
@@ -351,6 +406,10 @@ impl<'a, 'b> Bench<'a, 'b> {
     fn run(&mut self, operation: &Operation) {
         match operation {
             Operation::Apply(changes) => self.apply(changes.iter().map(|&c| change(c, self.last().next())).collect()),
+            Operation::Bulk(blocks) => {
+                let index = self.last().next();
+                self.apply(blocks.iter().flat_map(|b| bulk(b, index)).collect());
+            }
             Operation::Drop(storage) => {
                 self.apply(vec![RowChange::DropStorage { storage: StorageId(u64::from(*storage)) }])
             }
@@ -382,6 +441,11 @@ impl<'a, 'b> Bench<'a, 'b> {
                     self.truth.remove(&(storage, key));
                 }
                 RowChange::DropStorage { storage } => self.truth.retain(|key, _| key.0 != storage),
+                RowChange::Rows { storage, block } => {
+                    for (key, row) in (0..block.len()).map(|i| block.shared(i)) {
+                        self.truth.insert((storage, key), (index, row));
+                    }
+                }
                 // They change no row; blocks of points are not part of this suite.
                 RowChange::Points { .. } | RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
             }
@@ -485,6 +549,14 @@ fn change((storage, n, len): (u8, u8, Option<u8>), index: LogIndex) -> RowChange
         Some(len) => RowChange::Put { storage, key: key(n), row: Bytes::from(vec![index.0 as u8; usize::from(len)]) },
         None => RowChange::Delete { storage, key: key(n) },
     }
+}
+
+/// A block of rows, and a single change after it.
+fn bulk((storage, keys, len, single): &(u8, BTreeSet<u8>, u8, (u8, u8, Option<u8>)), index: LogIndex) -> [RowChange; 2] {
+    let mut block = RowBlockBuilder::default();
+    let row = vec![index.0 as u8; usize::from(*len)];
+    keys.iter().for_each(|n| assert!(block.push(&key(*n), &row), "it is small"));
+    [RowChange::Rows { storage: StorageId(u64::from(*storage)), block: block.finish() }, change(*single, index)]
 }
 
 fn collect(reader: &dyn RowReader, storage: StorageId, range: KeyRange, reverse: bool, batch: usize) -> Vec<Row> {

@@ -16,6 +16,8 @@ pub mod change;
 pub mod conformance;
 pub mod model;
 pub mod point;
+pub mod rows;
+pub mod run;
 
 pub use change::RowChange;
 

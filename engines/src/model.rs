@@ -62,6 +62,11 @@ impl RowEngine for ModelEngine {
                 RowChange::Put { storage, key, row } => state.insert(index, storage, key, Some(row)),
                 RowChange::Delete { storage, key } => state.insert(index, storage, key, None),
                 RowChange::DropStorage { storage } => state.drops.entry(storage).or_default().push(index),
+                RowChange::Rows { storage, block } => {
+                    for (key, row) in (0..block.len()).map(|i| block.shared(i)) {
+                        state.insert(index, storage, key, Some(row));
+                    }
+                }
                 RowChange::DefineSeries { storage, layout } => {
                     let layout = SeriesLayout::decode(&layout).expect("the log checked its bytes");
                     state.layouts.insert(storage, Arc::new(layout));

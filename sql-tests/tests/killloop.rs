@@ -1,9 +1,9 @@
 //! SIGKILL while eight clients commit transfers: nothing acknowledged is lost, nothing is half there.
 //!
 //! Each client writes its transfers (two accounts, a row in `transfers` and two points of the time series `moves`, one
-//! transaction) with ids of its own and notes the ids it got an acknowledgement for. After each kill and restart the invariants hold; a transfer without acknowledgement
-//! may be there or not, but then as a whole. Before each transfer its id is drawn from one hot row, whose lock changes hands
-//! before the disk has what its last holder wrote.
+//! transaction) with ids of its own and notes the ids it got an acknowledgement for; one more client loads blocks of rows by COPY. After each
+//! kill and restart the invariants hold; a transfer without acknowledgement may be there or not, but then as a whole. Before each
+//! transfer its id is drawn from one hot row, whose lock changes hands before the disk has what its last holder wrote.
 
 use heddle_sql_tests::Server;
 use heddle_sql_tests::wire::{Conn, ServerError};
@@ -69,6 +69,44 @@ fn client(address: SocketAddr, me: u64, round: u64, first: u64, stop: &AtomicBoo
     (acknowledged, next)
 }
 
+/// Rows of a load.
+const LOAD_ROWS: u64 = 2000;
+
+/// Loads blocks of rows, one load after another and out of key order, until the server is gone; the loads before the last two are
+/// deleted. Returns the last load that was acknowledged.
+fn loader(address: SocketAddr, last: u64, stop: &AtomicBool) -> u64 {
+    let mut acknowledged = last;
+    let Ok(mut conn) = open(address) else { return acknowledged };
+    // One that was not acknowledged may be there.
+    conn.query(&format!("DELETE FROM loads WHERE load > {last}"));
+    let mut next = last + 1;
+    while !stop.load(Ordering::Relaxed) {
+        let rows: String = (0..LOAD_ROWS).map(|i| format!("{next}\t{}\tload {next}\n", (i * 7919) % LOAD_ROWS)).collect();
+        conn.query(&format!("DELETE FROM loads WHERE load < {next} - 1"));
+        let outcome = conn.copy_in("COPY loads FROM STDIN", rows.as_bytes(), 10_000);
+        if outcome.results.last().is_some_and(|r| r.tag == format!("COPY {LOAD_ROWS}")) {
+            acknowledged = next;
+        }
+        if outcome.lost.is_some() || outcome.error.is_some() {
+            break;
+        }
+        next += 1;
+    }
+    acknowledged
+}
+
+/// The last acknowledged load is there, and every load as a whole, by table and by index.
+fn check_loads(conn: &mut Conn, last: u64, round: u64) {
+    let half = format!("SELECT count(*) FROM (SELECT count(*) AS n FROM loads GROUP BY load) l WHERE n <> {LOAD_ROWS}");
+    assert_eq!(conn.value(&half), "0", "round {round}: a load in part");
+    for load in [last, last + 1] {
+        let table = conn.value(&format!("SELECT count(*) FROM loads WHERE load = {load}"));
+        let index = conn.value(&format!("SELECT count(*) FROM loads WHERE text = 'load {load}'"));
+        assert_eq!(table, index, "round {round}: load {load}");
+        assert!(load > last || last == 0 || table == LOAD_ROWS.to_string(), "round {round}: load {load} is gone");
+    }
+}
+
 fn open(address: SocketAddr) -> Result<Conn, ServerError> {
     Conn::open(address, &[("user", "postgres"), ("database", "postgres")])
 }
@@ -114,13 +152,15 @@ fn kill_loop_loses_nothing_acknowledged() {
          CREATE TABLE moves (ts timestamptz NOT NULL, transfer int NOT NULL, amount int NOT NULL) \
            TAGS (account int NOT NULL) PRIMARY TAGS (account) PARTITION INTERVAL 1d; \
          CREATE TABLE hot (id int PRIMARY KEY, n int NOT NULL); INSERT INTO hot VALUES (1, 0); \
-         CREATE TABLE draws (id int PRIMARY KEY)",
+         CREATE TABLE draws (id int PRIMARY KEY); \
+         CREATE TABLE loads (load int, at int, text text, PRIMARY KEY (load, at)); CREATE INDEX ON loads (text)",
     );
     conn.run(&format!("INSERT INTO accounts SELECT a, {BALANCE} FROM generate_series(0, {}) a", ACCOUNTS - 1));
     drop(conn);
     let begin = Instant::now();
     let mut acknowledged = BTreeSet::new();
     let mut next = vec![0; CLIENTS as usize];
+    let mut last_load = 0;
     let mut random = Lcg(42);
     for round in 0..ROUNDS {
         let address = server.address();
@@ -135,9 +175,12 @@ fn kill_loop_loses_nothing_acknowledged() {
                     scope.spawn(move || client(address, me as u64, round, first, stop))
                 })
                 .collect();
+            let (stop_loads, last) = (&stop, last_load);
+            let loads = scope.spawn(move || loader(address, last, stop_loads));
             std::thread::sleep(pause);
             server.kill();
             stop.store(true, Ordering::Relaxed);
+            last_load = loads.join().expect("the loader failed");
             for (me, client) in clients.into_iter().enumerate() {
                 let (ids, n) = client.join().expect("a client failed");
                 acknowledged.extend(ids);
@@ -145,6 +188,7 @@ fn kill_loop_loses_nothing_acknowledged() {
             }
         });
         server.restart();
+        check_loads(&mut server.connect(), last_load, round);
         // Every tenth round in full: the check itself reads all transfers.
         if round % 10 == 9 || round < 5 {
             check(&mut server.connect(), &acknowledged, round);

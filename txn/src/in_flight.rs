@@ -69,6 +69,12 @@ impl InFlight {
         (*index > visible).then(|| (*index, row.clone()))
     }
 
+    /// Is there an image of any of these keys?
+    pub(crate) fn has_any(&self, storage: StorageId, keys: &[&[u8]]) -> bool {
+        let images = self.0.lock();
+        images.get(&storage).is_some_and(|rows| !rows.is_empty() && keys.iter().any(|key| rows.contains_key(*key)))
+    }
+
     #[cfg(test)]
     fn is_empty(&self) -> bool {
         self.0.lock().values().all(HashMap::is_empty)

@@ -17,6 +17,7 @@
 //! and `visible` the common one, `lock_table` who waits for whom. Formats: docs/formats/write-set.md.
 
 mod apply;
+mod claim;
 mod counter;
 mod deadlock;
 mod engines;

@@ -146,6 +146,11 @@ impl LockKey {
         matches!(self, Self::Row(..) | Self::Unique(..))
     }
 
+    /// Is it a key of a unique index?
+    pub(crate) fn is_unique(&self) -> bool {
+        matches!(self, Self::Unique(..))
+    }
+
     /// What a waiter waits for, in PostgreSQL's words: rows and keys are waited for through the transaction that holds them.
     pub(crate) fn describe(&self, mode: Mode, blocker: TxnId) -> String {
         match self {

@@ -11,16 +11,17 @@
 //!    the order of the queue is all that makes a deadlock.
 //! 4. Order of mutexes: detector, then owner's `held` or one shard; never two shards, never a shard and `held`.
 
+use crate::claim::Claims;
 use crate::deadlock::{self, Waits};
 use crate::lock::{LockKey, Locked, Mode, Modes, Wait};
 use foldhash::quality::RandomState;
-use heddle_types::{Error, Result, SqlState, TxnId};
+use heddle_types::{Error, Oid, Result, SqlState, TxnId};
 use parking_lot::Mutex;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -31,6 +32,10 @@ pub(crate) struct LockTable {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     tickets: AtomicU64,
+    /// How many unique keys are in the shards.
+    unique: AtomicUsize,
+    /// Keys that are locked without being here.
+    claims: Claims,
     /// Who waits for what; only waiters touch it.
     pub(crate) waits: Mutex<Waits>,
 }
@@ -56,6 +61,8 @@ struct Waiting {
 enum Request {
     Granted,
     Busy,
+    /// Not here, but claimed by him.
+    Claimed(Weak<LockOwner>),
     Queued {
         ticket: u64,
         /// Somebody in the queue is behind us who came before.
@@ -78,6 +85,8 @@ impl LockTable {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::default(),
             tickets: AtomicU64::new(0),
+            unique: AtomicUsize::new(0),
+            claims: Claims::default(),
             waits: Mutex::default(),
         }
     }
@@ -92,6 +101,12 @@ impl LockTable {
         let mut shard = self.shard(key).lock();
         let object = match shard.entry(key.clone()) {
             Entry::Vacant(entry) => {
+                // Counted before claims are looked at: who claims looks the other way round.
+                self.unique.fetch_add(usize::from(key.is_unique()), Ordering::SeqCst);
+                if let Some(owner) = self.claims.holder(txn, key) {
+                    self.unique.fetch_sub(1, Ordering::SeqCst);
+                    return Request::Claimed(owner);
+                }
                 entry.insert(LockObject { holders: vec![(txn, mode.bit())], queue: VecDeque::new() });
                 return Request::Granted;
             }
@@ -114,6 +129,25 @@ impl LockTable {
         Request::Queued { ticket, jumped, receiver }
     }
 
+    /// Enters `txn` as a holder of a key that it claimed.
+    fn hold(&self, txn: TxnId, key: &LockKey) {
+        let mut shard = self.shard(key).lock();
+        let object = shard.entry(key.clone()).or_insert_with(|| {
+            self.unique.fetch_add(1, Ordering::SeqCst);
+            LockObject::default()
+        });
+        object.hold(txn, Mode::EXCLUSIVE);
+    }
+
+    /// Is any of these unique keys locked or awaited by somebody?
+    fn has_any(&self, index: Oid, keys: &[&[u8]]) -> bool {
+        self.unique.load(Ordering::SeqCst) > 0
+            && keys.iter().any(|key| {
+                let key = LockKey::Unique(index, (*key).into());
+                self.shard(&key).lock().contains_key(&key)
+            })
+    }
+
     /// Leaves the queue. False when the lock was granted meanwhile (or the owner has ended).
     fn dequeue(&self, key: &LockKey, ticket: u64) -> bool {
         let mut shard = self.shard(key).lock();
@@ -123,6 +157,7 @@ impl LockTable {
         object.grant(key);
         if object.is_unused() {
             shard.remove(key);
+            self.unique.fetch_sub(usize::from(key.is_unique()), Ordering::SeqCst);
         }
         true
     }
@@ -136,6 +171,7 @@ impl LockTable {
         object.grant(key);
         if object.is_unused() {
             shard.remove(key);
+            self.unique.fetch_sub(usize::from(key.is_unique()), Ordering::SeqCst);
         }
     }
 
@@ -150,6 +186,7 @@ impl LockTable {
         object.grant(key);
         if object.is_unused() {
             shard.remove(key);
+            self.unique.fetch_sub(usize::from(key.is_unique()), Ordering::SeqCst);
         }
     }
 
@@ -295,7 +332,18 @@ impl LockOwner {
         if self.expect_lock(&key, mode)? {
             return Ok(Locked::Acquired { waited: false });
         }
-        let (ticket, jumped, mut receiver) = match self.table.request(self.txn, &key, mode, wait) {
+        let request = loop {
+            match self.table.request(self.txn, &key, mode, wait) {
+                Request::Claimed(owner) => match owner.upgrade() {
+                    Some(owner) => owner.make_lock(&key),
+                    // Its claims are about to go.
+                    None => tokio::task::yield_now().await,
+                },
+                other => break other,
+            }
+        };
+        let (ticket, jumped, mut receiver) = match request {
+            Request::Claimed(_) => unreachable!("the loop goes on"),
             Request::Granted => {
                 self.note_granted(&key, mode)?;
                 return Ok(Locked::Acquired { waited: false });
@@ -329,6 +377,56 @@ impl LockOwner {
         Ok(Locked::Acquired { waited: true })
     }
 
+    /// Claims unique keys of `index`, ascending, instead of locking each. False, and nothing was done, when anybody has, awaits or
+    /// claims one of them.
+    pub(crate) fn claim(self: &Arc<Self>, index: Oid, keys: &[&[u8]]) -> Result<bool> {
+        let mark = {
+            let held = self.held.lock();
+            if held.ended {
+                return Err(ended());
+            }
+            held.marks.last().map_or(0, |(mark, _)| *mark)
+        };
+        if !self.table.claims.add(self, index, mark, keys) {
+            return Ok(false);
+        }
+        let taken = self.table.has_any(index, keys);
+        if taken || self.held.lock().ended {
+            self.unclaim_all(self.table.claims.remove(self.txn, index, mark, keys));
+        }
+        Ok(!taken)
+    }
+
+    /// Gives up keys that [`Self::claim`] has just claimed.
+    pub(crate) fn unclaim(&self, index: Oid, keys: &[&[u8]]) {
+        let mark = self.held.lock().marks.last().map_or(0, |(mark, _)| *mark);
+        self.unclaim_all(self.table.claims.remove(self.txn, index, mark, keys));
+    }
+
+    /// Releases locks that were made of claims.
+    fn unclaim_all(&self, made: Vec<LockKey>) {
+        for key in made {
+            self.held.lock().locks.remove(&key);
+            self.table.release(self.txn, &key);
+        }
+    }
+
+    /// Somebody else asks for a key that this owner claims: from now on it is a lock like any other.
+    fn make_lock(&self, key: &LockKey) {
+        {
+            let mut held = self.held.lock();
+            if held.ended || !self.table.claims.note_made(self.txn, key) {
+                return;
+            }
+            *held.locks.entry(key.clone()).or_default() |= Mode::EXCLUSIVE.bit();
+        }
+        self.table.hold(self.txn, key);
+        if !self.held.lock().locks.contains_key(key) {
+            // It was given up meanwhile.
+            self.table.release(self.txn, key);
+        }
+    }
+
     /// Releases everything; waits that still run fail. The owner cannot lock again.
     pub(crate) fn release_all(&self) {
         let locks = {
@@ -338,6 +436,8 @@ impl LockOwner {
             held.journal = Vec::new();
             std::mem::take(&mut held.locks)
         };
+        // The locks that were made of them are among `locks`.
+        self.table.claims.remove_since(self.txn, 0);
         for key in locks.into_keys() {
             self.table.release(self.txn, &key);
         }
@@ -367,6 +467,9 @@ impl LockOwner {
         if held.marks.is_empty() {
             held.journal = Vec::new();
         }
+        let outer = held.marks.last().map_or(0, |(mark, _)| *mark);
+        drop(held);
+        self.table.claims.release_savepoint(self.txn, id, outer);
     }
 
     /// Gives up what was acquired since a savepoint, which stays. No lock may be asked for meanwhile.
@@ -390,6 +493,7 @@ impl LockOwner {
         for (key, modes) in before {
             self.table.reduce(self.txn, &key, modes);
         }
+        self.unclaim_all(self.table.claims.remove_since(self.txn, id));
     }
 
     /// True when `key` is held well enough already; otherwise notes that it is about to be asked for.

@@ -19,9 +19,10 @@ use crate::write_set::WriteSet;
 use crate::{Counter, Locked, RelationLock, RowLock, TxnManager, Wait};
 use bytes::Bytes;
 use heddle_catalog::{COUNTER_STORAGE, CatalogEdit, CatalogSnapshot, Object};
-use heddle_engines::RowChange;
 use heddle_engines::block::PointBlock;
 use heddle_engines::point::SeriesLayout;
+use heddle_engines::rows::RowBlock;
+use heddle_engines::{KeyRange, RowChange, RowReader};
 use heddle_log::{Kind, Proposer};
 use heddle_types::{Error, LogIndex, Oid, Result, SqlState, StorageId, TxnId};
 use parking_lot::{Mutex, RwLock};
@@ -264,6 +265,61 @@ impl Transaction {
         let mut writes = self.writes.write();
         writes.write_points(storage, layout, block.encode(), self.manager.config.write_set_bytes_max)?;
         self.stream(&mut state, &mut writes)
+    }
+
+    /// Inserts or replaces many rows.
+    ///
+    /// # Errors
+    /// `25006`, `54000`, `53100`.
+    pub fn put_rows(&self, storage: StorageId, block: RowBlock) -> Result<()> {
+        let mut state = self.writable()?;
+        let mut writes = self.writes.write();
+        writes.write_rows(storage, block, self.manager.config.write_set_bytes_max)?;
+        self.stream(&mut state, &mut writes)
+    }
+
+    /// Locks unique keys of `index`, ascending, all at once, for rows that are to be inserted: true when all are free, so that
+    /// nobody has or wants one of them and no row lies under one in `storage`, committed or by this transaction. Otherwise
+    /// nothing is locked, and the caller goes on key by key.
+    ///
+    /// # Errors
+    /// `XX001` on a checksum mismatch, `58030` on read errors.
+    pub fn claim_keys(&self, index: Oid, storage: StorageId, keys: &[&[u8]]) -> Result<bool> {
+        if keys.is_empty() {
+            return Ok(true);
+        }
+        if !self.owner.claim(index, keys)? {
+            return Ok(false);
+        }
+        let is_free = !self.writes.read().has_any_single(storage, keys) && self.none_committed(storage, keys)?;
+        if !is_free {
+            self.owner.unclaim(index, keys);
+        }
+        Ok(is_free)
+    }
+
+    /// Gives up keys that [`Self::claim_keys`] has just claimed, before any of their rows was put.
+    pub fn unclaim_keys(&self, index: Oid, keys: &[&[u8]]) {
+        self.owner.unclaim(index, keys);
+    }
+
+    /// Has none of `keys`, ascending, a row in the newest committed state?
+    fn none_committed(&self, storage: StorageId, keys: &[&[u8]]) -> Result<bool> {
+        // Looked at before the snapshot is taken: what is gone by then is visible in it.
+        if self.manager.in_flight.has_any(storage, keys) {
+            return Ok(false);
+        }
+        let reader = self.manager.snapshot().reader;
+        let mut last = Vec::new();
+        reader.scan(storage, KeyRange::all(), true)?.next_batch(1, &mut last)?;
+        let Some(last) = last.first() else { return Ok(true) };
+        // Keys that grow are all above it.
+        for key in keys.iter().take_while(|key| ***key <= last.key[..]) {
+            if reader.get(storage, key)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Locks a relation until the end of the transaction (or a rollback to a savepoint set before).

@@ -6,8 +6,8 @@
 //! * `ops`: the writes in order, each with its change number; undone from the end by a savepoint, streamed from the
 //!   front as Parts once the set is large.
 //!
-//! Bulk writes of points come as blocks of columns. They are only `ops` until somebody reads their storage: then
-//! [`WriteSet::unfold`] enters each point into `rows`.
+//! Bulk writes come as blocks: of columns (points) or of rows in key order. They are only `ops` until somebody reads their
+//! storage: then [`WriteSet::unfold`] enters each point into `rows`, and sorts blocks of rows into runs ([`bulk`]).
 //!
 //! Invariants
 //! 1. `ops` is ascending by change number; everything not yet streamed and everything a savepoint may undo is in it.
@@ -16,12 +16,16 @@
 //!
 //! Who calls: [`crate::Transaction`], under its lock. Not here: locks, snapshots, proposing.
 
+mod bulk;
+
 use crate::payload::{Commit, DEAD_RANGES_MAX, PART_BODY_BYTES_MAX, PartBody, PartBuilder};
+use bulk::BulkRows;
 use bytes::Bytes;
 use heddle_catalog::{CATALOG_STORAGE, CatalogEdit};
-use heddle_engines::RowChange;
+use heddle_engines::{KeyRange, RowChange};
 use heddle_engines::block::PointBlock;
 use heddle_engines::point::SeriesLayout;
+use heddle_engines::rows::RowBlock;
 use heddle_types::{Error, Oid, Result, SqlState, StorageId};
 use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
@@ -119,7 +123,9 @@ pub(crate) struct WriteSet {
     rows: BTreeMap<StorageId, BTreeMap<Bytes, Versions>>,
     /// Blocks in order, per storage.
     folded: BTreeMap<StorageId, Vec<FoldedBlock>>,
-    /// Number of the last block of each storage.
+    /// Blocks of rows, per storage.
+    bulk: BTreeMap<StorageId, BulkRows>,
+    /// Number of the last block of each storage, of points or rows.
     last_block: BTreeMap<StorageId, u64>,
     ops: VecDeque<Op>,
     /// Number of the next change.
@@ -189,7 +195,7 @@ impl WriteSet {
                     return Ok(());
                 }
             }
-            RowChange::Points { storage, .. } => {
+            RowChange::Points { storage, .. } | RowChange::Rows { storage, .. } => {
                 self.last_block.insert(*storage, self.next);
             }
             RowChange::DropStorage { .. } | RowChange::DefineSeries { .. } | RowChange::Expire { .. } => {}
@@ -218,16 +224,38 @@ impl WriteSet {
         Ok(())
     }
 
-    /// Must [`Self::unfold`] come before this storage is read?
-    pub(crate) fn is_folded(&self, storage: StorageId) -> bool {
-        self.folded.contains_key(&storage)
+    /// Records a block of rows.
+    ///
+    /// # Errors
+    /// `54000` when the set grows beyond `bytes_max`.
+    pub(crate) fn write_rows(&mut self, storage: StorageId, block: RowBlock, bytes_max: usize) -> Result<()> {
+        let (command, number) = (self.command, self.next);
+        self.write(RowChange::Rows { storage, block: block.clone() }, bytes_max)?;
+        self.bulk.entry(storage).or_default().push(block, command, number);
+        Ok(())
     }
 
-    /// Enters the points of blocks into `rows`.
+    /// Has it single writes, no blocks, of any of these keys?
+    pub(crate) fn has_any_single(&self, storage: StorageId, keys: &[&[u8]]) -> bool {
+        self.rows.get(&storage).is_some_and(|rows| !rows.is_empty() && keys.iter().any(|key| rows.contains_key(*key)))
+    }
+
+    /// Must [`Self::unfold`] come before this storage is read?
+    pub(crate) fn is_folded(&self, storage: StorageId) -> bool {
+        self.folded.contains_key(&storage) || self.bulk.get(&storage).is_some_and(BulkRows::is_folded)
+    }
+
+    /// Makes blocks readable: enters points into `rows`, sorts blocks of rows.
     ///
     /// # Errors
     /// `XX001` when a block cannot be read, which would be a bug.
     pub(crate) fn unfold(&mut self, storage: StorageId) -> Result<()> {
+        if let Some(bulk) = self.bulk.get_mut(&storage) {
+            bulk.unfold();
+        }
+        if !self.folded.contains_key(&storage) {
+            return Ok(());
+        }
         let rows = self.rows.entry(storage).or_default();
         for FoldedBlock { command, number, layout, block } in self.folded.remove(&storage).unwrap_or_default() {
             let (block, tuple) = (PointBlock::decode(&block)?, layout.row_layout());
@@ -279,13 +307,20 @@ impl WriteSet {
 
     /// What a reader of `command` sees of `key`: `None` = ask the engine, `Some(None)` = deleted here.
     pub(crate) fn get(&self, storage: StorageId, key: &[u8], command: u32) -> Option<Option<Bytes>> {
-        let version = self.rows.get(&storage)?.get(key)?.visible(command)?;
-        Some(version.row.clone())
+        let single = self.rows.get(&storage).and_then(|rows| rows.get(key)?.visible(command));
+        let bulk = self.bulk.get(&storage).and_then(|bulk| bulk.newest(key, command));
+        match (single, bulk) {
+            (Some(single), Some((number, _))) if single.number > number => Some(single.row.clone()),
+            (_, Some((_, row))) => Some(Some(row)),
+            (single, None) => single.map(|version| version.row.clone()),
+        }
     }
 
     /// Has the transaction written to this storage?
     pub(crate) fn touches(&self, storage: StorageId) -> bool {
-        self.is_folded(storage) || self.rows.get(&storage).is_some_and(|rows| !rows.is_empty())
+        self.folded.contains_key(&storage)
+            || self.bulk.contains_key(&storage)
+            || self.rows.get(&storage).is_some_and(|rows| !rows.is_empty())
     }
 
     /// Appends what a reader of `command` sees in the range, visiting at most `max` keys. Returns the last key visited,
@@ -299,6 +334,14 @@ impl WriteSet {
         max: usize,
         out: &mut VecDeque<(Bytes, Option<Bytes>)>,
     ) -> Option<Bytes> {
+        if let Some(bulk) = self.bulk.get(&storage) {
+            let range = KeyRange { lower: lower.clone(), upper: upper.clone() };
+            let keys = bulk.keys(&range, reverse, max, self.rows.get(&storage));
+            for key in &keys {
+                out.extend(self.get(storage, key, command).map(|row| (key.clone(), row)));
+            }
+            return if keys.len() == max { keys.last().cloned() } else { None };
+        }
         let rows = self.rows.get(&storage)?;
         let mut range = rows.range::<Bytes, _>((lower.as_ref(), upper.as_ref()));
         let mut last = None;
@@ -340,6 +383,7 @@ impl WriteSet {
             blocks.retain(|block| block.number < number);
         }
         self.folded.retain(|_, blocks| !blocks.is_empty());
+        self.bulk.retain(|_, bulk| bulk.cut(number));
         self.edits.retain(|(after_mark, _)| *after_mark < id);
         self.edit_generation += 1;
         self.key_changes.retain(|k| k.after_mark < id);
@@ -549,6 +593,7 @@ fn change_bytes(change: &RowChange) -> usize {
         RowChange::Put { key, row, .. } => 16 + key.len() + row.len(),
         RowChange::Delete { key, .. } => 16 + key.len(),
         RowChange::Points { block, .. } => 16 + block.len(),
+        RowChange::Rows { block, .. } => 16 + block.bytes().len(),
         RowChange::DefineSeries { layout, .. } => 16 + layout.len(),
         RowChange::DropStorage { .. } | RowChange::Expire { .. } => 16,
     }

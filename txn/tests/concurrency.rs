@@ -138,6 +138,77 @@ fn lock_waits_end_by_timeout_deadlock_and_cancel() {
     });
 }
 
+/// Keys in key order, as slices.
+fn slices(keys: &[bytes::Bytes]) -> Vec<&[u8]> {
+    keys.iter().map(|k| &k[..]).collect()
+}
+
+#[test]
+fn claimed_keys_are_locked_for_others_only() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let m = open(dir.path());
+        let index = Oid(20001);
+        let (a, b) = (begin(&m), begin(&m));
+        let keys: Vec<_> = (0..1000).map(key).collect();
+        assert!(a.claim_keys(index, T, &slices(&keys)).unwrap());
+        assert!(!a.claim_keys(index, T, &slices(&keys[5..6])).unwrap(), "claimed before");
+        assert!(!b.claim_keys(index, T, &slices(&keys[5..6])).unwrap());
+        assert!(b.claim_keys(Oid(20002), T, &slices(&keys)).unwrap(), "another index");
+        a.lock_key(index, &key(7)).await.unwrap();
+        b.lock_key(index, &key(1000)).await.unwrap();
+        b.set_lock_timeout(Duration::from_millis(20));
+        assert_eq!(b.lock_key(index, &key(8)).await.unwrap_err().code().0, "55P03");
+        b.set_lock_timeout(Duration::ZERO);
+        let nine = key(9);
+        let mut waits = Box::pin(b.lock_key(index, &nine));
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+        assert_eq!(a.lock_key(index, &key(1000)).await.unwrap_err().code().0, "40P01", "he waits for us");
+        put(&a, 9, "a");
+        a.commit().await.unwrap();
+        assert_eq!(waits.await.unwrap(), Locked::Acquired { waited: true });
+        assert_eq!(get(&b.newest(), 9), Some("a".to_owned()));
+        assert!(!b.claim_keys(index, T, &slices(&[key(9), key(10)])).unwrap(), "the row is there");
+        assert!(b.claim_keys(index, T, &slices(&[key(10), key(11)])).unwrap(), "nothing was claimed in vain");
+        put(&b, 12, "b");
+        assert!(!b.claim_keys(index, T, &slices(&[key(12)])).unwrap(), "written by itself");
+    });
+}
+
+#[test]
+fn claims_are_given_up_with_their_savepoint() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let m = open(dir.path());
+        let index = Oid(20001);
+        let (a, b) = (begin(&m), begin(&m));
+        let keys: Vec<_> = (0..10).map(key).collect();
+        assert!(a.claim_keys(index, T, &slices(&keys[..2])).unwrap());
+        let outer = a.savepoint();
+        assert!(a.claim_keys(index, T, &slices(&keys[2..4])).unwrap());
+        let inner = a.savepoint();
+        assert!(a.claim_keys(index, T, &slices(&keys[4..6])).unwrap());
+        a.release(inner);
+        // Somebody waits for one of each.
+        let waits = |n: u64| {
+            let b = std::sync::Arc::clone(&b);
+            tokio::task::spawn_local(async move { b.lock_key(index, &key(n)).await.map(|_| n) })
+        };
+        let (kept, undone) = (waits(1), [waits(3), waits(5)]);
+        tokio::task::yield_now().await;
+        a.rollback_to(outer);
+        for wait in undone {
+            wait.await.unwrap().unwrap();
+        }
+        assert!(!kept.is_finished());
+        assert!(!a.claim_keys(index, T, &slices(&keys[3..4])).unwrap(), "it is his now");
+        assert!(a.claim_keys(index, T, &slices(&keys[2..3])).unwrap());
+        a.rollback();
+        kept.await.unwrap().unwrap();
+        assert!(b.claim_keys(index, T, &slices(&keys[6..])).unwrap());
+    });
+}
+
 #[test]
 fn counters_are_unique_across_tasks_and_reopening() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use heddle_engines::{KeyRange, RowReader};
 use heddle_txn::{Isolation, Savepoint};
 use heddle_types::Oid;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn commit_is_visible_to_later_statements_only() {
@@ -240,6 +240,7 @@ enum Op {
     Put(u64, u8),
     Big(u64, u8),
     Delete(u64),
+    Bulk(BTreeSet<u64>, u8),
     Statement,
     Savepoint,
     RollbackTo(usize),
@@ -252,6 +253,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         6 => (0..12u64, any::<u8>()).prop_map(|(k, v)| Op::Put(k, v)),
         2 => (0..12u64, any::<u8>()).prop_map(|(k, v)| Op::Big(k, v)),
         2 => (0..12u64).prop_map(Op::Delete),
+        3 => (proptest::collection::btree_set(0..12u64, 1..8), any::<u8>()).prop_map(|(keys, v)| Op::Bulk(keys, v)),
         4 => Just(Op::Statement),
         3 => Just(Op::Savepoint),
         2 => any::<usize>().prop_map(Op::RollbackTo),
@@ -285,6 +287,11 @@ fn check_ops(ops: &[Op]) {
                 Op::Delete(k) => {
                     t.delete(T, key(*k)).unwrap();
                     now.remove(k);
+                }
+                Op::Bulk(keys, v) => {
+                    let row = v.to_string().repeat(20_000);
+                    put_block(&t, keys, &row);
+                    now.extend(keys.iter().map(|k| (*k, row.clone())));
                 }
                 Op::Statement => {
                     if views.len() > 3 {

@@ -113,11 +113,13 @@ pub fn bytes_at(array: &ArrayRef, i: usize) -> &[u8] {
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef, i: usize) -> T::Native {
+/// The number in row `i`, which is not NULL.
+pub(crate) fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef, i: usize) -> T::Native {
     array.as_primitive::<T>().value(i)
 }
 
-fn sixteen_at(array: &ArrayRef, i: usize) -> [u8; 16] {
+/// The sixteen bytes in row `i`, which is not NULL.
+pub(crate) fn sixteen_at(array: &ArrayRef, i: usize) -> [u8; 16] {
     array.as_fixed_size_binary().value(i).try_into().expect("the column is FixedSizeBinary(16)")
 }
 

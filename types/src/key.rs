@@ -22,7 +22,10 @@ mod jsonb;
 pub use decode::decode;
 pub(crate) use jsonb::jsonb;
 
-use crate::{Datum, Interval, Numeric, PgArray};
+use crate::arrow::{datum_at, is_null_at, primitive, text_at};
+use crate::{Class, Datum, Interval, Numeric, PgArray, PgType};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Int32Type, Int64Type};
 use std::cmp::Ordering;
 
 /// Index keys above this many bytes are refused with `54000`, as in PostgreSQL.
@@ -55,6 +58,29 @@ pub fn encode(out: &mut Vec<u8>, value: &Datum, order: KeyOrder) {
     if order.desc {
         out[start..].iter_mut().for_each(|b| *b = !*b);
     }
+}
+
+/// [`encode`] of row `i` of a column of `ty` in its type's own form.
+pub fn encode_at(out: &mut Vec<u8>, column: &ArrayRef, ty: PgType, i: usize, order: KeyOrder) {
+    let plain = match ty.class() {
+        _ if order.desc || is_null_at(column, i) => false,
+        Class::Int4 => push_value(out, &flip4(primitive::<Int32Type>(column, i))),
+        Class::Int8 => push_value(out, &flip8(primitive::<Int64Type>(column, i))),
+        Class::Text => {
+            encode_text(out, text_at(column, i));
+            true
+        }
+        _ => false,
+    };
+    if !plain {
+        encode(out, &datum_at(column, ty, i), order);
+    }
+}
+
+fn push_value(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    out.push(VALUE);
+    out.extend_from_slice(bytes);
+    true
 }
 
 /// [`encode`] of a text that is no Datum, ascending.

@@ -5,8 +5,10 @@
 //! Called by the relational engine's readers and by DML. Checksums are the business of the store below (redb, the log).
 
 use crate::array::{is_null, write_null_bitmap};
-use crate::stored::{Reader, corrupted, write_value, write_varint};
+use crate::arrow::is_null_at;
+use crate::stored::{Reader, corrupted, write_at, write_value, write_varint};
 use crate::{Class, Datum, PgType, Result};
+use arrow::array::ArrayRef;
 use std::sync::Arc;
 
 /// The row format written today; see docs/formats/row.md.
@@ -59,6 +61,22 @@ impl RowLayout {
                 self.classes[i]
             );
             write_value(out, value);
+        }
+    }
+
+    /// [`Self::encode_to`] of row `i` of columns, one per attribute, each in its type's own form.
+    pub fn encode_at(&self, out: &mut Vec<u8>, columns: &[ArrayRef], i: usize) {
+        assert_eq!(columns.len(), self.types.len(), "one column per attribute");
+        out.push(FORMAT);
+        write_varint(out, columns.len() as u64);
+        let nulls = out.len();
+        out.resize(nulls + columns.len().div_ceil(8), 0);
+        for (n, column) in columns.iter().enumerate() {
+            if is_null_at(column, i) {
+                out[nulls + n / 8] |= 1 << (n % 8);
+            } else {
+                write_at(out, column, self.classes[n], i);
+            }
         }
     }
 

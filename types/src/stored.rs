@@ -9,8 +9,14 @@
 //!
 //! Reading checks everything: bytes from disk may be anything, and must answer `XX001`, never a panic.
 
+use crate::arrow::{bytes_at, is_null_at, primitive, sixteen_at, text_at};
 use crate::pgtype::Class;
 use crate::{Datum, Error, Interval, Numeric, PgArray, Result, SqlState};
+use arrow::array::types::{
+    Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
+    TimestampMicrosecondType, UInt32Type,
+};
+use arrow::array::{ArrayRef, AsArray};
 use std::sync::Arc;
 
 /// `XX001`
@@ -139,6 +145,29 @@ pub(crate) fn write_value(out: &mut Vec<u8>, value: &Datum) {
         Datum::Bytea(v) => write_sized(out, v),
         Datum::Numeric(v) => write_sized(out, &v.to_bytes()),
         Datum::Array(v) => write_sized(out, &v.to_bytes()),
+    }
+}
+
+/// Appends row `i` of a column of `class`; NULL appends nothing.
+pub(crate) fn write_at(out: &mut Vec<u8>, column: &ArrayRef, class: Class, i: usize) {
+    if is_null_at(column, i) {
+        return;
+    }
+    match class {
+        Class::Bool => out.push(column.as_boolean().value(i).into()),
+        Class::Int2 => out.extend_from_slice(&primitive::<Int16Type>(column, i).to_le_bytes()),
+        Class::Int4 => out.extend_from_slice(&primitive::<Int32Type>(column, i).to_le_bytes()),
+        Class::Int8 => out.extend_from_slice(&primitive::<Int64Type>(column, i).to_le_bytes()),
+        Class::Float4 => out.extend_from_slice(&primitive::<Float32Type>(column, i).to_le_bytes()),
+        Class::Float8 => out.extend_from_slice(&primitive::<Float64Type>(column, i).to_le_bytes()),
+        Class::Date => out.extend_from_slice(&primitive::<Date32Type>(column, i).to_le_bytes()),
+        Class::Time => out.extend_from_slice(&primitive::<Time64MicrosecondType>(column, i).to_le_bytes()),
+        Class::Timestamp => out.extend_from_slice(&primitive::<TimestampMicrosecondType>(column, i).to_le_bytes()),
+        Class::Oid => out.extend_from_slice(&primitive::<UInt32Type>(column, i).to_le_bytes()),
+        Class::Interval | Class::Uuid => out.extend_from_slice(&sixteen_at(column, i)),
+        Class::Text => write_sized(out, text_at(column, i).as_bytes()),
+        // Their bytes in a column are those in a row.
+        Class::Bytea | Class::Numeric | Class::Array => write_sized(out, bytes_at(column, i)),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The base: everything merged, in redb. Owned by the maintenance thread alone.
 //!
-//! A merge commits rows and the flushed index in one redb transaction; then, and only then, this thread opens a read
-//! transaction and hands it out as a [`BaseView`]. Readers never touch redb's transaction tracker. Byte table of the tables:
+//! A merge commits rows in slices, the flushed index with the last one; after each this thread opens a read transaction and hands
+//! it out as a [`BaseView`]. A crash in between leaves rows above the flushed index, which a replay writes once more, the same. Readers never touch redb's transaction tracker. Byte table of the tables:
 //! docs/formats/base.md.
 
 use crate::backend::{Backend, Failure, Overlay, damaged, read_error};
 use crate::block_file::BlockFile;
-use crate::memtable::{Memtable, VersionKey};
+use crate::RelationalConfig;
+use crate::memtable::Memtable;
+use crate::merge::{Version, Writer, newest_versions};
 use heddle_env::Env;
 use heddle_types::{Error, LogIndex, Result, SqlState, StorageId};
 use redb::{
@@ -28,6 +30,8 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const FLUSHED: &str = "flushed_index";
 const FILE: &str = "rows.base";
 const FILE_NEW: &str = "rows.base.new";
+/// However small memtables are, a transaction of a merge changes more than a few pages.
+const SLICE_BYTES_MIN: usize = 128 << 10;
 /// Rows looked at in one transaction while a dropped storage is removed.
 const DROP_SLICE_ROWS: usize = 50_000;
 /// Page cache of the second redb that checks the file.
@@ -50,6 +54,8 @@ pub struct Base {
     env: Env,
     path: PathBuf,
     cache_bytes: usize,
+    /// Pages that one transaction of a merge may change, about.
+    slice_bytes: usize,
     /// None only after it could not be opened again.
     open: Option<Open>,
     epoch: u32,
@@ -63,13 +69,14 @@ struct Open {
 }
 
 impl Base {
-    /// Opens or creates the base in `dir`. Returns the flushed index too.
-    pub fn open(env: Env, dir: &Path, cache_bytes: usize) -> Result<(Self, LogIndex)> {
-        let path = dir.join(FILE);
+    /// Opens or creates the base. Returns the flushed index too.
+    pub fn open(env: Env, config: &RelationalConfig) -> Result<(Self, LogIndex)> {
+        let (dir, path) = (&config.dir, config.dir.join(FILE));
         if !env.disk.exists(&path) {
             create(&env, dir, &path).map_err(|e| create_error(&path, &e))??;
         }
-        let mut base = Self { env, path, cache_bytes, open: None, epoch: 0 };
+        let (cache_bytes, slice_bytes) = (config.cache_bytes, config.memtable_bytes_max.max(SLICE_BYTES_MIN));
+        let mut base = Self { env, path, cache_bytes, slice_bytes, open: None, epoch: 0 };
         let flushed = base.open_database()?;
         Ok((base, flushed))
     }
@@ -113,15 +120,32 @@ impl Base {
         Ok(BaseView { rows, drops: Arc::new(open.drops.clone()), failure: Arc::clone(&open.failure), epoch: self.epoch })
     }
 
-    /// Merges memtables (oldest first) and makes `flushed` the flushed index, in one transaction.
-    pub fn merge(&mut self, sealed: &[Arc<Memtable>], flushed: LogIndex) -> Result<()> {
+    /// Merges memtables (oldest first), in slices, and makes `flushed` the flushed index with the last one. `publish` gets each
+    /// state but the last: until then the memtables lie above it and say the same. These states have an epoch between that of the
+    /// base before and that of the base after, at which nobody enters rows into the cache; what it has of rows that the memtables
+    /// have not holds for them, too.
+    pub fn merge(
+        &mut self,
+        sealed: &[Arc<Memtable>],
+        flushed: LogIndex,
+        mut publish: impl FnMut(BaseView),
+    ) -> Result<()> {
+        self.epoch += 1;
         let open = self.opened()?;
         let mut drops = open.drops.clone();
         for (storage, index) in sealed.iter().flat_map(|table| table.drops()) {
             let entry = drops.entry(storage).or_default();
             *entry = index.max(*entry);
         }
-        merge_rows(&open.db, sealed, flushed, &drops).map_err(|e| explain(&open.failure, e))?;
+        let runs: Vec<_> = sealed.iter().map(|table| table.runs()).collect();
+        // What the base has of a dropped storage goes with its slices.
+        let is_dropped = |v: &Version<'_>| drops.get(&v.storage()).is_some_and(|&index| v.index() <= index);
+        let mut writer = Writer::new(newest_versions(sealed, &runs).filter(|v| !is_dropped(v)));
+        let mut slice = || merge_slice(&open.db, &mut writer, self.slice_bytes, flushed, &drops);
+        while !slice().map_err(|e| explain(&open.failure, e))? {
+            publish(self.view()?);
+        }
+        drop(writer); // it looks at the drops
         self.set_drops(drops);
         self.epoch += 1;
         Ok(())
@@ -188,7 +212,10 @@ fn create(env: &Env, dir: &Path, path: &Path) -> std::io::Result<Result<()>> {
     let file = Arc::new(BlockFile::create(&*env.disk, &new)?);
     let failure = Arc::new(Failure::default());
     let made = open_redb(&new, &failure, VERIFY_CACHE_BYTES, Backend::new(file, Arc::clone(&failure)))
-        .and_then(|db| merge_rows(&db, &[], LogIndex(0), &BTreeMap::new()).map_err(|e| explain(&failure, e)));
+        .and_then(|db| {
+            let nothing = &mut Writer::new(std::iter::empty());
+            merge_slice(&db, nothing, 0, LogIndex(0), &BTreeMap::new()).map(drop).map_err(|e| explain(&failure, e))
+        });
     if made.is_ok() {
         env.disk.rename(&new, path)?;
         env.disk.sync_dir(dir)?;
@@ -246,31 +273,17 @@ fn begin(db: &Database) -> Result<WriteTransaction, redb::Error> {
     Ok(tx)
 }
 
-fn merge_rows(
+/// Writes a slice; with the last one, the flushed index and drops. False: there are more.
+fn merge_slice<'v>(
     db: &Database,
-    sealed: &[Arc<Memtable>],
+    writer: &mut Writer<'v, impl Iterator<Item = Version<'v>>>,
+    slice_bytes: usize,
     flushed: LogIndex,
     drops: &BTreeMap<StorageId, LogIndex>,
-) -> Result<(), redb::Error> {
+) -> Result<bool, redb::Error> {
     let tx = begin(db)?;
-    {
-        let mut rows = tx.open_table(ROWS)?;
-        let (mut place, mut value) = (Vec::new(), Vec::new());
-        newest_versions(sealed, |key, row| {
-            base_key(&mut place, key.storage, &key.key);
-            let dropped = drops.get(&key.storage).is_some_and(|&index| key.index.0 <= index);
-            match row {
-                Some(row) if !dropped => {
-                    value.clear();
-                    value.extend_from_slice(&key.index.0.0.to_le_bytes());
-                    value.extend_from_slice(row);
-                    rows.insert(&place[..], &value[..]).map(drop)
-                }
-                // What the base has of a dropped storage goes with its slices.
-                _ if dropped => Ok(()),
-                _ => rows.remove(&place[..]).map(drop),
-            }
-        })?;
+    let is_done = writer.write(&mut tx.open_table(ROWS)?, slice_bytes)?;
+    if is_done {
         tx.open_table(META)?.insert(FLUSHED, flushed.0)?;
         let mut table = tx.open_table(DROPS)?;
         for (storage, index) in drops {
@@ -278,27 +291,7 @@ fn merge_rows(
         }
     }
     tx.commit()?;
-    Ok(())
-}
-
-/// Calls `take` for the newest version of every key in any of `sealed`, in key order.
-fn newest_versions<E>(
-    sealed: &[Arc<Memtable>],
-    mut take: impl FnMut(&VersionKey, Option<&[u8]>) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut tables: Vec<_> = sealed.iter().map(|table| table.rows().iter().peekable()).collect();
-    let mut last: Option<VersionKey> = None;
-    loop {
-        // Few tables: looking at all of them is quicker than a heap.
-        let heads = tables.iter_mut().enumerate().filter_map(|(n, rows)| rows.peek().map(|e| (n, e.key().clone())));
-        let Some((n, key)) = heads.min_by(|a, b| a.1.cmp(&b.1)) else { return Ok(()) };
-        let entry = tables[n].next().expect("just peeked");
-        if last.as_ref().is_some_and(|l| l.storage == key.storage && l.key == key.key) {
-            continue;
-        }
-        take(&key, entry.value().as_deref())?;
-        last = Some(key);
-    }
+    Ok(is_done)
 }
 
 fn remove_slice(

@@ -1,7 +1,10 @@
 //! Scans: a merge of the memtables' versions and the base's rows, in key order, either way.
 //!
 //! A memtable is read in chunks (seek, walk, remember where), because a walk that borrows the skiplist cannot be kept. Base
-//! rows of one chunk share one buffer, so that a row costs no allocation. The newest part that has a key decides.
+//! rows of one chunk share one buffer, so that a row costs no allocation. The newest version of a key decides; of two with one
+//! index the skip list's, which comes before its memtable's runs.
+
+mod run_rows;
 
 use crate::backend::damaged;
 use crate::base::{BaseView, base_key, row_index, storage_end};
@@ -12,6 +15,7 @@ use bytes::Bytes;
 use heddle_engines::{KeyRange, Row, RowCursor};
 use heddle_types::{LogIndex, Result, StorageId};
 use redb::Range;
+use run_rows::RunRows;
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -28,7 +32,7 @@ pub struct Cursor {
     // Declared first, dropped first: the read transaction must outlive its range, and ends on the reaper.
     base: BaseRows,
     /// Newest first; exhausted ones are gone.
-    tables: Vec<TableRows>,
+    tables: Vec<Part>,
     reverse: bool,
     _versions: Arc<Versions>,
 }
@@ -50,25 +54,34 @@ impl Cursor {
             return Ok(Self { base, tables: Vec::new(), reverse, _versions: versions });
         }
         let base = BaseRows::open(&parts.base, storage, &range, reverse, dropped)?;
-        let filled = parts.memtables().filter(|table| !table.rows().is_empty());
-        let tables = filled.map(|t| TableRows::open(t, index, storage, &range, reverse, dropped)).collect();
+        let mut tables = Vec::new();
+        for table in parts.memtables() {
+            if !table.rows().is_empty() {
+                tables.push(Part::List(TableRows::open(table, index, storage, &range, reverse, dropped)));
+            }
+            let runs = table.runs();
+            for run in runs.iter().filter_map(|runs| runs.get(&storage)).flat_map(|runs| runs.iter()) {
+                tables.push(Part::Run(RunRows::open(run, index, &range, reverse, dropped)));
+            }
+        }
         Ok(Self { base, tables, reverse, _versions: versions })
     }
 
     /// Takes the first row of the memtables: the newest of those with the first key.
     fn pop_tables(&mut self, first: &Bytes) -> Option<TableRow> {
-        let mut newest = None;
+        let mut newest: Option<TableRow> = None;
         for table in &mut self.tables {
-            if table.ahead.front().is_some_and(|row| row.key == *first) {
-                let row = table.ahead.pop_front();
-                newest = newest.or(row);
+            if let Some(row) = table.ahead().pop_front_if(|row| row.key == *first)
+                && newest.as_ref().is_none_or(|newest| newest.index < row.index)
+            {
+                newest = Some(row);
             }
         }
         newest
     }
 
-    fn first_in_tables(&self) -> Option<Bytes> {
-        let heads = self.tables.iter().filter_map(|table| table.ahead.front()).map(|row| &row.key);
+    fn first_in_tables(&mut self) -> Option<Bytes> {
+        let heads = self.tables.iter_mut().filter_map(|table| table.ahead().front()).map(|row| &row.key);
         heads.reduce(|a, b| if precedes(self.reverse, b, a) { b } else { a }).cloned()
     }
 }
@@ -77,7 +90,7 @@ impl RowCursor for Cursor {
     fn next_batch(&mut self, max: usize, out: &mut Vec<Row>) -> Result<bool> {
         let (goal, reverse) = (out.len() + max, self.reverse);
         while out.len() < goal {
-            self.tables.retain_mut(TableRows::fill);
+            self.tables.retain_mut(Part::fill);
             let Some(first) = self.first_in_tables() else {
                 return self.base.append(goal - out.len(), out);
             };
@@ -114,6 +127,29 @@ struct TableRow {
     key: Bytes,
     index: LogIndex,
     row: Option<Bytes>,
+}
+
+/// A part of a memtable that is walked.
+enum Part {
+    List(TableRows),
+    Run(RunRows),
+}
+
+impl Part {
+    /// Reads ahead when nothing is; false at the end.
+    fn fill(&mut self) -> bool {
+        match self {
+            Self::List(rows) => rows.fill(),
+            Self::Run(rows) => rows.fill(),
+        }
+    }
+
+    fn ahead(&mut self) -> &mut VecDeque<TableRow> {
+        match self {
+            Self::List(rows) => &mut rows.ahead,
+            Self::Run(rows) => &mut rows.ahead,
+        }
+    }
 }
 
 struct TableRows {

@@ -1,9 +1,9 @@
 //! The relational row engine: memtables (crossbeam-skiplist) over a redb base.
 //!
-//!   apply -> active memtable --seal--> sealed memtables --merge--> base (one redb transaction per merge)
+//!   apply -> active memtable --seal--> sealed memtables --merge--> base (redb transactions, the last one with the flushed index)
 //!
-//! `txn` opens it and calls it through [`RowEngine`]. Parts: [`memtable`], [`base`] (redb), [`block_file`] (checksums under
-//! redb), [`cache`] (rows read lately), [`versions`] (what readers hold), [`cursor`] (scans). Formats: docs/formats/base.md.
+//! `txn` opens it and calls it through [`RowEngine`]. Parts: [`memtable`], [`base`] (redb), [`merge`], [`block_file`] (checksums
+//! under redb), [`cache`] (rows read lately), [`versions`] (what readers hold), [`cursor`] (scans). Formats: docs/formats/base.md.
 //!
 //! Locks: `base` before `publish`. Readers take neither. `publish` is held for pointer work only.
 
@@ -14,6 +14,7 @@ pub mod cache;
 pub mod cursor;
 pub mod filter;
 pub mod memtable;
+mod merge;
 pub mod versions;
 
 use crate::base::{Base, BaseView};
@@ -39,7 +40,7 @@ const MERGE_TABLES_MAX: usize = 16;
 pub struct RelationalConfig {
     /// Folder of the base file.
     pub dir: PathBuf,
-    /// A memtable is sealed above this many bytes.
+    /// A memtable is sealed above this many bytes; a merge commits about as often.
     pub memtable_bytes_max: usize,
     /// Caches of the base in bytes: a quarter for rows read by key, the rest for redb's pages.
     pub cache_bytes: usize,
@@ -51,7 +52,7 @@ pub struct RelationalConfig {
 /// `XX001` when the base is damaged, `53100` when there is no room to create it, `58030` when the disk does not answer.
 pub fn open(env: Env, config: RelationalConfig) -> Result<Arc<dyn RowEngine>> {
     let row_cache_bytes = config.cache_bytes / 4;
-    let (base, flushed) = Base::open(env, &config.dir, config.cache_bytes - row_cache_bytes)?;
+    let (base, flushed) = Base::open(env, &RelationalConfig { cache_bytes: config.cache_bytes - row_cache_bytes, ..config.clone() })?;
     let (reaper, garbage) = mpsc::channel::<Parts>();
     std::thread::Builder::new()
         .name("row-reaper".into())
@@ -94,7 +95,7 @@ impl Relational {
     }
 
     fn merge_ready(&self, base: &mut Base, ready: &[Arc<Memtable>], highest: LogIndex) -> Result<()> {
-        base.merge(ready, highest)?;
+        base.merge(ready, highest, |view| self.replace(|parts| parts.base = Arc::new(view)))?;
         let view = self.next_view(base, |storage, key| {
             let hash = KeyHash::of(storage, key);
             ready.iter().any(|table| table.may_have(hash))

@@ -77,6 +77,12 @@ impl Memtable {
                 RowChange::Delete { storage, key } => {
                     self.writer(&mut writer, storage, &shape_of).push(index, key, None);
                 }
+                RowChange::Rows { storage, block } => {
+                    let writer = self.writer(&mut writer, storage, &shape_of);
+                    for (key, row) in (0..block.len()).map(|i| block.shared(i)) {
+                        writer.push(index, key, Some(row));
+                    }
+                }
                 RowChange::Points { storage, block } => {
                     let block = PointBlock::decode(&block).unwrap_or_else(|e| cannot_apply(index, &e));
                     self.writer(&mut writer, storage, &shape_of).take(index, &block);

@@ -9,12 +9,13 @@ use super::write::{Fate, TableWriter, concurrent, lock_newest};
 use crate::bound::{ColId, ConflictUpdate, Expr, Insert, OnConflict, TableScan};
 use crate::context::EvalContext;
 use crate::eval::eval_constant;
+use crate::eval::visit::is_volatile;
 use arrow::array::ArrayRef;
 use bytes::Bytes;
 use heddle_catalog::TableDef;
 use heddle_engines::RowReader;
 use heddle_txn::{Isolation, ReadView, Wait};
-use heddle_types::arrow::ColumnBuilder;
+use heddle_types::arrow::{ColumnBuilder, repeat};
 use heddle_types::{Datum, Error, PgType, Result, SqlState};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(crate) async fn insert(
     let mut conflicts = insert.on_conflict.as_ref().map(|c| Conflicts::new(engine, &writer, c, view));
     let (mut count, mut since_throttle) = (0, 0);
     while let Some(rows) = source.next().await? {
-        if conflicts.is_none() && returned.is_none() && writer.takes_columns(rows.rows) {
+        if conflicts.is_none() && returned.is_none() && writer.takes_columns(rows.rows) && filler.goes_by_columns() {
             let columns = filler.all_columns(&filler.columns(&rows)?, rows.rows, ctx)?;
             writer.insert_columns(&columns, rows.rows).await.map_err(|(_, e)| e)?;
             count += rows.rows as u64;
@@ -85,6 +86,11 @@ impl<'a> Filler<'a> {
         Self { table, columns, defaults }
     }
 
+    /// May defaults be computed column by column? Several that count, maybe together, must go row by row.
+    fn goes_by_columns(&self) -> bool {
+        self.defaults.iter().filter(|(_, e)| is_volatile(e)).count() <= 1
+    }
+
     fn columns(&self, rows: &RowSet) -> Result<Vec<(usize, PgType, ArrayRef)>> {
         self.columns.iter().map(|(i, id)| Ok((*i, self.table.columns[*i].ty, rows.require(*id)?))).collect()
     }
@@ -102,15 +108,17 @@ impl<'a> Filler<'a> {
                 out.push(Arc::clone(array));
                 continue;
             }
-            let mut builder = ColumnBuilder::new(column.ty, rows);
-            let default = self.defaults.iter().find(|(d, _)| *d == i);
-            for _ in 0..rows {
-                match default {
-                    Some((_, expr)) => builder.append(&eval_constant(expr, ctx)?)?,
-                    None => builder.append_null(),
+            out.push(match self.defaults.iter().find(|(d, _)| *d == i) {
+                None => repeat(&Datum::Null, column.ty, rows)?,
+                Some((_, expr)) if !is_volatile(expr) => repeat(&eval_constant(expr, ctx)?, column.ty, rows)?,
+                Some((_, expr)) => {
+                    let mut builder = ColumnBuilder::new(column.ty, rows);
+                    for _ in 0..rows {
+                        builder.append(&eval_constant(expr, ctx)?)?;
+                    }
+                    builder.finish()
                 }
-            }
-            out.push(builder.finish());
+            });
         }
         Ok(out)
     }

@@ -5,6 +5,7 @@
 //!
 //! Not here: relation locks and the choice of the snapshot (session, before [`Executor::run`]).
 
+mod block;
 mod bulk;
 mod deferred;
 mod direct;

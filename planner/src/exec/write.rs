@@ -5,6 +5,7 @@
 //! 1. A unique key is locked before it is looked up, and looked up in the newest state, never in a snapshot.
 //! 2. An index entry is put and deleted with its row, in the same write set.
 
+use super::block;
 use super::reference::{Debt, References};
 use super::series::SeriesWriter;
 use crate::bound::{ColId, Expr};
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use heddle_catalog::{IndexDef, Rule, TableDef};
 use heddle_engines::{KeyRange, Row, RowReader};
 use heddle_txn::{Counter, Locked, ReadView, RowLock, Transaction, Wait};
+use heddle_types::arrow::datum_at;
 use heddle_types::key::{self, KEY_BYTES_MAX};
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, Error, LogIndex, Oid, Result, SqlState, StorageId};
@@ -22,7 +24,7 @@ use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// From so many rows on points are written as columns.
+/// From so many rows on they are written as columns.
 const BLOCK_ROWS_MIN: usize = 32;
 /// Longest value text in a DETAIL of a failing row.
 const DETAIL_VALUE_BYTES: usize = 64;
@@ -73,15 +75,39 @@ impl TableWriter {
 
     /// Is it better to insert so many rows as columns?
     pub fn takes_columns(&self, rows: usize) -> bool {
-        self.series.is_some() && rows >= BLOCK_ROWS_MIN
+        rows >= BLOCK_ROWS_MIN
     }
 
-    /// Inserts rows given as one column for each of the table's, where [`Self::takes_columns`]. An error names the row.
+    /// Inserts rows given as one column for each of the table's. An error names the row.
     pub async fn insert_columns(&self, columns: &[ArrayRef], rows: usize) -> std::result::Result<(), (usize, Error)> {
-        match &self.series {
-            Some(series) => series.insert_columns(self, columns, rows).await,
-            None => Err((0, Error::internal("a table of rows takes no columns"))),
+        if let Some(series) = &self.series {
+            return series.insert_columns(self, columns, rows).await;
         }
+        if block::insert(self, columns, rows).await.map_err(|e| (0, e))? {
+            return Ok(());
+        }
+        self.reserve(rows).await.map_err(|e| (0, e))?;
+        for row in 0..rows {
+            let cells = self.table.columns.iter().zip(columns);
+            let mut values: Vec<Datum> = cells.map(|(column, array)| datum_at(array, column.ty, row)).collect();
+            self.insert(&mut values).await.map_err(|e| (row, e))?;
+        }
+        Ok(())
+    }
+
+    /// The CHECK constraints.
+    pub fn checks(&self) -> impl Iterator<Item = &Expr> {
+        self.checks.iter().map(|(_, expr)| expr)
+    }
+
+    /// Do rows owe to foreign keys?
+    pub fn has_references(&self) -> bool {
+        !self.references.own.is_empty()
+    }
+
+    /// Notes what a new row owes to foreign keys.
+    pub fn owe_for(&self, key: Bytes, values: &[Datum]) {
+        self.owe(self.references.stored(self.table.oid, &key, values, None));
     }
 
     /// After the last row of a statement.
@@ -118,7 +144,7 @@ impl TableWriter {
         }
         let key = self.put_new(values).await?;
         self.owe_keys(values, None)?;
-        self.owe(self.references.stored(self.table.oid, &key, values, None));
+        self.owe_for(key.clone(), values);
         Ok(key)
     }
 
@@ -340,7 +366,8 @@ impl TableWriter {
         self.table.indexes.iter().filter(|i| i.unique)
     }
 
-    async fn next_row_id(&self) -> Result<Bytes> {
+    /// A hidden row id as a key.
+    pub async fn next_row_id(&self) -> Result<Bytes> {
         loop {
             let next = self.row_ids.lock().next();
             match next {

@@ -1,6 +1,7 @@
 //! COPY in text, csv and binary, both directions, compared with PostgreSQL; errors name line and column; a bad line undoes all.
 
 mod binary;
+mod bulk;
 mod input;
 mod options;
 mod output;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use bytes::Bytes;
+use heddle_engines::rows::RowBlockBuilder;
 use heddle_engines::{KeyRange, RowReader};
 use heddle_env::{Disk, Env, File, OpenMode, RealDisk};
 use heddle_log::LogConfig;
@@ -9,6 +10,7 @@ use heddle_relational::RelationalConfig;
 use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{Isolation, ReadView, Transaction, TxnConfig, TxnManager};
 use heddle_types::{Oid, StorageId};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,6 +78,13 @@ pub fn begin(m: &Arc<TxnManager>) -> Arc<Transaction> {
 
 pub fn put(t: &Transaction, n: u64, row: &str) {
     t.put(T, key(n), Bytes::copy_from_slice(row.as_bytes())).unwrap();
+}
+
+/// The same row under many keys, as one block.
+pub fn put_block(t: &Transaction, keys: &BTreeSet<u64>, row: &str) {
+    let mut block = RowBlockBuilder::default();
+    keys.iter().for_each(|n| assert!(block.push(&key(*n), row.as_bytes())));
+    t.put_rows(T, block.finish()).unwrap();
 }
 
 pub fn get(view: &ReadView, n: u64) -> Option<String> {
