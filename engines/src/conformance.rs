@@ -330,7 +330,8 @@ pub fn blocks_large_and_overlapping(factory: &mut Factory<'_>) {
     engine.apply(LogIndex(2), (0..8).map(|b| block(&mut (8000 + b..12_000).step_by(8), 2)).collect());
     engine.apply(LogIndex(3), vec![single(5, None), block(&mut (0..12_000).step_by(5), 3), single(10, None)]);
     engine.apply(LogIndex(4), vec![block(&mut (0..12_000).step_by(500), 4), single(500, Some(9))]);
-    let mut truth: BTreeMap<u32, (u64, Vec<u8>)> = (0..12_000).map(|n| (n, (1 + u64::from(n >= 8000), vec![]))).collect();
+    let mut truth: BTreeMap<u32, (u64, Vec<u8>)> =
+        (0..12_000).map(|n| (n, (1 + u64::from(n >= 8000), vec![]))).collect();
     truth.extend((0..12_000).step_by(5).map(|n| (n, (3, vec![]))));
     truth.remove(&10);
     truth.extend((0..12_000).step_by(500).map(|n| (n, (4, vec![]))));
@@ -346,7 +347,8 @@ pub fn blocks_large_and_overlapping(factory: &mut Factory<'_>) {
         let reader = engine.versions().reader(LogIndex(4));
         for reverse in [false, true] {
             let rows = collect(&*reader, STORAGE, KeyRange::all(), reverse, 777);
-            let mut want: Vec<_> = truth.iter().map(|(n, (index, row))| (key(*n).to_vec(), *index, row.clone())).collect();
+            let mut want: Vec<_> =
+                truth.iter().map(|(n, (index, row))| (key(*n).to_vec(), *index, row.clone())).collect();
             if reverse {
                 want.reverse();
             }
@@ -552,7 +554,10 @@ fn change((storage, n, len): (u8, u8, Option<u8>), index: LogIndex) -> RowChange
 }
 
 /// A block of rows, and a single change after it.
-fn bulk((storage, keys, len, single): &(u8, BTreeSet<u8>, u8, (u8, u8, Option<u8>)), index: LogIndex) -> [RowChange; 2] {
+fn bulk(
+    (storage, keys, len, single): &(u8, BTreeSet<u8>, u8, (u8, u8, Option<u8>)),
+    index: LogIndex,
+) -> [RowChange; 2] {
     let mut block = RowBlockBuilder::default();
     let row = vec![index.0 as u8; usize::from(*len)];
     keys.iter().for_each(|n| assert!(block.push(&key(*n), &row), "it is small"));

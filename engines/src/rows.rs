@@ -119,7 +119,10 @@ impl RowBlockBuilder {
     /// The block.
     pub fn finish(self) -> RowBlock {
         let block = RowBlock { bytes: self.bytes.into(), starts: self.starts.into() };
-        debug_assert!((1..block.len()).all(|i| block.key(i - 1) < block.key(i)), "rows come in the order of their keys");
+        debug_assert!(
+            (1..block.len()).all(|i| block.key(i - 1) < block.key(i)),
+            "rows come in the order of their keys"
+        );
         block
     }
 }

@@ -81,7 +81,8 @@ fn loader(address: SocketAddr, last: u64, stop: &AtomicBool) -> u64 {
     conn.query(&format!("DELETE FROM loads WHERE load > {last}"));
     let mut next = last + 1;
     while !stop.load(Ordering::Relaxed) {
-        let rows: String = (0..LOAD_ROWS).map(|i| format!("{next}\t{}\tload {next}\n", (i * 7919) % LOAD_ROWS)).collect();
+        let rows: String =
+            (0..LOAD_ROWS).map(|i| format!("{next}\t{}\tload {next}\n", (i * 7919) % LOAD_ROWS)).collect();
         conn.query(&format!("DELETE FROM loads WHERE load < {next} - 1"));
         let outcome = conn.copy_in("COPY loads FROM STDIN", rows.as_bytes(), 10_000);
         if outcome.results.last().is_some_and(|r| r.tag == format!("COPY {LOAD_ROWS}")) {

@@ -18,8 +18,8 @@ use heddle_types::{Oid, TxnId};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// All claims.
 #[derive(Default)]
@@ -90,7 +90,8 @@ impl Claims {
         for key in keys {
             set.hashes.remove(&self.hash(key));
         }
-        let given_up = |lock: &mut LockKey| matches!(&*lock, LockKey::Unique(_, key) if keys.binary_search(&&key[..]).is_ok());
+        let given_up =
+            |lock: &mut LockKey| matches!(&*lock, LockKey::Unique(_, key) if keys.binary_search(&&key[..]).is_ok());
         set.made.extract_if(.., given_up).collect()
     }
 

@@ -22,10 +22,10 @@ use crate::payload::{Commit, DEAD_RANGES_MAX, PART_BODY_BYTES_MAX, PartBody, Par
 use bulk::BulkRows;
 use bytes::Bytes;
 use heddle_catalog::{CATALOG_STORAGE, CatalogEdit};
-use heddle_engines::{KeyRange, RowChange};
 use heddle_engines::block::PointBlock;
 use heddle_engines::point::SeriesLayout;
 use heddle_engines::rows::RowBlock;
+use heddle_engines::{KeyRange, RowChange};
 use heddle_types::{Error, Oid, Result, SqlState, StorageId};
 use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
@@ -446,9 +446,8 @@ impl WriteSet {
 
     /// The rows as the set leaves them, when it has at most `max` changes and all are of rows in the row engine and still here.
     pub(crate) fn final_rows(&self, max: usize) -> Option<Vec<(StorageId, Bytes, Option<Bytes>)>> {
-        let is_row = |c: &RowChange| {
-            matches!(c, RowChange::Put { .. } | RowChange::Delete { .. }) && !c.storage().is_series()
-        };
+        let is_row =
+            |c: &RowChange| matches!(c, RowChange::Put { .. } | RowChange::Delete { .. }) && !c.storage().is_series();
         let whole = self.streamed.parts == 0 && self.edits.is_empty() && self.folded.is_empty();
         if !whole || self.ops.len() > max || !self.ops.iter().all(|op| is_row(&op.change)) {
             return None;

@@ -4,9 +4,9 @@
 //! it out as a [`BaseView`]. A crash in between leaves rows above the flushed index, which a replay writes once more, the same. Readers never touch redb's transaction tracker. Byte table of the tables:
 //! docs/formats/base.md.
 
+use crate::RelationalConfig;
 use crate::backend::{Backend, Failure, Overlay, damaged, read_error};
 use crate::block_file::BlockFile;
-use crate::RelationalConfig;
 use crate::memtable::Memtable;
 use crate::merge::{Version, Writer, newest_versions};
 use heddle_env::Env;
@@ -117,7 +117,12 @@ impl Base {
         let explain = |e: redb::Error| explain(&open.failure, e);
         let tx = open.db.begin_read().map_err(|e| explain(e.into()))?;
         let rows = tx.open_table(ROWS).map_err(|e| explain(e.into()))?;
-        Ok(BaseView { rows, drops: Arc::new(open.drops.clone()), failure: Arc::clone(&open.failure), epoch: self.epoch })
+        Ok(BaseView {
+            rows,
+            drops: Arc::new(open.drops.clone()),
+            failure: Arc::clone(&open.failure),
+            epoch: self.epoch,
+        })
     }
 
     /// Merges memtables (oldest first), in slices, and makes `flushed` the flushed index with the last one. `publish` gets each
@@ -211,11 +216,10 @@ fn create(env: &Env, dir: &Path, path: &Path) -> std::io::Result<Result<()>> {
     }
     let file = Arc::new(BlockFile::create(&*env.disk, &new)?);
     let failure = Arc::new(Failure::default());
-    let made = open_redb(&new, &failure, VERIFY_CACHE_BYTES, Backend::new(file, Arc::clone(&failure)))
-        .and_then(|db| {
-            let nothing = &mut Writer::new(std::iter::empty());
-            merge_slice(&db, nothing, 0, LogIndex(0), &BTreeMap::new()).map(drop).map_err(|e| explain(&failure, e))
-        });
+    let made = open_redb(&new, &failure, VERIFY_CACHE_BYTES, Backend::new(file, Arc::clone(&failure))).and_then(|db| {
+        let nothing = &mut Writer::new(std::iter::empty());
+        merge_slice(&db, nothing, 0, LogIndex(0), &BTreeMap::new()).map(drop).map_err(|e| explain(&failure, e))
+    });
     if made.is_ok() {
         env.disk.rename(&new, path)?;
         env.disk.sync_dir(dir)?;

@@ -52,7 +52,8 @@ pub struct RelationalConfig {
 /// `XX001` when the base is damaged, `53100` when there is no room to create it, `58030` when the disk does not answer.
 pub fn open(env: Env, config: RelationalConfig) -> Result<Arc<dyn RowEngine>> {
     let row_cache_bytes = config.cache_bytes / 4;
-    let (base, flushed) = Base::open(env, &RelationalConfig { cache_bytes: config.cache_bytes - row_cache_bytes, ..config.clone() })?;
+    let (base, flushed) =
+        Base::open(env, &RelationalConfig { cache_bytes: config.cache_bytes - row_cache_bytes, ..config.clone() })?;
     let (reaper, garbage) = mpsc::channel::<Parts>();
     std::thread::Builder::new()
         .name("row-reaper".into())

@@ -74,9 +74,7 @@ impl Version<'_> {
 
     /// By storage and key, then the newest first.
     fn order(&self, other: &Self) -> Ordering {
-        (self.storage(), self.key())
-            .cmp(&(other.storage(), other.key()))
-            .then_with(|| other.index().cmp(&self.index()))
+        (self.storage(), self.key()).cmp(&(other.storage(), other.key())).then_with(|| other.index().cmp(&self.index()))
     }
 }
 

@@ -58,12 +58,16 @@ fn bulk_rows_arrive_with_their_indexes() {
         answers.push(form(&conn.query(SUMS)));
         answers.push(form(&load(conn, &lines(shuffled(3000).map(|i| i + 3000)))));
         answers.push(form(&conn.query(SUMS)));
-        answers.push(form(&conn.query("INSERT INTO t (id, u, n) SELECT 6000 + i, 'v' || i, i FROM generate_series(0, 999) i")));
+        answers.push(form(
+            &conn.query("INSERT INTO t (id, u, n) SELECT 6000 + i, 'v' || i, i FROM generate_series(0, 999) i"),
+        ));
         answers.push(form(&conn.query("INSERT INTO t (id) SELECT 6500 + i FROM generate_series(0, 999) i")));
         answers.push(form(&conn.query(SUMS)));
         let free: String = (0..5000).map(|i| format!("{i}\tfree\n")).collect();
         answers.push(form(&conn.copy_in("COPY free FROM STDIN", free.as_bytes(), 65_536)));
-        answers.push(form(&conn.query("SELECT count(*), sum(a), max(b) FROM free; DELETE FROM free WHERE a % 2 = 0; SELECT sum(a) FROM free")));
+        answers.push(form(&conn.query(
+            "SELECT count(*), sum(a), max(b) FROM free; DELETE FROM free WHERE a % 2 = 0; SELECT sum(a) FROM free",
+        )));
     });
 }
 
@@ -101,7 +105,9 @@ fn bulk_faults_are_blamed_on_their_rows() {
         answers.push(form(&load(conn, &two)));
         answers.push(form(&load(conn, &lines(0..3000))));
         answers.push(form(&conn.query(SUMS)));
-        answers.push(form(&conn.query("INSERT INTO t (id, u) SELECT 20000 + i % 500, NULL FROM generate_series(0, 999) i")));
+        answers.push(form(
+            &conn.query("INSERT INTO t (id, u) SELECT 20000 + i % 500, NULL FROM generate_series(0, 999) i"),
+        ));
     });
 }
 
