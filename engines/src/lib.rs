@@ -12,6 +12,7 @@
 
 pub mod block;
 pub mod change;
+pub mod condition;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod model;

@@ -11,6 +11,7 @@
 //!
 //! Which engine a change belongs to is seen from its storage id: [`StorageId::is_series`].
 
+use crate::condition::FieldCondition;
 use crate::{KeyRange, RowEngine, RowReader, RowVersions};
 use arrow::array::{ArrayRef, UInt64Array};
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub mod blocks;
+pub mod last;
 
 /// January 1970, counted in months from year 0.
 const EPOCH_MONTH: i64 = 1970 * 12;
@@ -150,6 +152,8 @@ pub struct PointScan {
     pub to_us: i64,
     /// Places in [`SeriesLayout::fields`], ascending, each once.
     pub fields: Vec<usize>,
+    /// What a point must fulfil, all of it.
+    pub conditions: Vec<FieldCondition>,
     /// Is [`PointBatch::versions`] wanted?
     pub versions: bool,
     /// Most rows of a batch.
@@ -217,6 +221,14 @@ pub trait PointReader: RowReader {
     /// # Errors
     /// As [`PointCursor::next_batch`].
     fn scan_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<Box<dyn PointCursor>>>;
+
+    /// The newest point of each series that `scan` would give, in series order; batches are of any size.
+    ///
+    /// # Errors
+    /// As [`PointCursor::next_batch`].
+    fn last_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<PointBatch>> {
+        last::of_cursors(self.scan_points(scan, own)?)
+    }
 
     /// Keys of the series that may have points here, ascending; a superset (deleted points count until they are compacted away).
     ///

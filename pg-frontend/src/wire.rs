@@ -3,11 +3,10 @@
 use crate::frame::{self, Message};
 use crate::socket::Socket;
 use crate::spare;
-use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, Bytes, BytesMut};
 use heddle_session::{Client, CopyFormatCodes, OutputColumn};
-use heddle_types::text::TextSettings;
+use heddle_types::text::{Cells, TextSettings};
 use heddle_types::{Datum, Error, Notice, Result, SqlState, binary, text};
 use pgwire::messages::Message as Encode;
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
@@ -33,7 +32,7 @@ pub(crate) struct Wire {
     socket: Socket,
     pub input: BytesMut,
     pub output: BytesMut,
-    /// One value on its way into a row.
+    /// Rows on their way into the output, or one value on its way into a row.
     scratch: Vec<u8>,
     /// The client broke off a COPY with another message: what it will send next cannot be told.
     pub lost_sync: bool,
@@ -93,6 +92,13 @@ impl Wire {
             return Ok(());
         }
         self.flush().await.map_err(|e| lost(&e))
+    }
+
+    /// Whole messages out of the scratch buffer.
+    async fn put_scratch(&mut self) -> Result<()> {
+        self.output.put_slice(&self.scratch);
+        self.scratch.clear();
+        self.flush_if_full().await
     }
 
     /// Fills in the length of the message that began at `start`.
@@ -193,28 +199,23 @@ impl Client for Wire {
         range: std::ops::Range<usize>,
         settings: &TextSettings,
     ) -> Result<()> {
+        let cells = columns.iter().zip(batch.columns()).enumerate();
+        let mut cells: Vec<Cells<'_>> = cells
+            .map(|(i, (column, array))| Cells::new(array, column.ty, format_of(formats, i) != 0, settings))
+            .collect();
+        self.scratch.clear();
         for row in range {
-            let start = self.output.len();
-            self.output.put_slice(&[b'D', 0, 0, 0, 0]);
-            self.output.put_u16(columns.len() as u16);
-            for (i, column) in columns.iter().enumerate() {
-                let array = batch.column(i);
-                if array.is_null(row) {
-                    self.output.put_i32(-1);
-                    continue;
-                }
-                self.scratch.clear();
-                match format_of(formats, i) {
-                    0 => text::format_at(&mut self.scratch, array, row, column.ty, settings),
-                    _ => binary::encode_at(&mut self.scratch, array, row, column.ty),
-                }
-                self.output.put_i32(self.scratch.len() as i32);
-                self.output.put_slice(&self.scratch);
+            let start = self.scratch.len();
+            self.scratch.extend_from_slice(&[b'D', 0, 0, 0, 0]);
+            self.scratch.extend_from_slice(&(columns.len() as u16).to_be_bytes());
+            cells.iter_mut().for_each(|cells| cells.append(&mut self.scratch, row, settings));
+            let length = (self.scratch.len() - start - 1) as u32;
+            self.scratch[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+            if self.scratch.len() >= OUTPUT_FLUSH_BYTES {
+                self.put_scratch().await?;
             }
-            self.end_message(start);
-            self.flush_if_full().await?;
         }
-        Ok(())
+        self.put_scratch().await
     }
 
     fn row(&mut self, columns: &[OutputColumn], formats: &[i16], values: &[Datum], settings: &TextSettings) {

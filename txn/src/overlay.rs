@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::write_set::{EVERY_COMMAND, WriteSet};
 use bytes::Bytes;
 use heddle_catalog::CatalogSnapshot;
-use heddle_engines::point::{OwnPoint, PointCursor, PointScan, TIME_KEY_BYTES, split_point_key};
+use heddle_engines::point::{OwnPoint, PointBatch, PointCursor, PointScan, TIME_KEY_BYTES, split_point_key};
 use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
 use heddle_types::{LogIndex, Result, StorageId};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -104,6 +104,14 @@ impl ReadView {
     /// `XX001` on a checksum mismatch, `58030` on read errors.
     pub fn scan_points(&self, scan: &PointScan) -> Result<Vec<Box<dyn PointCursor>>> {
         self.sight.snapshot.reader.points.scan_points(scan, self.own_points(scan.storage)?)
+    }
+
+    /// The newest point of each series that `scan` would give, in series order.
+    ///
+    /// # Errors
+    /// As [`Self::scan_points`].
+    pub fn last_points(&self, scan: &PointScan) -> Result<Vec<PointBatch>> {
+        self.sight.snapshot.reader.points.last_points(scan, self.own_points(scan.storage)?)
     }
 
     /// Keys of the series that may have points, ascending: a superset.

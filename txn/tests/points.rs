@@ -65,6 +65,7 @@ fn points(view: &ReadView) -> BTreeMap<(String, i64), i64> {
         from_us: i64::MIN,
         to_us: i64::MAX,
         fields: vec![0],
+        conditions: Vec::new(),
         versions: false,
         batch_rows: 3,
         blocks: None,

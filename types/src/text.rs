@@ -5,6 +5,7 @@
 
 mod array;
 mod bytes;
+mod cells;
 mod column;
 mod float;
 mod integer;
@@ -14,6 +15,7 @@ mod utf8;
 
 pub use array::{format_array, parse_array};
 pub use bytes::parse_bytea;
+pub use cells::Cells;
 pub use column::format_at;
 pub use float::{format_f32, format_f64, parse_f32, parse_f64};
 pub(crate) use integer::{is_space, push_2, push_padded};

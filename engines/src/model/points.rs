@@ -43,7 +43,9 @@ impl PointReader for ModelReader {
         let mut sorted = Vec::new();
         for (key, point) in points {
             let (series, time) = split_point_key(&key)?;
-            if (scan.from_us..=scan.to_us).contains(&time) && scan.series.iter().any(|range| holds(range, series)) {
+            let within =
+                (scan.from_us..=scan.to_us).contains(&time) && scan.series.iter().any(|range| holds(range, series));
+            if within && fulfils(layout, scan, &point.1)? {
                 sorted.push(((layout.partition.number(time), key.clone()), time, point));
             }
         }
@@ -90,6 +92,18 @@ fn holds(range: &KeyRange, key: &[u8]) -> bool {
         Bound::Unbounded => true,
     };
     above && below
+}
+
+fn fulfils(layout: &SeriesLayout, scan: &PointScan, row: &[u8]) -> Result<bool> {
+    let tuple = layout.row_layout();
+    for condition in &scan.conditions {
+        let mut value = ColumnBuilder::new(layout.fields[condition.field].ty, 1);
+        tuple.decode_into(row, &[condition.field], std::slice::from_mut(&mut value))?;
+        if !condition.test.holds(&value.finish())?.value(0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn batch(layout: &SeriesLayout, scan: &PointScan, rows: &[((i64, Bytes), i64, Point)]) -> Result<PointBatch> {

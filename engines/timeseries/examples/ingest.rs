@@ -143,6 +143,7 @@ fn scan(engine: &dyn PointEngine, series: Vec<KeyRange>, times: (i64, i64), fiel
         from_us,
         to_us,
         fields,
+        conditions: Vec::new(),
         versions: false,
         batch_rows: 8192,
         blocks: None,

@@ -1,5 +1,6 @@
 //! The base: segments per storage and partition, immutable; and [`SegmentFile`], one segment of it with the end of its files.
 
+use crate::last_columns::LastColumns;
 use crate::segment::{Segment, SegmentId, SegmentMeta};
 use crate::shape::Shape;
 use crate::versions::Garbage;
@@ -70,6 +71,8 @@ pub struct SegmentFile {
     dir: PathBuf,
     layout: Arc<SeriesLayout>,
     opened: Mutex<Option<Arc<Segment>>>,
+    /// Its last rows, as far as somebody asked.
+    pub last: LastColumns,
     /// No manifest refers to it any more.
     doomed: AtomicBool,
     reaper: Sender<Garbage>,
@@ -95,6 +98,7 @@ impl SegmentFile {
             dir: place.dir.clone(),
             layout: Arc::clone(layout),
             opened: Mutex::default(),
+            last: LastColumns::default(),
             doomed: AtomicBool::new(false),
             reaper: place.reaper.clone(),
         })

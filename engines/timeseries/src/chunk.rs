@@ -6,6 +6,7 @@
 use crate::bounds::Bounds;
 use crate::columns::{Columns, Written};
 use crate::shape::Shape;
+use crate::source::Visibility;
 use bytes::Bytes;
 use heddle_engines::block::PointBlock;
 use heddle_types::arrow::ColumnBuilder;
@@ -314,6 +315,15 @@ impl Chunk {
     /// Does a reader at `at` see every row, when what was written up to `dropped` is hidden?
     pub fn is_all_visible(&self, at: LogIndex, dropped: LogIndex) -> bool {
         self.distinct && self.written.0 > dropped && self.written.1 <= at
+    }
+
+    /// The last row of `run` that a reader sees, be it a tombstone.
+    pub fn last_visible(&self, run: &Run, visibility: Visibility) -> Option<usize> {
+        let seen = |row: &usize| {
+            let index = self.columns.written.index(*row);
+            visibility.dropped < index && index <= visibility.at
+        };
+        run.rows.clone().rev().find(seen)
     }
 
     /// The rows of `run` that a reader at `at` sees: the newest version of each point (tombstones too), when what was written

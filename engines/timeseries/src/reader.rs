@@ -3,15 +3,18 @@
 use crate::base::StorageBase;
 use crate::bounds::Bounds;
 use crate::chunk::Chunk;
+use crate::last;
 use crate::memtable::Table;
 use crate::merge::MergeOptions;
 use crate::rows::RowScan;
 use crate::scan;
 use crate::shape::Shape;
+use crate::sieve::Sieve;
 use crate::versions::Versions;
 use crate::view::{View, Wanted};
 use bytes::Bytes;
-use heddle_engines::point::{OwnPoint, PointCursor, PointReader, PointScan, split_point_key};
+use heddle_engines::point::last::of_cursors;
+use heddle_engines::point::{OwnPoint, PointBatch, PointCursor, PointReader, PointScan, split_point_key};
 use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
 use heddle_types::{LogIndex, Result, StorageId};
 use std::collections::BTreeSet;
@@ -27,6 +30,26 @@ impl Reader {
     /// A reader that sees changes at or below `index`.
     pub fn new(versions: Arc<Versions>, index: LogIndex) -> Self {
         Self { versions, index }
+    }
+
+    /// What a scan looks at.
+    fn view(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<(View, Wanted)> {
+        let sieve = Sieve::of(scan);
+        let wanted = Wanted {
+            bounds: Bounds { series: scan.series.clone(), from_us: scan.from_us, to_us: scan.to_us },
+            fields: sieve.as_ref().map_or_else(|| scan.fields.as_slice().into(), |sieve| Arc::clone(&sieve.fields)),
+            options: MergeOptions {
+                batch_rows: scan.batch_rows,
+                written: scan.versions,
+                deletes: false,
+                all_cores: false,
+            },
+            blocks: scan.blocks,
+            sieve,
+        };
+        let shape = Shape::new(Arc::clone(&scan.layout));
+        let view = View::open(&self.versions, self.index, (scan.storage, shape), &wanted, own)?;
+        Ok((view, wanted))
     }
 
     fn stored_visible(&self, storage: StorageId) -> Option<&Arc<StorageBase>> {
@@ -105,20 +128,16 @@ impl RowReader for Reader {
 
 impl PointReader for Reader {
     fn scan_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<Box<dyn PointCursor>>> {
-        let wanted = Wanted {
-            bounds: Bounds { series: scan.series.clone(), from_us: scan.from_us, to_us: scan.to_us },
-            fields: scan.fields.as_slice().into(),
-            options: MergeOptions {
-                batch_rows: scan.batch_rows,
-                written: scan.versions,
-                deletes: false,
-                all_cores: false,
-            },
-            blocks: scan.blocks,
-        };
-        let shape = Shape::new(Arc::clone(&scan.layout));
-        let view = View::open(&self.versions, self.index, (scan.storage, shape), &wanted, own)?;
+        let (view, wanted) = self.view(scan, own)?;
         scan::open(view, wanted, scan.cursors)
+    }
+
+    fn last_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<PointBatch>> {
+        let (view, wanted) = self.view(scan, own)?;
+        match wanted.sieve {
+            None => last::last_points(&view, &wanted),
+            Some(_) => of_cursors(scan::open(view, wanted, 1)?),
+        }
     }
 
     fn series(&self, storage: StorageId) -> Result<Vec<Bytes>> {

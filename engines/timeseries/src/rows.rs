@@ -57,6 +57,7 @@ impl RowScan {
             fields: shape.iter().flat_map(|shape| shape.fields.clone()).collect(),
             options: MergeOptions { batch_rows: BATCH_ROWS, written: true, deletes: false, all_cores: false },
             blocks: None,
+            sieve: None,
         };
         let view = match shape {
             Some(shape) => Some(Arc::new(View::open(versions, at, (storage, shape), &wanted, Vec::new())?)),

@@ -5,6 +5,7 @@ use crate::blocks::Blocks;
 use crate::bounds::Bounds;
 use crate::columns::Gathered;
 use crate::merge::Merger;
+use crate::sifted::Sifted;
 use crate::view::{View, Wanted};
 use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray, UInt64Array};
 use arrow::datatypes::DataType;
@@ -51,31 +52,51 @@ pub struct Cursor {
     view: Arc<View>,
     wanted: Wanted,
     partitions: IntoIter<i64>,
-    merger: Option<Merger>,
+    rows: Option<Rows>,
     /// Of the same partition, not handed out yet.
     blocks: Option<Blocks>,
+}
+
+/// The points of one partition.
+enum Rows {
+    Merged(Merger),
+    /// Of one segment, with nothing to merge.
+    Sifted(Sifted),
 }
 
 impl Cursor {
     /// A cursor over what `wanted` asks for, which the view was opened for.
     pub fn new(view: Arc<View>, wanted: Wanted) -> Self {
         let partitions = view.partitions(&wanted.bounds).into_iter();
-        Self { view, wanted, partitions, merger: None, blocks: None }
+        Self { view, wanted, partitions, rows: None, blocks: None }
     }
 
     /// The same, last partition first; within a partition the order is the same.
     pub fn last_partition_first(view: Arc<View>, wanted: Wanted) -> Self {
         let mut partitions = view.partitions(&wanted.bounds);
         partitions.reverse();
-        Self { view, wanted, partitions: partitions.into_iter(), merger: None, blocks: None }
+        Self { view, wanted, partitions: partitions.into_iter(), rows: None, blocks: None }
     }
 
     /// The next batch of the partition; `None` at its end, `Some` of the next call is of the next partition.
     fn next_of_partition(&mut self) -> Result<Option<Gathered>> {
-        let Some(merger) = &mut self.merger else { return Ok(None) };
-        let batch = merger.next_batch()?;
+        let Some(rows) = &mut self.rows else { return Ok(None) };
+        let sieve = self.wanted.sieve.as_ref();
+        let batch = loop {
+            let merged = match rows {
+                Rows::Sifted(sifted) => break sifted.next_batch()?,
+                Rows::Merged(merger) => merger.next_batch()?,
+            };
+            match (merged, sieve) {
+                (Some(merged), Some(sieve)) => match sieve.sift(merged)? {
+                    None => {}
+                    some => break some,
+                },
+                (merged, _) => break merged,
+            }
+        };
         if batch.is_none() {
-            self.merger = None;
+            self.rows = None;
         }
         Ok(batch)
     }
@@ -83,16 +104,27 @@ impl Cursor {
     /// Opens the next partition; false at the end.
     fn open_partition(&mut self) -> Result<bool> {
         let Some(partition) = self.partitions.next() else { return Ok(false) };
-        let merger = match self.wanted.blocks {
-            None => self.view.merge(partition, &self.wanted.bounds, &self.wanted.options)?,
-            Some(scan) => {
+        self.rows = Some(match self.wanted.blocks {
+            // Blocks are asked for without conditions on fields.
+            Some(scan) if self.wanted.sieve.is_none() => {
                 let (merger, blocks) = self.view.merge_beside_blocks(partition, &self.wanted, scan)?;
                 self.blocks = Some(blocks);
-                merger
+                Rows::Merged(merger)
             }
-        };
-        self.merger = Some(merger);
+            _ => self.rows_of(partition)?,
+        });
         Ok(true)
+    }
+
+    fn rows_of(&self, partition: i64) -> Result<Rows> {
+        let (bounds, options) = (&self.wanted.bounds, &self.wanted.options);
+        if let Some(sieve) = &self.wanted.sieve
+            && let Some(segment) = self.view.only_segment(partition, bounds)?
+        {
+            let (shape, sieve) = (Arc::clone(&self.view.shape), Arc::clone(sieve));
+            return Sifted::open(segment, shape, sieve, bounds, options.batch_rows, options.written).map(Rows::Sifted);
+        }
+        self.view.merge(partition, bounds, options).map(Rows::Merged)
     }
 
     /// All batches of the next partition that has any; `None` at the end.

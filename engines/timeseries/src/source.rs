@@ -25,7 +25,8 @@ pub struct SourceRun {
 }
 
 impl SourceRun {
-    fn new(series: Bytes, rows: Range<u64>) -> Self {
+    /// Rows without a gap.
+    pub fn new(series: Bytes, rows: Range<u64>) -> Self {
         Self { series, rows, more: Vec::new() }
     }
 }
@@ -186,7 +187,8 @@ impl SegmentRows {
     }
 }
 
-fn segment_runs(segment: &Segment, bounds: &Bounds) -> Vec<SourceRun> {
+/// The runs of a segment within `bounds`.
+pub fn segment_runs(segment: &Segment, bounds: &Bounds) -> Vec<SourceRun> {
     let series = segment.series();
     let places = bounds.places(series, |entry| &entry.key).into_iter().flatten();
     let run = |at: usize| {
@@ -214,7 +216,7 @@ fn without_blocks(segment: &Arc<Segment>, run: SourceRun, finder: &mut BlockFind
 }
 
 /// The rows of all runs, neighbours joined.
-fn joined(runs: &[SourceRun]) -> Vec<Range<u64>> {
+pub fn joined(runs: &[SourceRun]) -> Vec<Range<u64>> {
     let mut out: Vec<Range<u64>> = Vec::new();
     for rows in runs.iter().flat_map(|run| std::iter::once(&run.rows).chain(run.more.iter().rev())) {
         match out.last_mut() {

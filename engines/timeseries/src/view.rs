@@ -7,7 +7,9 @@ use crate::chunk::Chunk;
 use crate::chunk::OpenRows;
 use crate::columns::Columns;
 use crate::merge::{MergeOptions, Merger};
+use crate::segment::Segment;
 use crate::shape::Shape;
+use crate::sieve::Sieve;
 use crate::source::{Source, Visibility};
 use crate::versions::Versions;
 use bytes::Bytes;
@@ -28,12 +30,16 @@ pub struct Wanted {
     pub options: MergeOptions,
     /// Are whole blocks wanted as such?
     pub blocks: Option<BlockScan>,
+    /// Tests the fields read, and says which of them are handed out; without it all are.
+    pub sieve: Option<Arc<Sieve>>,
 }
 
 /// A chunk with the columns that are wanted.
-struct Memory {
-    chunk: Arc<Chunk>,
-    columns: Arc<Columns>,
+pub struct Memory {
+    /// The chunk, with all its columns.
+    pub chunk: Arc<Chunk>,
+    /// Those that are wanted.
+    pub columns: Arc<Columns>,
 }
 
 /// See the module.
@@ -41,12 +47,14 @@ pub struct View {
     /// What points look like to the reader.
     pub shape: Arc<Shape>,
     fields: Arc<[usize]>,
-    own: Option<Memory>,
+    /// The transaction's own points.
+    pub own: Option<Memory>,
     /// Newest first.
-    memory: Vec<Memory>,
+    pub memory: Vec<Memory>,
     /// None when a memtable dropped what was flushed.
-    stored: Option<Arc<StorageBase>>,
-    visibility: Visibility,
+    pub stored: Option<Arc<StorageBase>>,
+    /// Which rows of `memory` count.
+    pub visibility: Visibility,
     _versions: Arc<Versions>,
 }
 
@@ -157,6 +165,23 @@ impl View {
             sources.extend(Source::segment(&segment, &self.shape, fields, bounds, rows, finder)?);
         }
         Ok(sources)
+    }
+
+    /// The segment that alone has points or tombstones of a partition within `bounds`, if it is so.
+    pub fn only_segment(&self, partition: i64, bounds: &Bounds) -> Result<Option<Arc<Segment>>> {
+        for memory in self.own.iter().chain(&self.memory) {
+            let section = memory.chunk.section(partition);
+            if section.is_some_and(|section| !memory.chunk.runs_within(section, bounds).is_empty()) {
+                return Ok(None);
+            }
+        }
+        let files = self.stored.as_ref().and_then(|stored| stored.partitions.get(&partition));
+        let files = files.into_iter().flatten();
+        let mut files = files.filter(|file| file.meta.deletes > 0 || bounds.meets(file.meta.min_us, file.meta.max_us));
+        match (files.next(), files.next()) {
+            (Some(file), None) if file.meta.deletes == 0 => file.open().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Series keys with points within `bounds`, of the source that has most of them, and how many points each has.

@@ -87,6 +87,7 @@ impl Life {
             from_us: times.0,
             to_us: times.1,
             fields: vec![0, 1],
+            conditions: vec![],
             versions: false,
             batch_rows: 1000,
             blocks,

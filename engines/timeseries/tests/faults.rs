@@ -95,6 +95,7 @@ fn points_of(engine: &dyn PointEngine, storage: StorageId) -> Result<Points> {
         from_us: i64::MIN,
         to_us: i64::MAX,
         fields: vec![0],
+        conditions: Vec::new(),
         versions: false,
         batch_rows: 50,
         blocks: None,

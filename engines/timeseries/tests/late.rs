@@ -97,6 +97,7 @@ fn read(
         from_us,
         to_us,
         fields: vec![0],
+        conditions: Vec::new(),
         versions: false,
         batch_rows,
         blocks: None,

@@ -5,6 +5,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use bytes::Bytes;
 use heddle_engines::block::PointBlock;
+use heddle_engines::condition::{Comparison, FieldCondition, FieldTest};
 use heddle_engines::model::ModelEngine;
 use heddle_engines::point::{
     NamedType, OwnPoint, PartitionInterval, PointBatch, PointEngine, PointReader, PointScan, SeriesLayout, point_key,
@@ -116,8 +117,23 @@ struct Check {
     batch_rows: usize,
     cursors: usize,
     own: Vec<(u8, i64, Option<u8>)>,
+    conditions: Vec<FieldCondition>,
     reverse: bool,
     bounds: (u8, u8),
+}
+
+fn condition() -> impl Strategy<Value = FieldCondition> {
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    let comparison = prop::sample::select(vec![Less, LessOrEqual, Equal, NotEqual, GreaterOrEqual, Greater]);
+    (0..FIELDS.0, comparison, 0..4u8, any::<u8>()).prop_map(|(field, comparison, kind, value)| {
+        let test = match (kind, field) {
+            (0, _) => FieldTest::Null,
+            (_, 0) => FieldTest::Float(comparison, f64::from(value) / 4.0),
+            (_, 2) => FieldTest::Int(comparison, i64::from(value)),
+            _ => FieldTest::NotNull,
+        };
+        FieldCondition { field, test }
+    })
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -129,20 +145,12 @@ fn check() -> impl Strategy<Value = Check> {
         proptest::collection::vec(any::<bool>(), FIELDS.1),
         1..40usize,
         1..4usize,
-        proptest::collection::vec(own, 0..6),
+        (proptest::collection::vec(own, 0..6), proptest::collection::vec(condition(), 0..3)),
         any::<bool>(),
         (0..3u8, 0..3u8),
     )
-        .prop_map(|(storage, series, times, fields, batch_rows, cursors, own, reverse, bounds)| Check {
-            storage,
-            series,
-            times,
-            fields,
-            batch_rows,
-            cursors,
-            own,
-            reverse,
-            bounds,
+        .prop_map(|(storage, series, times, fields, batch_rows, cursors, (own, conditions), reverse, bounds)| {
+            Check { storage, series, times, fields, batch_rows, cursors, own, conditions, reverse, bounds }
         })
 }
 
@@ -319,6 +327,7 @@ impl Bench {
             from_us: check.times.0.max(expired),
             to_us: check.times.1,
             fields: wanted.clone(),
+            conditions: check.conditions.clone(),
             versions: true,
             batch_rows: check.batch_rows,
             blocks: None,
@@ -334,6 +343,18 @@ impl Bench {
         let got = points(&*snapshot.reader, &scan, own.clone());
         let want = points(&*model, &scan, own.clone());
         assert_eq!(without_index(&got), without_index(&want), "{scan:?}");
+        for (got, want) in got.iter().zip(&want) {
+            assert_eq!((got.2 == 0, got.2 >= want.2), (want.2 == 0, true), "index of {got:?}, written at {}", want.2);
+        }
+        let last = |reader: &dyn PointReader| {
+            let mut points = Vec::new();
+            for batch in reader.last_points(&scan, own.clone()).expect("a healthy disk") {
+                decode(&batch, &scan, &mut points);
+            }
+            points
+        };
+        let (got, want) = (last(&*snapshot.reader), last(&*model));
+        assert_eq!(without_index(&got), without_index(&want), "last of {scan:?}");
         for (got, want) in got.iter().zip(&want) {
             assert_eq!((got.2 == 0, got.2 >= want.2), (want.2 == 0, true), "index of {got:?}, written at {}", want.2);
         }
@@ -389,6 +410,7 @@ impl Bench {
                         batch_rows,
                         cursors,
                         own: Vec::new(),
+                        conditions: Vec::new(),
                         reverse: cursors == 3,
                         bounds: (0, 0),
                     };

@@ -221,7 +221,7 @@ impl Stage {
 }
 
 /// Sub-queries need DataFusion; what sleeps must not do it on the thread that owns connections.
-fn needs_plan(expr: &Expr) -> bool {
+pub(super) fn needs_plan(expr: &Expr) -> bool {
     let sleeps = |e: &Expr| matches!(e, Expr::Call(c) if c.func == PG_SLEEP);
     visit::any(expr, &|e| matches!(e, Expr::Outer { .. }) || sleeps(e) || visit::sub_query(e).is_some())
 }
@@ -411,7 +411,7 @@ pub(super) fn equal_as_keys(ty: PgType) -> bool {
     matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8 | oid::TEXT | oid::VARCHAR | oid::UUID)
 }
 
-fn comparable_forms(column: PgType, constant: PgType) -> bool {
+pub(super) fn comparable_forms(column: PgType, constant: PgType) -> bool {
     if integer_width(column).is_some() {
         return integer_width(constant).is_some();
     }

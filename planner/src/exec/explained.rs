@@ -2,6 +2,7 @@
 
 use super::direct::Direct;
 use super::explain::{Actual, Names, Node, Report};
+use super::series_aggregate::series_plans;
 use super::{Executor, Outcome, Shape, with};
 use crate::bound::{ExplainOptions, Rel, Statement};
 use crate::context::EvalContext;
@@ -27,12 +28,15 @@ impl Executor {
         let clock = || ctx.env.clock.monotonic();
         let (rel, direct, head) = parts(inner, shape)?;
         let begun = clock();
-        let mut report = match direct.filter(|d| d.applies(ctx)) {
-            Some(d) => {
-                let (plan, execution) = d.explain(&Names::of(&rel), ctx, view)?;
-                Report { plan, execution, planning: Duration::ZERO, executing: None }
-            }
-            None => {
+        let ready = |(plan, execution)| Report { plan, execution, planning: Duration::ZERO, executing: None };
+        let series = match shape {
+            Shape::Query { series, .. } => series.as_ref().filter(|_| series_plans(ctx)),
+            _ => None,
+        };
+        let mut report = match (direct.filter(|d| d.applies(ctx)), series) {
+            (Some(direct), _) => ready(direct.explain(&Names::of(&rel), ctx, view)?),
+            (None, Some(series)) => ready((series.describe(ctx, view)?, "series plan")),
+            (None, None) => {
                 let run = options.analyze && head.is_none();
                 let (plan, planning, executing) = self.engine.explain(rel, run, ctx, view).await?;
                 Report { plan, execution: VECTORISED, planning, executing }

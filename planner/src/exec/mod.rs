@@ -22,6 +22,7 @@ pub(crate) mod rowset;
 pub(crate) mod runtime;
 pub(crate) mod series;
 pub(crate) mod series_aggregate;
+pub(crate) mod series_select;
 mod with;
 mod write;
 
@@ -43,6 +44,8 @@ use heddle_txn::ReadView;
 use heddle_types::{Error, Result, SqlState};
 use returning::Returned;
 use runtime::{Engine, Source};
+use series_aggregate::series_plans;
+use series_select::SeriesSelect;
 use std::sync::Arc;
 
 /// Rows in the order of `Bound::columns`; Arrow forms per `heddle_types::arrow`.
@@ -106,7 +109,7 @@ impl Plan {
 
 /// How a statement runs.
 enum Shape {
-    Query { direct: Option<Direct>, point: Option<PointRead> },
+    Query { direct: Option<Direct>, point: Option<PointRead>, series: Option<Arc<SeriesSelect>> },
     Dml { input: crate::bound::Rel, direct: Option<Direct> },
     With,
     Explain(Box<Shape>),
@@ -119,7 +122,8 @@ impl Shape {
             Statement::Query(q) => {
                 let direct = Direct::compile(&q.rel).filter(|_| point_plans);
                 let point = direct.as_ref().and_then(|d| PointRead::compile(d, &q.columns));
-                Self::Query { direct, point }
+                let series = if point_plans && direct.is_none() { SeriesSelect::compile(&q.rel) } else { None };
+                Self::Query { direct, point, series }
             }
             Statement::Insert(i) => Self::dml(i.source.rel.clone(), point_plans),
             Statement::Update(u) => Self::dml(modify::update_input(u), point_plans),
@@ -175,6 +179,10 @@ impl Executor {
         view: &Arc<ReadView>,
     ) -> Result<Outcome> {
         match (statement, shape) {
+            (Statement::Query(q), Shape::Query { series: Some(series), .. }) if series_plans(ctx) => {
+                let ids = output_ids(&q.columns);
+                Ok(Outcome::Rows(series.run(&self.engine, &ids, ctx, view).await?))
+            }
             (Statement::Query(q), Shape::Query { direct, .. }) => {
                 Ok(Outcome::Rows(self.query(q, direct.as_ref(), ctx, view).await?))
             }

@@ -139,6 +139,25 @@ impl Engine {
         Ok(Running { task, receive }.into_stream())
     }
 
+    /// Calls `next` on the query threads until it has no more batches; the stream has what it gave.
+    pub fn produce(
+        self: &Arc<Self>,
+        mut next: impl FnMut() -> Result<Option<RecordBatch>> + Send + 'static,
+    ) -> RowStream {
+        let (send, receive) = mpsc::channel(STREAM_BATCHES);
+        let task = self.handle.spawn(async move {
+            while let Some(batch) = next().transpose() {
+                let failed = batch.is_err();
+                // Where the task ends when the reader is gone.
+                if send.send(batch).await.is_err() || failed {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        Running { task, receive }.into_stream()
+    }
+
     /// The rows of `rel`, all its columns.
     pub fn source(self: &Arc<Self>, rel: &Rel, ctx: &Arc<EvalContext>, view: &Arc<ReadView>) -> Result<Source> {
         let ids: Vec<ColId> = visit::output(rel).into_iter().map(|(id, _)| id).collect();

@@ -11,6 +11,9 @@
 //! 3. Whether a point changed since a snapshot is seen from its contents: a segment keeps no version per point.
 
 mod bulk;
+mod columns;
+
+pub(crate) use columns::PointColumns;
 
 use super::write::{Current, TableWriter};
 use bytes::Bytes;

@@ -16,7 +16,9 @@
 mod aggregate;
 mod cell;
 mod expr;
+mod field_filter;
 mod framed;
+mod last_point;
 mod nulls;
 mod op;
 mod range;

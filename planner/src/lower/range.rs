@@ -258,7 +258,7 @@ impl Access {
 
 impl Operand {
     /// The value as a key column; None for NULL, which nothing equals.
-    fn bytes(&self, order: key::KeyOrder) -> DfResult<Option<Vec<u8>>> {
+    pub fn bytes(&self, order: key::KeyOrder) -> DfResult<Option<Vec<u8>>> {
         let array = self.evaluate()?;
         if heddle_types::arrow::is_null_at(&array, 0) {
             return Ok(None);

@@ -53,7 +53,10 @@ impl Lowerer<'_> {
             Rel::Window { input, calls } => self.window(input, calls),
             Rel::Distinct { input, on } => match on {
                 None => self.distinct(input),
-                Some(on) => self.distinct_on(input, on),
+                Some(on) => match self.last_points(rel)? {
+                    Some(plan) => Ok(plan),
+                    None => self.distinct_on(input, on),
+                },
             },
             Rel::Sort { input, keys } => {
                 let plan = self.rel(input)?;
@@ -83,7 +86,7 @@ impl Lowerer<'_> {
     }
 
     /// A provider's columns under unqualified names.
-    fn provider(
+    pub(super) fn provider(
         &mut self,
         provider: Arc<dyn datafusion::catalog::TableProvider>,
         output: &[(ColId, PgType)],

@@ -8,15 +8,12 @@ use super::series_access::{Access, Selection, Use, ranges, usefulness};
 use super::{arrow_schema, name};
 use crate::bound::{ColId, TableScan};
 use crate::context::EvalContext;
-use crate::exec::series::SeriesCodec;
-use crate::function::error::arrow_error;
+use crate::exec::series::{PointColumns, SeriesCodec};
 use crate::function::to_df;
-use arrow::array::{ArrayRef, Int64Array, UInt32Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DfResult;
@@ -27,13 +24,11 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use heddle_catalog::SeriesColumn;
-use heddle_engines::point::{PointBatch, PointCursor, PointScan, point_key};
-use heddle_engines::{KeyRange, RowReader};
+use heddle_engines::KeyRange;
+use heddle_engines::point::{PointCursor, PointScan, SeriesLayout};
 use heddle_txn::ReadView;
-use heddle_types::arrow::{ColumnBuilder, datum_at};
 use heddle_types::{Datum, PgType, Result, oid};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -187,6 +182,9 @@ impl DisplayAs for SeriesScanExec {
                 if selection.to_us < i64::MAX - 1 {
                     write!(f, "\nTo: {}", shown(selection.to_us))?;
                 }
+                if !selection.conditions.is_empty() {
+                    write!(f, "\nField Cond: {}", self.access.shown_conditions(table, &selection))?;
+                }
                 Ok(())
             }
         }
@@ -213,14 +211,14 @@ impl ExecutionPlan for SeriesScanExec {
         Ok(self)
     }
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let (scan, codec, view) = (self.scan.clone(), self.codec.clone(), Arc::clone(&self.view.0));
         let reader = Reader {
+            columns: PointColumns::new(scan, codec, view, self.places.clone()),
             scan: self.scan.clone(),
-            codec: self.codec.clone(),
+            layout: Arc::clone(&self.codec.layout),
             view: Arc::clone(&self.view.0),
-            places: self.places.clone(),
             schema: Arc::clone(&self.schema),
             cursors: None,
-            tags: HashMap::new(),
             left: self.limit.unwrap_or(usize::MAX),
             batch_rows: context.session_config().batch_size(),
         };
@@ -245,14 +243,12 @@ impl ExecutionPlan for SeriesScanExec {
 /// Walks the cursors.
 struct Reader {
     scan: TableScan,
-    codec: SeriesCodec,
+    layout: Arc<SeriesLayout>,
     view: Arc<ReadView>,
-    places: Vec<usize>,
     schema: SchemaRef,
+    columns: PointColumns,
     /// None before the first batch.
     cursors: Option<VecDeque<Box<dyn PointCursor>>>,
-    /// The output's tags of the series seen so far.
-    tags: HashMap<Bytes, Arc<Vec<Datum>>>,
     left: usize,
     batch_rows: usize,
 }
@@ -267,7 +263,7 @@ impl Reader {
             let Some(cursor) = cursors.front_mut() else { return Ok(None) };
             match cursor.next_batch()? {
                 Some(points) => {
-                    let batch = self.batch(&points)?;
+                    let batch = to_batch(&self.schema, self.columns.arrays(&points)?, points.rows())?;
                     let rows = batch.num_rows().min(self.left);
                     self.left -= rows;
                     return Ok(Some(batch.slice(0, rows)));
@@ -298,136 +294,16 @@ impl Reader {
     fn point_scan(&self, selection: &Selection, series: Vec<KeyRange>) -> PointScan {
         PointScan {
             storage: self.scan.table.storage,
-            layout: Arc::clone(&self.codec.layout),
+            layout: Arc::clone(&self.layout),
             series,
             from_us: selection.from_us,
             to_us: selection.to_us,
-            fields: self.fields(),
-            versions: self.places.contains(&(self.scan.columns.len() + 1)),
+            fields: self.columns.fields(),
+            conditions: selection.conditions.clone(),
+            versions: self.columns.has_versions(),
             batch_rows: self.batch_rows.min(self.left),
             blocks: None,
             cursors: 1,
         }
     }
-
-    /// The fields read, ascending.
-    fn fields(&self) -> Vec<usize> {
-        let field = |p: &usize| match self.kind(*p)? {
-            SeriesColumn::Field(at) => Some(at),
-            _ => None,
-        };
-        let mut out: Vec<usize> = self.places.iter().filter_map(field).collect();
-        out.sort_unstable();
-        out.dedup();
-        out
-    }
-
-    /// What output place `p` is; None for the identity columns.
-    fn kind(&self, p: usize) -> Option<SeriesColumn> {
-        self.scan.table.series_column(self.scan.columns.get(p)?.1)
-    }
-
-    fn batch(&mut self, points: &PointBatch) -> Result<RecordBatch> {
-        let fields = self.fields();
-        let columns = self.scan.columns.len();
-        let mut spread = Spread::default();
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.places.len());
-        for at in 0..self.places.len() {
-            let place = self.places[at];
-            arrays.push(match self.kind(place) {
-                Some(SeriesColumn::Time) => Arc::clone(&points.time),
-                Some(SeriesColumn::Field(field)) => {
-                    let at = fields.binary_search(&field).expect("every field of the output was asked for");
-                    Arc::clone(&points.fields[at])
-                }
-                Some(SeriesColumn::PrimaryTag(_) | SeriesColumn::Tag(_)) => {
-                    let column = self.scan.columns[place].1;
-                    let rows = self.tag_rows(points, &mut spread)?;
-                    let tag = self.tag_columns().iter().position(|c| *c == column).expect("it is one of them");
-                    spread_tag(&rows, tag, self.scan.table.columns[column].ty, spread.indices(points))?
-                }
-                None if place == columns => keys(points)?,
-                None => versions(points)?,
-            });
-        }
-        to_batch(&self.schema, arrays, points.rows())
-    }
-
-    /// The tags in the output, as places in the table's columns.
-    fn tag_columns(&self) -> Vec<usize> {
-        let tag = |p: &&usize| matches!(self.kind(**p), Some(SeriesColumn::PrimaryTag(_) | SeriesColumn::Tag(_)));
-        self.places.iter().filter(tag).map(|p| self.scan.columns[*p].1).collect()
-    }
-
-    /// The output's tags per run of the batch.
-    fn tag_rows(&mut self, points: &PointBatch, spread: &mut Spread) -> Result<Vec<Arc<Vec<Datum>>>> {
-        if let Some(rows) = &spread.rows {
-            return Ok(rows.clone());
-        }
-        let columns = self.tag_columns();
-        let stored = columns.iter().any(|c| self.codec.is_tag(*c));
-        let mut rows = Vec::with_capacity(points.series.len());
-        for (series, _) in &points.series {
-            if let Some(known) = self.tags.get(series) {
-                rows.push(Arc::clone(known));
-                continue;
-            }
-            let row = if stored { self.view.get(self.codec.tags_storage, series)? } else { None };
-            let row = Arc::new(self.codec.tags_at(series, row.as_ref().map(|r| &r.row[..]), &columns)?);
-            self.tags.insert(series.clone(), Arc::clone(&row));
-            rows.push(row);
-        }
-        spread.rows = Some(rows.clone());
-        Ok(rows)
-    }
-}
-
-/// What the tag columns of one batch share.
-#[derive(Default)]
-struct Spread {
-    rows: Option<Vec<Arc<Vec<Datum>>>>,
-    indices: Option<UInt32Array>,
-}
-
-impl Spread {
-    /// For each point the number of its run.
-    fn indices(&mut self, points: &PointBatch) -> &UInt32Array {
-        self.indices.get_or_insert_with(|| {
-            let mut out = Vec::with_capacity(points.rows());
-            for (run, (_, n)) in points.series.iter().enumerate() {
-                out.extend(std::iter::repeat_n(run as u32, *n));
-            }
-            out.into()
-        })
-    }
-}
-
-/// A tag's values per run, repeated for the points of each.
-fn spread_tag(rows: &[Arc<Vec<Datum>>], tag: usize, ty: PgType, indices: &UInt32Array) -> Result<ArrayRef> {
-    let mut builder = ColumnBuilder::new(ty, rows.len());
-    for row in rows {
-        builder.append(&row[tag])?;
-    }
-    arrow::compute::take(&builder.finish(), indices, None).map_err(arrow_error)
-}
-
-fn keys(points: &PointBatch) -> Result<ArrayRef> {
-    let mut builder = ColumnBuilder::new(PgType::new(oid::BYTEA), points.rows());
-    let mut at = 0;
-    for (series, n) in &points.series {
-        for _ in 0..*n {
-            let Datum::Timestamp(us) = datum_at(&points.time, PgType::new(oid::TIMESTAMPTZ), at) else {
-                return Err(heddle_types::Error::internal("a point without a time"));
-            };
-            builder.append(&Datum::Bytea(Arc::from(&point_key(series, us)[..])))?;
-            at += 1;
-        }
-    }
-    Ok(builder.finish())
-}
-
-fn versions(points: &PointBatch) -> Result<ArrayRef> {
-    let versions = points.versions.as_ref();
-    let versions = versions.ok_or_else(|| heddle_types::Error::internal("the versions of points are missing"))?;
-    Ok(Arc::new(versions.values().iter().map(|v| *v as i64).collect::<Int64Array>()))
 }

@@ -3,6 +3,7 @@
 //! Everything is evaluated when the scan starts, so that outer references and constants are treated alike. A set of series comes
 //! from complete primary tags (direct keys) or from the list of all series, over which the conjuncts run.
 
+use super::field_filter::{FieldFilter, is_field_filter};
 use super::range::{self, Condition, Operand, POINTS_MAX};
 use super::{arrow_schema, name};
 use crate::bound::{ColId, TableScan};
@@ -18,6 +19,7 @@ use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::{Expr as Df, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use heddle_catalog::SeriesColumn;
+use heddle_engines::condition::FieldCondition;
 use heddle_engines::{KeyRange, RowReader};
 use heddle_txn::ReadView;
 use heddle_types::arrow::ColumnBuilder;
@@ -52,6 +54,9 @@ pub(super) fn usefulness(scan: &TableScan, filter: &Df) -> Use {
     }
     if tag_columns(scan, filter).is_some() {
         return if is_plain(filter) { Use::Complete } else { Use::Narrows };
+    }
+    if is_field_filter(scan, filter) {
+        return Use::Complete;
     }
     if time_list(scan, filter).is_some() { Use::Narrows } else { Use::No }
 }
@@ -116,6 +121,8 @@ pub(super) struct Access {
     /// Values per primary tag, when each has some.
     keys: Option<Vec<Vec<Operand>>>,
     filters: Vec<TagFilter>,
+    /// What the engine tests.
+    fields: Vec<FieldFilter>,
     shown_from: Option<i64>,
 }
 
@@ -137,6 +144,8 @@ pub(crate) struct Selection {
     pub all: Option<Vec<Bytes>>,
     pub from_us: i64,
     pub to_us: i64,
+    /// What the engine tests of each point.
+    pub conditions: Vec<FieldCondition>,
 }
 
 impl Access {
@@ -154,6 +163,7 @@ impl Access {
         };
         let mut bounds = vec![];
         let mut tags = vec![];
+        let mut fields = vec![];
         for filter in filters {
             if let Some(c) = time_bound(scan, filter).or_else(|| time_list(scan, filter)) {
                 bounds.push((c.op, c.values.iter().map(|e| operand(&c, e)).collect::<DfResult<_>>()?));
@@ -163,6 +173,8 @@ impl Access {
                 let schema = DFSchema::try_from(arrow_schema(&typed))?;
                 let expr = session.create_physical_expr(filter.clone(), &schema)?;
                 tags.push(TagFilter { expr, columns, repeated: !is_plain(filter) });
+            } else {
+                fields.extend(FieldFilter::new(scan, filter, &free)?);
             }
         }
         let conditions: Vec<Condition> = filters.iter().flat_map(|f| range::conditions(scan, f)).collect();
@@ -183,7 +195,7 @@ impl Access {
             }
         }
         let shown_from = series.and_then(|s| shown_from(s, now_us));
-        Ok(Self { codec, bounds, keys, filters: tags, shown_from })
+        Ok(Self { codec, bounds, keys, filters: tags, fields, shown_from })
     }
 
     /// Will it read one series at most?
@@ -194,6 +206,8 @@ impl Access {
     /// Decides what to read; None when no point can match. `list` asks for the list of series in any case.
     pub fn select(&self, table: &TableScan, view: &ReadView, list: bool) -> Result<Option<Selection>> {
         let Some((from_us, to_us)) = self.times()? else { return Ok(None) };
+        let conditions = self.fields.iter().map(FieldFilter::condition).collect::<Result<Option<Vec<_>>>>()?;
+        let Some(conditions) = conditions else { return Ok(None) };
         let (candidates, all) = match &self.keys {
             Some(keys) => (Some(direct(keys)?), None),
             None if self.filters.is_empty() && !list => (None, None),
@@ -209,7 +223,17 @@ impl Access {
         if series.as_ref().is_some_and(Vec::is_empty) {
             return Ok(None);
         }
-        Ok(Some(Selection { series, all, from_us, to_us }))
+        Ok(Some(Selection { series, all, from_us, to_us, conditions }))
+    }
+
+    /// What the engine tests of each point, for EXPLAIN.
+    pub fn shown_conditions(&self, table: &TableScan, selection: &Selection) -> String {
+        let shown = |(filter, condition): (&FieldFilter, &FieldCondition)| {
+            let column = &table.table.columns[filter.column];
+            format!("({} {})", crate::function::quote_ident(&column.name), condition.test)
+        };
+        let all: Vec<String> = self.fields.iter().zip(&selection.conditions).map(shown).collect();
+        if all.len() == 1 { all.concat() } else { format!("({})", all.join(" AND ")) }
     }
 
     /// First and last time, both included.

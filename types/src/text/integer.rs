@@ -107,6 +107,12 @@ const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819202122232425
 /// Appends a decimal integer.
 pub fn push_int(out: &mut Vec<u8>, v: i64) {
     let mut buf = [0u8; 20];
+    let at = digits(v, &mut buf);
+    out.extend_from_slice(&buf[at..]);
+}
+
+/// Writes a number to the end of `buf`, which has room for 20 bytes at least; where it begins.
+pub(super) fn digits(v: i64, buf: &mut [u8]) -> usize {
     let mut at = buf.len();
     let mut n = v.unsigned_abs();
     while n >= 100 {
@@ -127,7 +133,7 @@ pub fn push_int(out: &mut Vec<u8>, v: i64) {
         at -= 1;
         buf[at] = b'-';
     }
-    out.extend_from_slice(&buf[at..]);
+    at
 }
 
 /// Appends exactly two digits of a number below 100.

@@ -1,7 +1,7 @@
 //! EXPLAIN: our plan in the shape PostgreSQL users and their tools read.
 //!
-//! A plan is a tree of [`Node`]s: a point plan makes one or two, a DataFusion plan is translated by [`physical`]. There is no cost model, so
-//! no costs are shown; the line `Execution` says which of the two ways the statement goes.
+//! A plan is a tree of [`Node`]s: a point plan or a series plan makes one or two, a DataFusion plan is translated by [`physical`]. There is no cost model, so
+//! no costs are shown; the line `Execution` says which way the statement goes.
 
 mod names;
 mod physical;
@@ -65,7 +65,7 @@ impl Node {
         let mut lines = text.lines();
         let mut node = Self::scan(lines.next().unwrap_or_default());
         for (name, value) in lines.filter_map(|l| l.split_once(": ")) {
-            let known = ["Series", "From", "To", "Statistics"].into_iter().find(|k| *k == name);
+            let known = ["Series", "From", "To", "Field Cond", "Statistics"].into_iter().find(|k| *k == name);
             node.properties.extend(known.map(|k| (k, value.to_owned())));
         }
         node

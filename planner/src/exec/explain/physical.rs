@@ -128,7 +128,7 @@ fn described(plan: &Arc<dyn ExecutionPlan>, names: &Names) -> Node {
     let text = One(plan.as_ref()).to_string();
     match plan.name() {
         "ScanExec" => Node::scan(&text),
-        "SeriesScanExec" => Node::parse(&text),
+        "SeriesScanExec" | "LastPointExec" => Node::parse(&text),
         "OpExec" => Node::parse(&text),
         "CrossJoinExec" => Node::new("Nested Loop"),
         "SortMergeJoinExec" => Node::new("Merge Join"),

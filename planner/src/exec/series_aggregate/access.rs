@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 const KEYS_MAX: usize = 4096;
 
 /// See the module.
-pub(super) struct Access {
+pub(crate) struct Access {
     pub scan: TableScan,
     pub codec: SeriesCodec,
     /// `time op constant`
@@ -83,6 +83,17 @@ impl Access {
         Some(Self { scan: scan.clone(), codec, times, constants, keys, filters, key_filters })
     }
 
+    /// Is every series named by its key?
+    pub fn names_series(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Is it about one series at most?
+    pub fn is_single(&self) -> bool {
+        let one = |values: &Values| matches!(values, Values::List(list) if list.len() == 1);
+        self.keys.as_ref().is_some_and(|keys| keys.iter().all(one))
+    }
+
     /// Decides what to read; None when no point can match. `list` asks for the list of series in any case.
     pub fn select(&self, ctx: &EvalContext, view: &ReadView, list: bool) -> Result<Option<Selection>> {
         for condition in &self.constants {
@@ -101,7 +112,7 @@ impl Access {
             }
         };
         let none = series.as_ref().is_some_and(Vec::is_empty);
-        Ok((!none).then_some(Selection { series, all, from_us, to_us }))
+        Ok((!none).then_some(Selection { series, all, from_us, to_us, conditions: vec![] }))
     }
 
     /// First and last time, both included.

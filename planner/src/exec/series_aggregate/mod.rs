@@ -12,7 +12,7 @@
 //! Not here: pieces of time of several widths (months, days of zones with summer time), conditions on fields, DISTINCT, FILTER
 //! and ORDER BY in calls, other aggregates than count, sum, avg, min, max, first and last. DataFusion answers those.
 
-mod access;
+pub(crate) mod access;
 mod bucket;
 mod cells;
 mod groups;
@@ -58,7 +58,7 @@ pub(crate) struct SeriesAggregate {
 impl SeriesAggregate {
     /// Can it run with these parameters and settings? Otherwise DataFusion's plan has to.
     pub fn applies(&self, ctx: &EvalContext) -> bool {
-        is_on(SETTING, ctx) && self.bucket.as_ref().is_none_or(|bucket| bucket.fixed(ctx).is_some())
+        series_plans(ctx) && self.bucket.as_ref().is_none_or(|bucket| bucket.fixed(ctx).is_some())
     }
 
     /// Its output: groups, then calls.
@@ -123,6 +123,11 @@ impl SeriesAggregate {
         let node = node.with("Series", Some(format!("{series} of {all}"))).with("From", from).with("To", to);
         Ok(node.with("Statistics", statistics))
     }
+}
+
+/// May reads of series have plans of their own?
+pub(crate) fn series_plans(ctx: &EvalContext) -> bool {
+    is_on(SETTING, ctx)
 }
 
 fn is_on(setting: &str, ctx: &EvalContext) -> bool {

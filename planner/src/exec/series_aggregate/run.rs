@@ -132,6 +132,7 @@ impl<'a> Run<'a> {
             from_us,
             to_us,
             fields: self.plan.fields.iter().map(|f| f.place).collect(),
+            conditions: vec![],
             versions: false,
             batch_rows: BATCH_ROWS,
             blocks: self.blocks,

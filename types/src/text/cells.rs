@@ -1,0 +1,203 @@
+//! [`Cells`]: a column of result rows, written cell by cell. What its rows share is found once: the Arrow type behind it, and the
+//! text of a minute, in which most timestamps of a series differ by their seconds alone.
+
+use super::integer::digits;
+use super::{TextSettings, format_at};
+use crate::datetime::{DateFormat, DateTimeSettings, format_timestamp, format_timestamptz};
+use crate::{PgType, binary, oid};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes as dt;
+
+const MINUTE_US: i64 = 60_000_000;
+/// Years 1973 to 9998: four digits, and no zone changes its offset within a minute.
+const PLAIN_TIMES: std::ops::Range<i64> = 94_694_400_000_000..253_339_228_800_000_000;
+/// Room for a length word and the digits of an integer.
+const INT_BYTES: usize = 24;
+
+/// See the module.
+pub struct Cells<'a> {
+    array: &'a ArrayRef,
+    ty: PgType,
+    binary: bool,
+    nulls: Option<&'a NullBuffer>,
+    kind: Kind<'a>,
+}
+
+/// The forms that have a way of their own.
+enum Kind<'a> {
+    Int2(&'a [i16]),
+    Int4(&'a [i32]),
+    Int8(&'a [i64]),
+    Text(&'a StringArray),
+    Time(&'a [i64], Minute),
+    Other,
+}
+
+/// The text around the seconds of a minute.
+struct Minute {
+    /// Its first microsecond.
+    from_us: i64,
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl<'a> Cells<'a> {
+    /// For a column of type `ty`, in the binary or the text form.
+    pub fn new(array: &'a ArrayRef, ty: PgType, binary: bool, settings: &TextSettings) -> Self {
+        let kind = Kind::of(array, ty, binary, settings).unwrap_or(Kind::Other);
+        Self { array, ty, binary, nulls: array.nulls(), kind }
+    }
+
+    /// Appends row `i` as DataRow has it: the length and the value, or -1 for NULL.
+    pub fn append(&mut self, out: &mut Vec<u8>, i: usize, settings: &TextSettings) {
+        if self.nulls.is_some_and(|nulls| nulls.is_null(i)) {
+            return out.extend_from_slice(&(-1i32).to_be_bytes());
+        }
+        if let Kind::Time(values, minute) = &mut self.kind
+            && minute.append(out, values[i], self.ty, &settings.datetime)
+        {
+            return;
+        }
+        match &self.kind {
+            Kind::Int2(values) if self.binary => fixed(out, &values[i].to_be_bytes()),
+            Kind::Int4(values) if self.binary => fixed(out, &values[i].to_be_bytes()),
+            Kind::Int8(values) if self.binary => fixed(out, &values[i].to_be_bytes()),
+            Kind::Int2(values) => int(out, values[i].into()),
+            Kind::Int4(values) => int(out, values[i].into()),
+            Kind::Int8(values) => int(out, values[i]),
+            Kind::Text(values) => fixed(out, values.value(i).as_bytes()),
+            Kind::Time(..) | Kind::Other => self.other(out, i, settings),
+        }
+    }
+
+    fn other(&self, out: &mut Vec<u8>, i: usize, settings: &TextSettings) {
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        match self.binary {
+            true => binary::encode_at(out, self.array, i, self.ty),
+            false => format_at(out, self.array, i, self.ty, settings),
+        }
+        let len = (out.len() - start - 4) as u32;
+        out[start..start + 4].copy_from_slice(&len.to_be_bytes());
+    }
+}
+
+impl<'a> Kind<'a> {
+    fn of(array: &'a ArrayRef, ty: PgType, binary: bool, settings: &TextSettings) -> Option<Self> {
+        Some(match ty.oid {
+            oid::INT2 => Self::Int2(array.as_primitive_opt::<dt::Int16Type>()?.values()),
+            oid::INT4 => Self::Int4(array.as_primitive_opt::<dt::Int32Type>()?.values()),
+            oid::INT8 => Self::Int8(array.as_primitive_opt::<dt::Int64Type>()?.values()),
+            oid::TEXT | oid::VARCHAR => Self::Text(array.as_string_opt::<i32>()?),
+            oid::TIMESTAMP | oid::TIMESTAMPTZ if !binary && settings.datetime.format == DateFormat::Iso => {
+                let minute = Minute { from_us: i64::MIN, before: Vec::new(), after: Vec::new() };
+                Self::Time(array.as_primitive_opt::<dt::TimestampMicrosecondType>()?.values(), minute)
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Minute {
+    /// Appends a time with whole seconds; false when it is not so simple.
+    fn append(&mut self, out: &mut Vec<u8>, us: i64, ty: PgType, settings: &DateTimeSettings) -> bool {
+        let within = us.rem_euclid(MINUTE_US);
+        if !PLAIN_TIMES.contains(&us) || within % 1_000_000 != 0 {
+            return false;
+        }
+        if self.from_us != us - within && !self.begin(us - within, ty, settings) {
+            return false;
+        }
+        let seconds = (within / 1_000_000) as u8;
+        let len = (self.before.len() + 2 + self.after.len()) as u32;
+        out.extend_from_slice(&len.to_be_bytes());
+        out.extend_from_slice(&self.before);
+        out.extend_from_slice(&[b'0' + seconds / 10, b'0' + seconds % 10]);
+        out.extend_from_slice(&self.after);
+        true
+    }
+
+    fn begin(&mut self, from_us: i64, ty: PgType, settings: &DateTimeSettings) -> bool {
+        const SECONDS: std::ops::Range<usize> = 17..19;
+        let mut text = Vec::with_capacity(32);
+        match ty.oid {
+            oid::TIMESTAMPTZ => format_timestamptz(&mut text, from_us, settings),
+            _ => format_timestamp(&mut text, from_us, settings),
+        }
+        // With an offset that has seconds, the minute begins elsewhere.
+        if text.get(SECONDS) != Some(b"00") || text[SECONDS.start - 1] != b':' {
+            return false;
+        }
+        self.from_us = from_us;
+        self.before = text[..SECONDS.start].to_vec();
+        self.after = text[SECONDS.end..].to_vec();
+        true
+    }
+}
+
+fn fixed(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+    out.extend_from_slice(value);
+}
+
+fn int(out: &mut Vec<u8>, value: i64) {
+    let mut buf = [0u8; INT_BYTES];
+    let at = digits(value, &mut buf);
+    let len = (INT_BYTES - at) as u32;
+    buf[at - 4..at].copy_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(&buf[at - 4..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Datum;
+    use crate::arrow::column;
+
+    /// Every cell is what the value's own form says.
+    fn check(values: &[Datum], ty: crate::Oid, settings: &TextSettings) {
+        let ty = PgType::new(ty);
+        let array = column(values, ty).expect("of the type");
+        for binary in [false, true] {
+            let mut cells = Cells::new(&array, ty, binary, settings);
+            for (i, value) in values.iter().enumerate() {
+                let (mut got, mut want) = (Vec::new(), Vec::new());
+                cells.append(&mut got, i, settings);
+                match (value, binary) {
+                    (Datum::Null, _) => {}
+                    (value, true) => binary::encode(&mut want, value, ty),
+                    (value, false) => crate::text::format(&mut want, value, ty, settings),
+                }
+                let len = if value.is_null() { -1 } else { want.len() as i32 };
+                assert_eq!(got, [&len.to_be_bytes()[..], &want].concat(), "{value:?} binary {binary}");
+            }
+        }
+    }
+
+    #[test]
+    fn cells_are_what_single_values_are() {
+        let settings = TextSettings::default();
+        let ints = [0, 7, -7, 10, 99, 100, 12_345, i64::MAX, i64::MIN];
+        check(&ints.map(Datum::Int8), oid::INT8, &settings);
+        let ints = [0, -1, 42, i32::MAX, i32::MIN];
+        check(&ints.map(Datum::Int4), oid::INT4, &settings);
+        check(&[Datum::Int2(i16::MIN), Datum::Null, Datum::Int2(5)], oid::INT2, &settings);
+        check(&[Datum::text("a"), Datum::Null, Datum::text(""), Datum::text("\u{e4}")], oid::TEXT, &settings);
+        check(&[Datum::Float8(1.5), Datum::Null, Datum::Float8(f64::NAN)], oid::FLOAT8, &settings);
+    }
+
+    #[test]
+    fn times_share_the_text_of_their_minute() {
+        let near = 1_767_225_600_000_000;
+        let mut times: Vec<i64> = (-5..5).flat_map(|n| [near + n * 10_000_000, near + n * 10_000_000 + 1]).collect();
+        times.extend([i64::MIN, i64::MAX, 0, -1, 94_694_400_000_000, 94_694_399_000_000, near * 100]);
+        let values: Vec<Datum> = times.into_iter().map(Datum::Timestamp).chain([Datum::Null]).collect();
+        for zone in ["UTC", "Asia/Kolkata", "America/New_York", "Africa/Monrovia"] {
+            let mut settings = TextSettings::default();
+            settings.datetime.zone = crate::datetime::Zone::parse(zone).expect("known");
+            check(&values, oid::TIMESTAMPTZ, &settings);
+            check(&values, oid::TIMESTAMP, &settings);
+        }
+    }
+}
