@@ -23,7 +23,7 @@ fn idle_is_measured_for_both_servers() {
     assert!(out.contains("QUICK"), "{out}");
     assert!(!out.contains("failed"), "{out}");
     let text = std::fs::read_to_string(json.path().join("idle.json")).unwrap();
-    assert_eq!(text.matches("\"HeddleDB\": [").count(), 3, "{text}");
+    assert_eq!(text.matches("\"HeddleDB\": [").count(), 4, "{text}");
 }
 
 #[test]

@@ -64,6 +64,16 @@ fn row(row: Row) -> Row {
     Row { key, index: LogIndex(*index as u64), row: Bytes::copy_from_slice(bytes) }
 }
 
+/// Points come in blocks of their own: those of rows are taken apart.
+fn one_by_one(change: RowChange) -> Vec<RowChange> {
+    let RowChange::Rows { storage, block } = change else { return vec![change] };
+    let put = |i: usize| {
+        let (key, row) = block.shared(i);
+        RowChange::Put { storage, key, row }
+    };
+    (0..block.len()).map(put).collect()
+}
+
 impl RowEngine for Rows {
     fn versions(&self) -> Arc<dyn RowVersions> {
         Arc::new(Versions(self.engine.versions()))
@@ -72,7 +82,7 @@ impl RowEngine for Rows {
     fn apply(&self, index: LogIndex, changes: Vec<RowChange>) {
         let mut out = Vec::new();
         let mut definitions = self.definitions.lock();
-        for change in changes {
+        for change in changes.into_iter().flat_map(one_by_one) {
             let defined = definitions.entry(storage(change.storage())).or_insert_with(|| BTreeSet::from([index]));
             if matches!(change, RowChange::DropStorage { .. }) {
                 defined.insert(index);
