@@ -281,6 +281,7 @@ impl Lowerer<'_> {
         }
         let plan = self.rel(input)?;
         let counts = self.rel(&op::counts(limit, offset))?;
+        let counts = self.finish(counts)?;
         Ok(Op::Counted { counts }.over(plan))
     }
 
