@@ -107,7 +107,7 @@ fn short_ways_give_what_relational_rows_give() {
     run(
         &mut conn,
         &format!(
-            "CREATE TABLE s ({columns}) TAGS (host text NOT NULL, dc int NOT NULL, region text) PRIMARY TAGS (host, dc) PARTITION INTERVAL 3h"
+            "CREATE TABLE s ({columns}) TAGS (host text NOT NULL, dc int NOT NULL, region text) PRIMARY TAGS (host, dc) PARTITION INTERVAL 1d"
         ),
     );
     run(&mut conn, &format!("CREATE TABLE r ({columns}, host text, dc int, region text, PRIMARY KEY (host, dc, ts))"));

@@ -1,15 +1,14 @@
-//! The way back from ascending key columns to values, for the classes whose key bytes hold the whole value: those that
-//! can identify a series.
+//! The way back from ascending key columns to values, for the classes whose key bytes hold the whole value, and for floats.
 
 use super::{NULL_FIRST, NULL_LAST, VALUE};
 use crate::stored::{Reader, corrupted};
 use crate::{Class, Datum, Error, Result};
 
-/// Takes one ascending key column of `class` off the front of `key`.
+/// Takes one ascending key column of `class` off the front of `key`. Of floats that are equal (-0 and 0, every NaN) one comes back.
 ///
 /// # Errors
-/// `XX001` on malformed bytes; `XX000` for float, numeric, interval and array classes, whose keys do not hold every value
-/// apart (-0 and 0, 1.0 and 1.00).
+/// `XX001` on malformed bytes; `XX000` for numeric, interval and array classes, whose keys do not hold values apart that are
+/// shown differently (1.0 and 1.00).
 pub fn decode(key: &mut &[u8], class: Class) -> Result<Datum> {
     let mut reader = Reader(key);
     let [marker] = reader.fixed::<1>()?;
@@ -38,7 +37,15 @@ fn value(reader: &mut Reader<'_>, class: Class) -> Result<Datum> {
             let text = String::from_utf8(escaped(reader)?).map_err(|_| corrupted("key is not UTF-8"))?;
             Datum::text(text)
         }
-        Class::Float4 | Class::Float8 | Class::Numeric | Class::Interval | Class::Array => {
+        Class::Float4 => Datum::Float4(f32::from_bits(match u32::from_be_bytes(reader.fixed()?) {
+            bits if bits >> 31 == 1 => bits & !(1 << 31),
+            bits => !bits,
+        })),
+        Class::Float8 => Datum::Float8(f64::from_bits(match u64::from_be_bytes(reader.fixed()?) {
+            bits if bits >> 63 == 1 => bits & !(1 << 63),
+            bits => !bits,
+        })),
+        Class::Numeric | Class::Interval | Class::Array => {
             return Err(Error::internal("keys of this type are not decoded"));
         }
     })
@@ -87,6 +94,9 @@ mod tests {
             Datum::Uuid([7; 16]),
             Datum::Date(-3),
             Datum::bytea(vec![0, 0, 0xff, 0]),
+            Datum::Float8(-1.5e-300),
+            Datum::Float4(2.25),
+            Datum::Float8(f64::NEG_INFINITY),
         ];
         let classes = [
             Class::Text,
@@ -99,6 +109,9 @@ mod tests {
             Class::Uuid,
             Class::Date,
             Class::Bytea,
+            Class::Float8,
+            Class::Float4,
+            Class::Float8,
         ];
         let key = encode_row(&row);
         let mut rest = &key[..];
