@@ -156,6 +156,9 @@ fn aggregates_over_series_are_those_of_rows() {
 
     run(&mut conn, "CHECKPOINT");
     check(&mut conn, "flushed again", QUERIES);
+    assert_eq!(rows(&mut old, &QUERIES[0].replace("{t}", "s")), before, "an old snapshot");
+    // ALTER TABLE would wait for its lock.
+    run(&mut old, "COMMIT");
     both(&mut conn, "ALTER TABLE {t} ADD COLUMN d float8");
     both(&mut conn, "UPDATE {t} SET d = 2.5 WHERE host = 'h4'");
     check(&mut conn, "a field added", ADDED);
@@ -165,8 +168,6 @@ fn aggregates_over_series_are_those_of_rows() {
     }
     check(&mut conn, "compacted", QUERIES);
     check(&mut conn, "compacted with the field", ADDED);
-    assert_eq!(rows(&mut old, &QUERIES[0].replace("{t}", "s")), before, "an old snapshot");
-    run(&mut old, "COMMIT");
 }
 
 /// A prepared statement's plan is made once, its bounds, tags and width of pieces are parameters.
