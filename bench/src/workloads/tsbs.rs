@@ -11,6 +11,9 @@ use heddle_fleet::cpu::{BEGIN_MICROS, METRICS};
 use heddle_fleet::rows::timestamp;
 use std::time::Instant;
 
+/// Aggregates are computed from the points alone.
+const STATISTICS_OFF: &str = "SET heddledb.block_statistics = off";
+
 /// How one system writes what the others write differently.
 struct Dialect {
     minute: &'static str,
@@ -144,17 +147,25 @@ pub fn run(options: &Options) -> Result<Report> {
         let right = libraries[0].rows(judge)?;
         for _ in 0..options.rounds {
             for server in &servers {
-                let (time, cpu) = split(server_time(server, &queries(server.peer())[i].1, &right, options));
+                let (time, cpu) = split(server_time(server, "", &queries(server.peer())[i].1, &right, options));
                 report.add(name, "ms", server.peer(), time);
                 report.add(name, "CPU ms", server.peer(), cpu);
             }
+            let without = format!("{name}, statistics off");
+            if name.starts_with("double") {
+                let time = server_time(&servers[0], STATISTICS_OFF, &queries(Peer::Heddle)[i].1, &right, options);
+                report.add(&without, "ms", Peer::Heddle, time.map(|(time, _)| time));
+            }
             for library in &mut libraries {
                 let time = library_time(library, &queries(library.peer())[i].1, &right, options);
+                if name.starts_with("double") {
+                    report.add(&without, "ms", library.peer(), time.clone());
+                }
                 report.add(name, "ms", library.peer(), time);
             }
         }
         for _ in 0..options.rounds {
-            let (time, _) = split(server_time(&memtables, &queries(Peer::Heddle)[i].1, &right, options));
+            let (time, _) = split(server_time(&memtables, "", &queries(Peer::Heddle)[i].1, &right, options));
             report.add(&format!("{name}, in memtables"), "ms", Peer::Heddle, time);
         }
     }
@@ -166,6 +177,7 @@ pub fn run(options: &Options) -> Result<Report> {
         libraries[0].version(),
         libraries[1].version()
     ));
+    report.note("statistics off: as the libraries do it, from every value");
     report.note("every answer equals DuckDB's, otherwise the line says failed");
     report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
     Ok(report)
@@ -208,9 +220,16 @@ fn turn_seconds(options: &Options) -> f64 {
     if options.quick { 0.1 } else { 1.0 }
 }
 
-/// Median time and mean CPU time in milliseconds.
-fn server_time(server: &Wire, sql: &str, right: &[Vec<String>], options: &Options) -> Result<(f64, f64)> {
+/// Median time and mean CPU time in milliseconds, in a session that begins with `setting`.
+fn server_time(
+    server: &Wire,
+    setting: &str,
+    sql: &str,
+    right: &[Vec<String>],
+    options: &Options,
+) -> Result<(f64, f64)> {
     let mut client = server.client()?;
+    client.run(setting)?;
     compare(&client.rows(sql)?, right)?;
     client.prepare(sql)?;
     client.execute()?;
