@@ -138,7 +138,14 @@ fn short_ways_give_what_relational_rows_give() {
 
     both(&mut conn, "ALTER TABLE {t} ADD COLUMN d int");
     check(&mut conn, "an added field", ADDED);
-    put(&mut conn, (1990, 2300), (1, 3), "a, d", "i % 50, CASE WHEN i % 5 = 0 THEN NULL ELSE i % 7 END");
+    // All fields: a point is replaced as a whole.
+    put(
+        &mut conn,
+        (1990, 2300),
+        (1, 3),
+        "a, b, c, d",
+        "i % 50, 0.5, 'd', CASE WHEN i % 5 = 0 THEN NULL ELSE i % 7 END",
+    );
     check(&mut conn, "an added field in memory", ADDED);
     run(&mut conn, "CHECKPOINT");
     check(&mut conn, "an added field flushed", ADDED);
