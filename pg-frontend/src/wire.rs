@@ -45,13 +45,7 @@ pub(crate) fn lost(e: &io::Error) -> Error {
 
 impl Wire {
     pub fn new(socket: Socket) -> Self {
-        Self {
-            socket,
-            input: BytesMut::new(),
-            output: BytesMut::new(),
-            scratch: Vec::new(),
-            lost_sync: false,
-        }
+        Self { socket, input: BytesMut::new(), output: BytesMut::new(), scratch: Vec::new(), lost_sync: false }
     }
 
     /// Reads more input; false at the end of the stream. Cancel-safe. Whoever waits long has no buffers.

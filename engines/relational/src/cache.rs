@@ -146,9 +146,10 @@ fn is_admitted() -> bool {
 
 impl Shard {
     fn find(&self, hash: KeyHash, storage: StorageId, key: &[u8], epoch: u32) -> Option<Entry<'_>> {
-        self.slots.places(hash).map(|at| self.entry(at)).find(|entry| {
-            entry.key == key && entry.storage == storage && entry.epoch <= epoch
-        })
+        self.slots
+            .places(hash)
+            .map(|at| self.entry(at))
+            .find(|entry| entry.key == key && entry.storage == storage && entry.epoch <= epoch)
     }
 
     fn push(&mut self, hash: KeyHash, entry: &Entry<'_>, bytes_max: usize) {
@@ -375,7 +376,8 @@ mod tests {
             if n % 1000 == 999 {
                 epoch += 1;
                 cache.advance(epoch, |_, key| key[3] % 2 == 0);
-                let even = (n - 999..=n).filter(|n| n % 2 == 0).find(|n| get(&cache, &n.to_be_bytes(), epoch).is_some());
+                let even =
+                    (n - 999..=n).filter(|n| n % 2 == 0).find(|n| get(&cache, &n.to_be_bytes(), epoch).is_some());
                 assert_eq!(even, None);
             }
         }
