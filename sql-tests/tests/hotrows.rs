@@ -71,12 +71,17 @@ fn keys_are_unique_and_references_hold() {
                 0 | 1 => (format!("INSERT INTO parent VALUES ({key}, {key})"), "23505"),
                 2 => (format!("INSERT INTO child VALUES ({id}, {key})"), "23503"),
                 _ => (
-                    format!("BEGIN; DELETE FROM child WHERE parent = {key}; DELETE FROM parent WHERE id = {key}; COMMIT"),
+                    format!(
+                        "BEGIN; DELETE FROM child WHERE parent = {key}; DELETE FROM parent WHERE id = {key}; COMMIT"
+                    ),
                     "23503",
                 ),
             };
             let code = outcome(conn, &sql);
-            assert!(code.is_none() || code.as_deref() == Some(expected) || code.as_deref() == Some("40P01"), "{sql}: {code:?}");
+            assert!(
+                code.is_none() || code.as_deref() == Some(expected) || code.as_deref() == Some("40P01"),
+                "{sql}: {code:?}"
+            );
         }
     });
     let mut conn = server.connect();

@@ -70,7 +70,7 @@ impl Db {
             sequences: Default::default(),
             interrupted: Box::new(|| None),
             advisory: Default::default(),
-        temporary: Default::default(),
+            temporary: Default::default(),
             notice: Box::new(move |n| notices.lock().push(n.message().to_owned())),
         };
         EvalContext {

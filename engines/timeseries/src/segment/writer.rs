@@ -171,7 +171,7 @@ impl SegmentWriter {
             group.push(rows);
         }
         self.waiting_rows -= GROUP_ROWS - left;
-        self.waiting_bytes = self.waiting.iter().map(|rows| bytes_of(rows)).sum();
+        self.waiting_bytes = self.waiting.iter().map(bytes_of).sum();
         group
     }
 
