@@ -18,13 +18,16 @@ use std::sync::Arc;
 /// Opens the engine, or opens it again. The one opened before is gone by then.
 pub type Factory<'a> = dyn FnMut() -> Arc<dyn RowEngine> + 'a;
 
+/// A block (storage, keys, length of its values), then one change: (storage, key, new value length or none to delete).
+pub type BlockAndChange = (u8, BTreeSet<u8>, u8, (u8, u8, Option<u8>));
+
 /// Something that happens to an engine.
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// One entry: (storage, key, new value length or none to delete).
     Apply(Vec<(u8, u8, Option<u8>)>),
-    /// One entry with blocks of rows between single changes: (storage, keys of a block, length of its values; then one change).
-    Bulk(Vec<(u8, BTreeSet<u8>, u8, (u8, u8, Option<u8>))>),
+    /// One entry with blocks of rows between single changes.
+    Bulk(Vec<BlockAndChange>),
     /// An entry that drops a storage.
     Drop(u8),
     /// An entry for some other engine.
@@ -554,10 +557,7 @@ fn change((storage, n, len): (u8, u8, Option<u8>), index: LogIndex) -> RowChange
 }
 
 /// A block of rows, and a single change after it.
-fn bulk(
-    (storage, keys, len, single): &(u8, BTreeSet<u8>, u8, (u8, u8, Option<u8>)),
-    index: LogIndex,
-) -> [RowChange; 2] {
+fn bulk((storage, keys, len, single): &BlockAndChange, index: LogIndex) -> [RowChange; 2] {
     let mut block = RowBlockBuilder::default();
     let row = vec![index.0 as u8; usize::from(*len)];
     keys.iter().for_each(|n| assert!(block.push(&key(*n), &row), "it is small"));

@@ -2,7 +2,6 @@
 
 use crate::data::{Walk, decimals, ints, normal, uniform};
 use arrow::array::{ArrayRef, Float64Array, Int64Array};
-use heddle_env::Random;
 use heddle_env::random::SeededRandom;
 use std::sync::Arc;
 
