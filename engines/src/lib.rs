@@ -86,6 +86,8 @@ pub trait RowReader: Send + Sync {
     fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>>;
     /// Rows in `range`, ascending or descending.
     fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>>;
+    /// About how many rows a storage has, for the planner.
+    fn estimate_rows(&self, storage: StorageId) -> u64;
 }
 
 /// An immutable set of parts of a row engine.

@@ -179,6 +179,12 @@ impl RowReader for ModelReader {
         }
         Ok(Box::new(ModelCursor(rows)))
     }
+
+    fn estimate_rows(&self, storage: StorageId) -> u64 {
+        let state = self.state.read();
+        let all = state.rows.range((storage, Bytes::new())..).take_while(|((of, _), _)| *of == storage);
+        all.filter(|((_, key), versions)| state.visible(storage, key, versions, self.index).is_some()).count() as u64
+    }
 }
 
 /// What is left, last row first.

@@ -242,9 +242,6 @@ pub trait PointReader: RowReader {
         None
     }
 
-    /// About how many points a storage has, for the planner.
-    fn estimate_rows(&self, storage: StorageId) -> u64;
-
     /// Bytes of segment files of a storage.
     fn disk_bytes(&self, storage: StorageId) -> u64;
 }

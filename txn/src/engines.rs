@@ -123,4 +123,11 @@ impl RowReader for Reader {
             false => self.rows.scan(storage, range, reverse),
         }
     }
+
+    fn estimate_rows(&self, storage: StorageId) -> u64 {
+        match storage.is_series() {
+            true => self.points.estimate_rows(storage),
+            false => self.rows.estimate_rows(storage),
+        }
+    }
 }

@@ -147,11 +147,6 @@ impl ReadView {
         Ok(Some((first, last)))
     }
 
-    /// About how many points a time-series table has.
-    pub fn estimate_points(&self, storage: StorageId) -> u64 {
-        self.sight.snapshot.reader.points.estimate_rows(storage)
-    }
-
     /// Bytes of the files of a time-series table.
     pub fn disk_bytes(&self, storage: StorageId) -> u64 {
         self.sight.snapshot.reader.points.disk_bytes(storage)
@@ -202,6 +197,11 @@ impl RowReader for ReadView {
         let base = BaseSide { cursor: base, rows: VecDeque::new(), done: false, scratch: Vec::new() };
         let own = OwnSide { sight: Arc::clone(&self.sight), storage, range, rows: VecDeque::new(), done: false };
         Ok(Box::new(OverlayCursor { base, own, reverse }))
+    }
+
+    /// Without the transaction's own rows.
+    fn estimate_rows(&self, storage: StorageId) -> u64 {
+        self.sight.snapshot.reader.estimate_rows(storage)
     }
 }
 

@@ -25,6 +25,8 @@ use std::sync::Arc;
 pub const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
 /// Storages whose rows are not all removed yet: rows at or below the index are hidden.
 const DROPS: TableDefinition<u64, u64> = TableDefinition::new("drops");
+/// Rows of each storage in [`ROWS`], exactly.
+const COUNTS: TableDefinition<u64, u64> = TableDefinition::new("counts");
 /// "flushed_index".
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const FLUSHED: &str = "flushed_index";
@@ -43,11 +45,16 @@ pub struct BaseView {
     pub rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
     /// Rows of these storages at or below the index are hidden.
     pub drops: Arc<BTreeMap<StorageId, LogIndex>>,
+    /// Rows of each storage, those that drops hide included.
+    pub counts: Arc<Counts>,
     /// Why reads fail, once they do.
     pub failure: Arc<Failure>,
     /// Another one after every change of rows, for [`crate::cache`].
     pub epoch: u32,
 }
+
+/// Rows by storage; none of it: no entry.
+pub type Counts = BTreeMap<StorageId, u64>;
 
 /// The redb database.
 pub struct Base {
@@ -66,6 +73,7 @@ struct Open {
     file: Arc<BlockFile>,
     failure: Arc<Failure>,
     drops: BTreeMap<StorageId, LogIndex>,
+    counts: Arc<Counts>,
 }
 
 impl Base {
@@ -93,7 +101,8 @@ impl Base {
         let backend = Backend::new(Arc::clone(&file), Arc::clone(&failure));
         let db = open_redb(&self.path, &failure, self.cache_bytes, backend)?;
         let (flushed, drops) = read_state(&db).map_err(|e| explain(&failure, e))?;
-        self.open = Some(Open { db, file, failure, drops });
+        let counts = Arc::new(open_counts(&db).map_err(|e| explain(&failure, e))?);
+        self.open = Some(Open { db, file, failure, drops, counts });
         Ok(flushed)
     }
 
@@ -120,6 +129,7 @@ impl Base {
         Ok(BaseView {
             rows,
             drops: Arc::new(open.drops.clone()),
+            counts: Arc::clone(&open.counts),
             failure: Arc::clone(&open.failure),
             epoch: self.epoch,
         })
@@ -136,8 +146,7 @@ impl Base {
         mut publish: impl FnMut(BaseView),
     ) -> Result<()> {
         self.epoch += 1;
-        let open = self.opened()?;
-        let mut drops = open.drops.clone();
+        let mut drops = self.opened()?.drops.clone();
         for (storage, index) in sealed.iter().flat_map(|table| table.drops()) {
             let entry = drops.entry(storage).or_default();
             *entry = index.max(*entry);
@@ -146,8 +155,14 @@ impl Base {
         // What the base has of a dropped storage goes with its slices.
         let is_dropped = |v: &Version<'_>| drops.get(&v.storage()).is_some_and(|&index| v.index() <= index);
         let mut writer = Writer::new(newest_versions(sealed, &runs).filter(|v| !is_dropped(v)));
-        let mut slice = || merge_slice(&open.db, &mut writer, self.slice_bytes, flushed, &drops);
-        while !slice().map_err(|e| explain(&open.failure, e))? {
+        loop {
+            let open = self.opened()?;
+            let slice = merge_slice(&open.db, &mut writer, self.slice_bytes, flushed, &drops, &open.counts);
+            let (is_done, counts) = slice.map_err(|e| explain(&open.failure, e))?;
+            self.set_counts(counts);
+            if is_done {
+                break;
+            }
             publish(self.view()?);
         }
         drop(writer); // it looks at the drops
@@ -165,14 +180,23 @@ impl Base {
     pub fn remove_slice(&mut self, from: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
         let open = self.opened()?;
         let Some((&storage, &index)) = open.drops.first_key_value() else { return Ok(None) };
-        let next = remove_slice(&open.db, storage, index, from).map_err(|e| explain(&open.failure, e))?;
+        let slice = remove_slice(&open.db, storage, index, from, &open.counts);
+        let (next, counts) = slice.map_err(|e| explain(&open.failure, e))?;
+        let drops = open.drops.clone();
+        self.set_counts(counts);
         if next.is_none() {
-            let mut drops = open.drops.clone();
+            let mut drops = drops;
             drops.remove(&storage);
             self.set_drops(drops);
         }
         self.epoch += 1;
         Ok(next)
+    }
+
+    fn set_counts(&mut self, counts: Counts) {
+        if let Some(open) = &mut self.open {
+            open.counts = Arc::new(counts);
+        }
     }
 
     fn set_drops(&mut self, drops: BTreeMap<StorageId, LogIndex>) {
@@ -218,7 +242,8 @@ fn create(env: &Env, dir: &Path, path: &Path) -> std::io::Result<Result<()>> {
     let failure = Arc::new(Failure::default());
     let made = open_redb(&new, &failure, VERIFY_CACHE_BYTES, Backend::new(file, Arc::clone(&failure))).and_then(|db| {
         let nothing = &mut Writer::new(std::iter::empty());
-        merge_slice(&db, nothing, 0, LogIndex(0), &BTreeMap::new()).map(drop).map_err(|e| explain(&failure, e))
+        let slice = merge_slice(&db, nothing, 0, LogIndex(0), &BTreeMap::new(), &Counts::new());
+        slice.map(drop).map_err(|e| explain(&failure, e))
     });
     if made.is_ok() {
         env.disk.rename(&new, path)?;
@@ -269,6 +294,55 @@ fn read_state(db: &Database) -> Result<(LogIndex, BTreeMap<StorageId, LogIndex>)
     Ok((LogIndex(flushed), drops))
 }
 
+/// What [`COUNTS`] says; counted once in a base that was made before there was such a table.
+fn open_counts(db: &Database) -> Result<Counts, redb::Error> {
+    let tx = db.begin_read()?;
+    let mut counts = Counts::new();
+    match tx.open_table(COUNTS) {
+        Ok(table) => {
+            for entry in table.range::<u64>(..)? {
+                let (storage, rows) = entry?;
+                counts.insert(StorageId(storage.value()), rows.value());
+            }
+            return Ok(counts);
+        }
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        Err(e) => return Err(e.into()),
+    }
+    for entry in tx.open_table(ROWS)?.range::<&[u8]>(..)? {
+        if let Some(storage) = entry?.0.value().first_chunk() {
+            *counts.entry(StorageId(u64::from_be_bytes(*storage))).or_default() += 1;
+        }
+    }
+    let tx = begin(db)?;
+    write_counts(&tx, &Counts::new(), &counts)?;
+    tx.commit()?;
+    Ok(counts)
+}
+
+/// Makes the table say `after` where it says `before`.
+fn write_counts(tx: &WriteTransaction, before: &Counts, after: &Counts) -> Result<(), redb::Error> {
+    let mut table = tx.open_table(COUNTS)?;
+    for (storage, rows) in after.iter().filter(|(storage, rows)| before.get(storage) != Some(rows)) {
+        table.insert(storage.0, rows)?;
+    }
+    for storage in before.keys().filter(|storage| !after.contains_key(storage)) {
+        table.remove(storage.0)?;
+    }
+    Ok(())
+}
+
+/// `counts` after as many rows came and went.
+fn counted(counts: &Counts, changes: impl IntoIterator<Item = (StorageId, i64)>) -> Counts {
+    let mut counts = counts.clone();
+    for (storage, change) in changes {
+        let rows = counts.entry(storage).or_default();
+        *rows = rows.saturating_add_signed(change);
+    }
+    counts.retain(|_, rows| *rows > 0);
+    counts
+}
+
 /// Two-phase commits with the allocator's state: opening after a kill walks nothing.
 fn begin(db: &Database) -> Result<WriteTransaction, redb::Error> {
     let mut tx = db.begin_write()?;
@@ -277,16 +351,19 @@ fn begin(db: &Database) -> Result<WriteTransaction, redb::Error> {
     Ok(tx)
 }
 
-/// Writes a slice; with the last one, the flushed index and drops. False: there are more.
+/// Writes a slice; with the last one, the flushed index and drops. False: there are more. `counts` before it, and the counts after.
 fn merge_slice<'v>(
     db: &Database,
     writer: &mut Writer<'v, impl Iterator<Item = Version<'v>>>,
     slice_bytes: usize,
     flushed: LogIndex,
     drops: &BTreeMap<StorageId, LogIndex>,
-) -> Result<bool, redb::Error> {
+    counts: &Counts,
+) -> Result<(bool, Counts), redb::Error> {
     let tx = begin(db)?;
     let is_done = writer.write(&mut tx.open_table(ROWS)?, slice_bytes)?;
+    let after = counted(counts, writer.take_changes());
+    write_counts(&tx, counts, &after)?;
     if is_done {
         tx.open_table(META)?.insert(FLUSHED, flushed.0)?;
         let mut table = tx.open_table(DROPS)?;
@@ -295,7 +372,7 @@ fn merge_slice<'v>(
         }
     }
     tx.commit()?;
-    Ok(is_done)
+    Ok((is_done, after))
 }
 
 fn remove_slice(
@@ -303,9 +380,11 @@ fn remove_slice(
     storage: StorageId,
     index: LogIndex,
     from: Option<Vec<u8>>,
-) -> Result<Option<Vec<u8>>, redb::Error> {
+    counts: &Counts,
+) -> Result<(Option<Vec<u8>>, Counts), redb::Error> {
     let tx = begin(db)?;
     let next;
+    let mut removed = 0;
     {
         let mut rows = tx.open_table(ROWS)?;
         let start = from.unwrap_or_else(|| storage.0.to_be_bytes().to_vec());
@@ -317,14 +396,20 @@ fn remove_slice(
             None => None,
         };
         let slice = (Bound::Included(start), upper(&slice_end.clone().or(end)));
-        rows.retain_in::<&[u8], _>(borrowed(&slice), |_, value| row_index(value).is_none_or(|at| at > index))?;
+        rows.retain_in::<&[u8], _>(borrowed(&slice), |_, value| {
+            let stays = row_index(value).is_none_or(|at| at > index);
+            removed += i64::from(!stays);
+            stays
+        })?;
         if slice_end.is_none() {
             tx.open_table(DROPS)?.remove(storage.0)?;
         }
         next = slice_end;
     }
+    let after = counted(counts, [(storage, -removed)]);
+    write_counts(&tx, counts, &after)?;
     tx.commit()?;
-    Ok(next)
+    Ok((next, after))
 }
 
 fn borrowed(range: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> (Bound<&[u8]>, Bound<&[u8]>) {

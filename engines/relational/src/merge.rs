@@ -162,12 +162,20 @@ pub(crate) struct Writer<'v, I: Iterator<Item = Version<'v>>> {
     needed: usize,
     place: Vec<u8>,
     value: Vec<u8>,
+    /// By how much the numbers of rows of storages have changed.
+    changes: Vec<(StorageId, i64)>,
 }
 
 impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
     /// For versions in key order, one of each key.
     pub fn new(versions: I) -> Self {
-        Self { versions: versions.peekable(), streak: 0, needed: STREAK_MIN, place: Vec::new(), value: Vec::new() }
+        let (place, value, changes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { versions: versions.peekable(), streak: 0, needed: STREAK_MIN, place, value, changes }
+    }
+
+    /// By how much the numbers of rows of storages changed since the last call.
+    pub fn take_changes(&mut self) -> Vec<(StorageId, i64)> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Writes a slice, about `bytes_max` bytes of changed pages. False: there are more.
@@ -189,24 +197,22 @@ impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
 
     fn write_one(&mut self, rows: &mut Rows<'_>, version: &Version<'_>) -> Result<(), redb::Error> {
         base_key(&mut self.place, version.storage(), version.key());
-        let is_new = match version.row() {
+        let change = match version.row() {
             Some(row) => {
                 base_value(&mut self.value, version.index(), row);
-                rows.insert(&self.place[..], &self.value[..])?.is_none()
+                i64::from(rows.insert(&self.place[..], &self.value[..])?.is_none())
             }
-            None => {
-                rows.remove(&self.place[..])?;
-                false
-            }
+            None => -i64::from(rows.remove(&self.place[..])?.is_some()),
         };
-        self.streak = if is_new { self.streak + 1 } else { 0 };
+        note(&mut self.changes, version.storage(), change);
+        self.streak = if change > 0 { self.streak + 1 } else { 0 };
         Ok(())
     }
 
     /// Writes the rows that belong between the last key written and the next one that the base has, through a cursor: how many they
     /// were, and their bytes.
     fn write_gap(&mut self, rows: &mut Rows<'_>, bytes_max: usize) -> Result<(usize, usize), redb::Error> {
-        let Self { versions, place, value, .. } = self;
+        let Self { versions, place, value, changes, .. } = self;
         let mut cursor = rows.upper_bound_mut(Bound::Included(&place[..]))?;
         let (mut written, mut bytes) = (0, 0);
         while bytes < bytes_max
@@ -219,12 +225,22 @@ impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
                 Err(CursorError::UnorderedKey) => break,
                 Err(e) => return Err(e.into()),
             }
+            note(changes, version.storage(), 1);
             written += 1;
             bytes += place.len() + value.len();
             versions.next();
         }
         cursor.close()?;
         Ok((written, bytes))
+    }
+}
+
+/// Adds a change of the number of rows; versions of one storage follow each other.
+fn note(changes: &mut Vec<(StorageId, i64)>, storage: StorageId, change: i64) {
+    match changes.last_mut() {
+        Some((last, sum)) if *last == storage => *sum += change,
+        _ if change != 0 => changes.push((storage, change)),
+        _ => {}
     }
 }
 

@@ -107,6 +107,17 @@ impl RowReader for Reader {
     fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>> {
         Ok(Box::new(Cursor::open(Arc::clone(&self.versions), self.index, storage, range, reverse)?))
     }
+
+    /// Rows of the base and of blocks that wait for a merge; single ones that wait are not counted.
+    fn estimate_rows(&self, storage: StorageId) -> u64 {
+        let parts = self.versions.parts();
+        let bulk = |table: &Arc<Memtable>| {
+            let runs = table.runs()?;
+            Some(runs.get(&storage)?.iter().map(|run| run.len() as u64).sum::<u64>())
+        };
+        let base = parts.base.counts.get(&storage).copied().unwrap_or(0);
+        base + parts.memtables().filter_map(bulk).sum::<u64>()
+    }
 }
 
 impl Parts {

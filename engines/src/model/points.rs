@@ -62,10 +62,6 @@ impl PointReader for ModelReader {
         Ok(series?.into_iter().collect())
     }
 
-    fn estimate_rows(&self, storage: StorageId) -> u64 {
-        self.all(storage).map_or(0, |points| points.len() as u64)
-    }
-
     fn disk_bytes(&self, _storage: StorageId) -> u64 {
         0
     }

@@ -124,6 +124,16 @@ impl RowReader for Reader {
     fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>> {
         Ok(Box::new(RowScan::open(&self.versions, self.index, storage, range, reverse)?))
     }
+
+    fn estimate_rows(&self, storage: StorageId) -> u64 {
+        let tables = self.versions.parts().memtables().filter_map(|memtable| memtable.table(storage));
+        let in_memory = tables.map(|table| {
+            let rows = table.rows();
+            rows.open.len() + rows.chunks.iter().map(|chunk| chunk.columns.rows()).sum::<usize>()
+        });
+        let stored = self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments());
+        in_memory.sum::<usize>() as u64 + stored.map(|file| file.meta.rows).sum::<u64>()
+    }
 }
 
 impl PointReader for Reader {
@@ -165,16 +175,6 @@ impl PointReader for Reader {
         let stored = self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments());
         let all = in_memory.chain(stored.map(|file| (file.meta.min_us, file.meta.max_us)));
         Some(all.fold((i64::MAX, i64::MIN), |(min, max), (first, last)| (min.min(first), max.max(last))))
-    }
-
-    fn estimate_rows(&self, storage: StorageId) -> u64 {
-        let tables = self.versions.parts().memtables().filter_map(|memtable| memtable.table(storage));
-        let in_memory = tables.map(|table| {
-            let rows = table.rows();
-            rows.open.len() + rows.chunks.iter().map(|chunk| chunk.columns.rows()).sum::<usize>()
-        });
-        let stored = self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments());
-        in_memory.sum::<usize>() as u64 + stored.map(|file| file.meta.rows).sum::<u64>()
     }
 
     fn disk_bytes(&self, storage: StorageId) -> u64 {

@@ -150,6 +150,10 @@ impl RowReader for Reader {
         let range = KeyRange { lower: bound(range.lower), upper: bound(range.upper) };
         Ok(Box::new(Cursor(self.0.scan(storage(id), range, reverse)?)))
     }
+
+    fn estimate_rows(&self, id: StorageId) -> u64 {
+        self.0.estimate_rows(storage(id))
+    }
 }
 
 struct Cursor(Box<dyn RowCursor>);

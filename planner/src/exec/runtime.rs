@@ -54,6 +54,8 @@ pub(crate) struct Engine {
     handle: Handle,
     state: SessionState,
     partitions: usize,
+    /// Samples of tables, for planning.
+    pub statistics: Arc<lower::Statistics>,
 }
 
 impl Drop for Engine {
@@ -102,7 +104,13 @@ impl Engine {
             .map_err(from_df)?;
         let state = lower::session_state(&config, env);
         let partitions = config.partitions.max(1);
-        Ok(Arc::new(Self { handle: runtime.handle().clone(), runtime: Some(runtime), state, partitions }))
+        Ok(Arc::new(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+            state,
+            partitions,
+            statistics: Arc::default(),
+        }))
     }
 
     /// The query threads.

@@ -9,15 +9,18 @@
 //! | [`subquery`] | sub-queries to joins, or to Apply |
 //! | [`relation`], [`aggregate`], [`window`], [`setop`] | operators |
 //! | [`scan`], [`range`], [`split`] | tables: key ranges from conjuncts, a range for each core, rows to batches |
+//! | [`statistics`], [`estimate`], [`join_order`] | samples of tables, rows of plans, the order and sides of joins |
 //! | [`op`] | operators DataFusion has not: Apply, ProjectSet, Lock, recursive and shared CTEs, ARRAY(SELECT) |
 //!
 //! Types whose PostgreSQL equality is not Arrow's compare, group, join and sort by their sort key (`heddle_types::arrow::sort_key`).
 
 mod aggregate;
 mod cell;
+mod estimate;
 mod expr;
 mod field_filter;
 mod framed;
+mod join_order;
 mod last_point;
 mod nulls;
 mod op;
@@ -28,6 +31,7 @@ mod series;
 pub(crate) mod series_access;
 mod setop;
 mod split;
+mod statistics;
 mod subquery;
 mod udf;
 mod window;
@@ -50,6 +54,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use heddle_txn::ReadView;
 use heddle_types::{Error, PgType, Result};
+pub(crate) use statistics::Statistics;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -91,6 +96,9 @@ pub(crate) fn session_state(config: &ExecutorConfig, env: Arc<RuntimeEnv>) -> Se
         SessionConfig::new().with_target_partitions(config.partitions.max(1)).with_batch_size(config.batch_rows.max(1));
     session.options_mut().optimizer.skip_failed_rules = false;
     session.options_mut().execution.collect_statistics = false;
+    // `join_order` has chosen the sides; filters take nothing from what a table says it gives through them.
+    session.options_mut().optimizer.join_reordering = false;
+    session.options_mut().optimizer.default_filter_selectivity = 100;
     SessionStateBuilder::new()
         .with_config(session)
         .with_runtime_env(env)
@@ -202,6 +210,7 @@ impl<'a> Lowerer<'a> {
     /// Optimises a complete plan and gives outer references their cells.
     fn finish(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let optimized = self.state.optimize(&plan).map_err(from_df)?;
+        let optimized = join_order::improve(optimized, self.state)?;
         cell::bind(optimized, &self.cells).map_err(from_df)
     }
 }

@@ -82,7 +82,9 @@ impl Lowerer<'_> {
         if let Some(points) = super::series::Points::new(table, self.view, self.ctx, &output) {
             return self.provider(Arc::new(points), &output);
         }
-        self.provider(Arc::new(scan::Table::new(table.clone(), Arc::clone(self.view), &output)), &output)
+        let (statistics, now) = (Arc::clone(&self.engine.statistics), self.ctx.env.clock.monotonic());
+        let known = scan::Known { statistics, now };
+        self.provider(Arc::new(scan::Table::new(table.clone(), Arc::clone(self.view), &output, known)), &output)
     }
 
     /// A provider's columns under unqualified names.

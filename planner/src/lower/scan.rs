@@ -2,6 +2,7 @@
 
 use super::range::{self, Access};
 use super::split;
+use super::statistics::{Sample, Statistics};
 use super::{arrow_schema, name};
 use crate::bound::{ColId, TableScan};
 use crate::context::EvalContext;
@@ -11,6 +12,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Statistics as StatisticsOf;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DfResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,6 +21,7 @@ use datafusion::logical_expr::{Expr as Df, TableProviderFilterPushDown, TableTyp
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
@@ -28,13 +32,30 @@ use heddle_types::{Datum, PgType, Result, oid};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A table under a snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Table {
     scan: TableScan,
     view: Arc<View>,
     schema: SchemaRef,
+    known: Known,
+    /// Rows that come through the conditions on it, about; None where no join asked.
+    rows: Option<usize>,
+}
+
+/// Where samples are, and what time it is, with the Debug that DataFusion asks for.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub statistics: Arc<Statistics>,
+    pub now: Duration,
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "statistics")
+    }
 }
 
 /// ReadView, with the Debug that DataFusion asks for.
@@ -47,8 +68,54 @@ impl fmt::Debug for View {
 }
 
 impl Table {
-    pub fn new(scan: TableScan, view: Arc<ReadView>, columns: &[(ColId, PgType)]) -> Self {
-        Self { scan, view: Arc::new(View(view)), schema: arrow_schema(columns) }
+    pub fn new(scan: TableScan, view: Arc<ReadView>, columns: &[(ColId, PgType)], known: Known) -> Self {
+        Self { scan, view: Arc::new(View(view)), schema: arrow_schema(columns), known, rows: None }
+    }
+
+    /// The same table, about which this number of rows is known.
+    pub fn with_rows(&self, rows: usize) -> Self {
+        Self { rows: Some(rows), ..self.clone() }
+    }
+
+    /// Rows of the whole table, about.
+    pub fn size(&self) -> u64 {
+        self.view.0.estimate_rows(self.scan.table.storage)
+    }
+
+    /// Some of its rows.
+    pub fn sample(&self) -> Result<Arc<Sample>> {
+        self.known.statistics.sample(&self.scan.table, &self.view.0, self.known.now)
+    }
+
+    /// Sampled rows with the table's schema; key and version index are NULL.
+    pub fn sampled_columns(&self, sample: &Sample) -> Result<RecordBatch> {
+        let columns: Vec<usize> = self.scan.columns.iter().map(|(_, at)| *at).collect();
+        let batch = sample.columns(&self.scan.table, &columns)?;
+        let identity = self.schema.fields().iter().skip(columns.len());
+        let identity = identity.map(|f| arrow::array::new_null_array(f.data_type(), batch.num_rows()));
+        let arrays = batch.columns().iter().cloned().chain(identity).collect();
+        to_batch(&self.schema, arrays, batch.num_rows())
+    }
+
+    /// Different values of a column, about.
+    pub fn distinct(&self, sample: &Sample, column: &str) -> Option<f64> {
+        let (_, at) = self.scan.columns.iter().find(|(id, _)| name(*id) == column)?;
+        sample.distinct(&self.scan.table, *at).ok()
+    }
+
+    /// For DataFusion, which decides by it whether a hash table is built once or by parts.
+    fn statistics_of(&self, schema: &SchemaRef) -> StatisticsOf {
+        let mut statistics = StatisticsOf::new_unknown(schema);
+        let Some((rows, sample)) = self.rows.and_then(|rows| Some((rows, self.sample().ok()?))) else {
+            return statistics;
+        };
+        statistics.num_rows = Precision::Inexact(rows);
+        for (column, field) in statistics.column_statistics.iter_mut().zip(schema.fields()) {
+            if let Some(values) = self.distinct(&sample, field.name()) {
+                column.distinct_count = Precision::Inexact(values as usize);
+            }
+        }
+        statistics
     }
 }
 
@@ -91,6 +158,7 @@ impl TableProvider for Table {
             access,
             shares,
             limit,
+            statistics: Arc::new(self.statistics_of(&schema)),
             schema,
             properties: Arc::new(properties),
         }))
@@ -139,6 +207,7 @@ struct ScanExec {
     /// What each partition reads of a whole large table; empty for one partition that reads what `access` says.
     shares: Vec<KeyRange>,
     limit: Option<usize>,
+    statistics: Arc<StatisticsOf>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
 }
@@ -171,6 +240,14 @@ impl ExecutionPlan for ScanExec {
     }
     fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
+    }
+    fn statistics_from_inputs(&self, _: &[Arc<StatisticsOf>], args: &StatisticsArgs) -> DfResult<Arc<StatisticsOf>> {
+        let parts = self.shares.len().max(1);
+        if args.partition().is_none() || parts == 1 {
+            return Ok(Arc::clone(&self.statistics));
+        }
+        let rows = self.statistics.num_rows.with_estimated_selectivity(1.0 / parts as f64);
+        Ok(Arc::new(StatisticsOf { num_rows: rows, ..StatisticsOf::clone(&self.statistics) }))
     }
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let ranges = match self.shares.get(partition) {

@@ -24,8 +24,8 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use heddle_engines::KeyRange;
 use heddle_engines::point::{PointCursor, PointScan, SeriesLayout};
+use heddle_engines::{KeyRange, RowReader};
 use heddle_txn::ReadView;
 use heddle_types::{Datum, PgType, Result, oid};
 use std::collections::VecDeque;
@@ -75,6 +75,13 @@ impl Points {
     }
 }
 
+impl Points {
+    /// Points of the whole table, about.
+    pub fn rows(&self) -> u64 {
+        self.view.0.estimate_rows(self.scan.table.storage)
+    }
+}
+
 #[async_trait]
 impl TableProvider for Points {
     fn schema(&self) -> SchemaRef {
@@ -103,7 +110,7 @@ impl TableProvider for Points {
         let schema = Arc::new(self.schema.project(&places)?);
         let complete = filters.iter().all(|f| usefulness(&self.scan, f) == Use::Complete);
         let limit = limit.filter(|_| complete);
-        let large = self.view.0.estimate_points(self.scan.table.storage) >= PARALLEL_POINTS_MIN;
+        let large = self.rows() >= PARALLEL_POINTS_MIN;
         let tasks = match large && !access.is_single() && limit.is_none() {
             true => state.config().target_partitions().max(1),
             false => 1,

@@ -16,6 +16,11 @@ pub(super) fn split(view: &ReadView, storage: StorageId, parts: usize) -> Result
     Ok(ends.map_or_else(|| vec![KeyRange::all()], |(first, last)| between(&first, &last, parts)))
 }
 
+/// Up to `parts` places all over `storage` from where to read a few rows; None when it has few.
+pub(super) fn places(view: &ReadView, storage: StorageId, parts: usize) -> Result<Option<Vec<KeyRange>>> {
+    Ok(ends(view, storage)?.map(|(first, last)| between(&first, &last, parts)))
+}
+
 /// The first and the last key, when there are many.
 fn ends(view: &ReadView, storage: StorageId) -> Result<Option<(bytes::Bytes, bytes::Bytes)>> {
     let mut rows = Vec::with_capacity(ROWS_MIN);
