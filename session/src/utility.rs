@@ -115,17 +115,23 @@ impl Session {
         Ok(tag.to_owned())
     }
 
-    /// VACUUM and ANALYZE: rows have no dead versions and plans use no statistics, so that only the names are checked.
+    /// VACUUM and ANALYZE: rows have no dead versions, and what plans know of a table is a sample that the next one takes again.
     fn maintain(&mut self, m: &Maintenance) -> Result<()> {
         if m.tag == "VACUUM" {
             self.refuse_in_block("VACUUM")?;
         }
         self.transaction()?;
         let ctx = self.context(Arc::from([]))?;
+        if m.tables.is_empty() {
+            self.server.executor.forget_samples(None);
+        }
         for (name, columns) in &m.tables {
             let (table, schema) = name.split_last().ok_or_else(|| Error::internal("a table without a name"))?;
             match bind::resolve_table(schema.last().map(String::as_str), table, &ctx) {
-                Ok(t) => check_columns(&t, columns)?,
+                Ok(t) => {
+                    check_columns(&t, columns)?;
+                    self.server.executor.forget_samples(Some(t.storage));
+                }
                 Err(e) if e.code() == SqlState::INSUFFICIENT_PRIVILEGE => {}
                 Err(e) if e.code() == SqlState::WRONG_OBJECT_TYPE => {
                     let verb = m.tag.to_lowercase();

@@ -163,6 +163,11 @@ impl Executor {
         Ok(Plan { shape: Shape::of(&bound.statement, self.point_plans), bound })
     }
 
+    /// The next plan that needs to know about a table, or about any, samples it again.
+    pub fn forget_samples(&self, table: Option<heddle_types::StorageId>) {
+        self.engine.statistics.forget(table);
+    }
+
     /// Runs a plan. Relation locks are already held and `ctx.txn` has begun its statement with `view`.
     ///
     /// # Errors

@@ -64,6 +64,17 @@ impl Statistics {
     }
 }
 
+impl Statistics {
+    /// Forgets the sample of one table, or all.
+    pub(crate) fn forget(&self, table: Option<StorageId>) {
+        let mut tables = self.tables.lock();
+        match table {
+            Some(table) => drop(tables.remove(&table)),
+            None => tables.clear(),
+        }
+    }
+}
+
 impl Sample {
     fn holds(&self, rows: u64, now: Duration) -> bool {
         let size = self.places.iter().map(|rows| rows.len() as u64).sum::<u64>();

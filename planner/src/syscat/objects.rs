@@ -4,7 +4,8 @@ use super::{all, row, text, type_len, vector};
 use crate::context::EvalContext;
 use crate::function::quote_ident as quoted;
 use heddle_catalog::{BOOTSTRAP_ROLE, ColumnDef, Identity, IndexDef, IndexState, PG_CATALOG, Rule, TableDef};
-use heddle_types::{Datum, Oid, PgArray, Result, oid};
+use heddle_engines::RowReader;
+use heddle_types::{Datum, Oid, PgArray, Result, StorageId, oid};
 use std::sync::Arc;
 
 const OWNER: Datum = Datum::Oid(BOOTSTRAP_ROLE.0);
@@ -45,6 +46,12 @@ pub(super) fn pg_namespace(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     Ok(cx.catalog.schemas(cx.session.database_oid).into_iter().map(one).collect())
 }
 
+/// Rows as far as they are merged; -1 as for a table that was never analyzed.
+fn reltuples(cx: &EvalContext, storage: StorageId) -> (&'static str, Datum) {
+    let rows = cx.txn.as_ref().map_or(0, |txn| txn.statement().estimate_rows(storage));
+    ("reltuples", Datum::Float4(if rows == 0 { -1.0 } else { rows as f32 }))
+}
+
 /// What pg_class says of every relation alike.
 fn class(cx: &EvalContext, oid: Oid, name: &str, schema: Oid, kind: &str, natts: usize) -> Vec<(&'static str, Datum)> {
     vec![
@@ -72,6 +79,7 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         let mut values = class(cx, t.oid, &t.name, t.schema, "r", t.columns.len());
         values.push(("relam", Datum::Oid(2)));
         values.push(("relfilenode", Datum::Oid(t.storage.0 as u32)));
+        values.push(reltuples(cx, t.storage));
         values.push(("relhasindex", Datum::Bool(!t.indexes.is_empty())));
         if let Some(series) = &t.series {
             values.push(("reloptions", super::series::options(&t, series)));
@@ -84,7 +92,9 @@ pub(super) fn pg_class(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         for i in &t.indexes {
             let mut values = class(cx, i.oid, &i.name, t.schema, "i", i.columns.len());
             values.push(("relam", Datum::Oid(403)));
-            values.push(("relfilenode", Datum::Oid(i.storage.unwrap_or(t.storage).0 as u32)));
+            let storage = i.storage.unwrap_or(t.storage);
+            values.push(("relfilenode", Datum::Oid(storage.0 as u32)));
+            values.push(reltuples(cx, storage));
             rows.push(row("pg_class", &values));
         }
     }
