@@ -8,7 +8,8 @@
 //! | [`expr`], [`udf`] | scalar expressions: native forms where Arrow means the same, one function around our evaluator otherwise |
 //! | [`subquery`] | sub-queries to joins, or to Apply |
 //! | [`relation`], [`aggregate`], [`window`], [`setop`] | operators |
-//! | [`scan`], [`range`], [`split`] | tables: key ranges from conjuncts, a range for each core, rows to batches |
+//! | [`scan`], [`range`], [`row_filter`], [`split`] | tables: key ranges from conjuncts, rows tested as they are stored, a range for each core, rows to batches |
+//! | [`constant`], [`nulls`] | what is one value for the whole statement, computed before it runs |
 //! | [`statistics`], [`estimate`], [`join_order`] | samples of tables, rows of plans, the order and sides of joins |
 //! | [`op`] | operators DataFusion has not: Apply, ProjectSet, Lock, recursive and shared CTEs, ARRAY(SELECT) |
 //!
@@ -16,6 +17,7 @@
 
 mod aggregate;
 mod cell;
+mod constant;
 mod estimate;
 mod expr;
 mod field_filter;
@@ -26,6 +28,7 @@ mod nulls;
 mod op;
 mod range;
 mod relation;
+mod row_filter;
 mod scan;
 mod series;
 pub(crate) mod series_access;

@@ -112,9 +112,9 @@ fn compare(scan: &TableScan, column: &Df, op: Operator, value: &Df) -> Option<Co
     Some(Condition { column, op, values: vec![value.clone()], keyed })
 }
 
-/// Has no columns, so that it is one value for the whole scan.
+/// Has no columns and is not volatile, so that it is one value for the whole scan.
 fn is_free(e: &Df) -> bool {
-    e.column_refs().is_empty()
+    e.column_refs().is_empty() && !e.is_volatile()
 }
 
 fn target(scan: &TableScan, e: &Df) -> Option<(usize, bool)> {
