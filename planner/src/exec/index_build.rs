@@ -32,6 +32,8 @@ pub(crate) struct IndexBuild<'w> {
     /// The index's columns as places in `attributes`.
     columns: Vec<(usize, KeyOrder)>,
     chunk: Chunk,
+    /// Buffers of a chunk that was written.
+    spare: Chunk,
     sorting: Option<JoinHandle<Sorted>>,
     seen: Seen,
 }
@@ -62,6 +64,8 @@ struct Seen {
 
 /// A chunk in order.
 struct Sorted {
+    /// Its buffers.
+    chunk: Chunk,
     blocks: Vec<RowBlock>,
     /// Row keys of entries whose key another one has (the first such) …
     duplicate: Option<Vec<u8>>,
@@ -85,6 +89,7 @@ impl<'w> IndexBuild<'w> {
             places: vec![Place::Null; attributes.len()],
             attributes,
             chunk: Chunk::default(),
+            spare: Chunk::default(),
             sorting: None,
             seen: Seen::default(),
         })
@@ -131,7 +136,8 @@ impl<'w> IndexBuild<'w> {
             return Ok(());
         }
         self.finish_sorting(newest).await?;
-        let (chunk, seen) = (std::mem::take(&mut self.chunk), std::mem::take(&mut self.seen));
+        let spare = std::mem::take(&mut self.spare);
+        let (chunk, seen) = (std::mem::replace(&mut self.chunk, spare), std::mem::take(&mut self.seen));
         self.sorting = Some(tokio::task::spawn_blocking(move || chunk.sort(seen, all)));
         if all { self.finish_sorting(newest).await } else { Ok(()) }
     }
@@ -152,6 +158,7 @@ impl<'w> IndexBuild<'w> {
             self.writer.txn.put_rows(self.storage, block)?;
         }
         self.seen = sorted.seen;
+        self.spare = sorted.chunk.emptied();
         Ok(())
     }
 
@@ -191,7 +198,14 @@ impl Chunk {
             }
         }
         let blocks = if duplicate.is_none() { self.blocks(&entries) } else { vec![] };
-        Sorted { blocks, duplicate, suspects, seen }
+        self.entries = entries;
+        Sorted { chunk: self, blocks, duplicate, suspects, seen }
+    }
+
+    fn emptied(mut self) -> Self {
+        self.bytes.clear();
+        self.entries.clear();
+        self
     }
 
     fn blocks(&self, entries: &[Entry]) -> Vec<RowBlock> {

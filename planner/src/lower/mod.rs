@@ -9,7 +9,7 @@
 //! | [`subquery`] | sub-queries to joins, or to Apply |
 //! | [`relation`], [`aggregate`], [`window`], [`setop`] | operators |
 //! | [`scan`], [`range`], [`row_filter`], [`split`] | tables: key ranges from conjuncts, rows tested as they are stored, a range for each core, rows to batches |
-//! | [`constant`], [`nulls`] | what is one value for the whole statement, computed before it runs |
+//! | [`constant`], [`nulls`], [`factor`] | conditions made simpler: what is one value for the whole statement, what NULLs decide, what all branches of an OR say |
 //! | [`statistics`], [`estimate`], [`join_order`] | samples of tables, rows of plans, the order and sides of joins |
 //! | [`op`] | operators DataFusion has not: Apply, ProjectSet, Lock, recursive and shared CTEs, ARRAY(SELECT) |
 //!
@@ -20,10 +20,12 @@ mod cell;
 mod constant;
 mod estimate;
 mod expr;
+mod factor;
 mod field_filter;
 mod framed;
 mod join_order;
 mod last_point;
+mod lookup;
 mod nulls;
 mod op;
 mod range;

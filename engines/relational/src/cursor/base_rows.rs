@@ -3,7 +3,7 @@
 use crate::backend::damaged;
 use crate::base::{BaseView, base_key, row_index, storage_end};
 use heddle_engines::{KeyRange, SeeRow};
-use heddle_types::{LogIndex, Result, StorageId};
+use heddle_types::{Error, LogIndex, Result, StorageId};
 use redb::{AccessGuard, Range};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -67,22 +67,35 @@ impl BaseRows {
         self.head = None;
     }
 
-    /// Shows the next row, if there is one.
-    pub fn show(&mut self, see: &mut SeeRow<'_>) -> Result<bool> {
-        let next = match self.head.take() {
-            Some(head) => Some(head),
-            None => self.next()?,
-        };
-        let Some((key, row, index)) = next else { return Ok(false) };
-        see(&key.value()[PREFIX_BYTES..], index, &row.value()[PREFIX_BYTES..])?;
-        Ok(true)
+    /// Shows the next row, which somebody has looked at.
+    pub fn show(&mut self, see: &mut SeeRow<'_>) -> Result<()> {
+        match self.head.take() {
+            Some((key, row, index)) => see(&key.value()[PREFIX_BYTES..], index, &row.value()[PREFIX_BYTES..]),
+            None => Ok(()),
+        }
     }
 
     /// Shows up to `max` rows; false at the end.
     pub fn visit(&mut self, max: usize, see: &mut SeeRow<'_>) -> Result<bool> {
-        for _ in 0..max {
-            if !self.show(see)? {
+        let mut left = max;
+        if self.head.is_some() && left > 0 {
+            self.show(see)?;
+            left -= 1;
+        }
+        let Some(range) = &mut self.range else { return Ok(false) };
+        // The loop of every scan: nothing is moved that need not be.
+        while left > 0 {
+            let next = if self.reverse { range.next_back() } else { range.next() };
+            let Some(entry) = next else {
+                self.range = None;
                 return Ok(false);
+            };
+            let (key, row) = entry.map_err(|e| self.base.failure.explain(&e))?;
+            let row = row.value();
+            let index = row_index(row).ok_or_else(without_index)?;
+            if index > self.dropped {
+                see(&key.value()[PREFIX_BYTES..], index, &row[PREFIX_BYTES..])?;
+                left -= 1;
             }
         }
         Ok(true)
@@ -94,8 +107,7 @@ impl BaseRows {
             let next = if self.reverse { range.next_back() } else { range.next() };
             let Some(entry) = next else { break };
             let (key, row) = entry.map_err(|e| self.base.failure.explain(&e))?;
-            let index =
-                row_index(row.value()).ok_or_else(|| damaged("a row of the relational base has no log index"))?;
+            let index = row_index(row.value()).ok_or_else(without_index)?;
             if index > self.dropped {
                 return Ok(Some((key, row, index)));
             }
@@ -103,4 +115,8 @@ impl BaseRows {
         self.range = None;
         Ok(None)
     }
+}
+
+fn without_index() -> Error {
+    damaged("a row of the relational base has no log index")
 }
