@@ -1,5 +1,6 @@
 //! Tables as DataFusion sees them: our row storage under a snapshot, computed system tables, working tables.
 
+use super::lookup::{self, Found};
 use super::range::{self, Access};
 use super::row_filter::{self, RowFilter, Sieve};
 use super::split;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Statistics as StatisticsOf;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DfResult;
@@ -23,6 +25,7 @@ use datafusion::logical_expr::{Expr as Df, TableProviderFilterPushDown, TableTyp
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -167,6 +170,7 @@ impl TableProvider for Table {
             places,
             access,
             filters: tests.into_iter().flatten().collect(),
+            dynamic: vec![],
             shares,
             limit,
             statistics: Arc::new(self.statistics_of(&schema)),
@@ -208,7 +212,7 @@ fn properties(scan: &TableScan, access: &Access, tasks: usize, schema: &SchemaRe
 }
 
 /// Reads rows of one table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ScanExec {
     scan: TableScan,
     view: Arc<View>,
@@ -217,6 +221,8 @@ struct ScanExec {
     access: Access,
     /// What rows are tested for.
     filters: Vec<RowFilter>,
+    /// What joins above will know of the rows they want.
+    dynamic: Vec<Arc<dyn PhysicalExpr>>,
     /// What each partition reads of a whole large table; empty for one partition that reads what `access` says.
     shares: Vec<KeyRange>,
     limit: Option<usize>,
@@ -250,11 +256,34 @@ impl ExecutionPlan for ScanExec {
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         vec![]
     }
+    /// A join looks here whether anybody wants to know its keys.
     fn apply_expressions(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
     ) -> DfResult<TreeNodeRecursion> {
+        for e in &self.dynamic {
+            if f(e)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
         Ok(TreeNodeRecursion::Continue)
+    }
+    /// Takes the filters that joins fill in. They are tested above as before.
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> DfResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let mut dynamic: Vec<_> = result.parent_filters.iter().map(|f| Arc::clone(&f.filter)).collect();
+        dynamic.retain(lookup::is_dynamic);
+        let tested_above = FilterPushdownPropagation::all_unsupported(result);
+        let reads_all = !self.access.narrows() && self.limit.is_none();
+        if phase != FilterPushdownPhase::Post || dynamic.is_empty() || !reads_all {
+            return Ok(tested_above);
+        }
+        dynamic.splice(0..0, self.dynamic.iter().cloned());
+        Ok(tested_above.with_updated_node(Arc::new(Self { dynamic, ..self.clone() })))
     }
     fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
@@ -305,8 +334,15 @@ impl ScanExec {
     fn source(&self, ranges: Vec<KeyRange>) -> Result<Option<Source>> {
         let table = &self.scan.table;
         let sieve = Sieve::new(&self.filters, &self.attributes(), |a| table.columns[a].ty.class())?;
+        let lookup = (!self.dynamic.is_empty()).then(|| Lookup {
+            scan: self.scan.clone(),
+            filters: self.dynamic.clone(),
+            parts: self.shares.len().max(1),
+        });
         Ok(sieve.map(|sieve| Source {
             view: Arc::clone(&self.view.0),
+            lookup,
+            keys: VecDeque::new(),
             table: table.storage,
             secondary: self.access.index.and_then(|i| table.indexes[i].storage),
             layout: table.layout(),
@@ -357,7 +393,6 @@ impl Reader {
                 break;
             }
             match self.source.visit(room, &mut self.batch)? {
-                Some(seen) if self.source.secondary.is_some() => looked += seen * LOOKUP_ROWS,
                 Some(seen) => looked += seen,
                 None => ended = true,
             }
@@ -380,11 +415,55 @@ struct Source {
     sieve: Sieve,
     ranges: VecDeque<KeyRange>,
     cursor: Option<Box<dyn RowCursor>>,
+    /// To be asked before the first row is read.
+    lookup: Option<Lookup>,
+    /// Rows to be fetched by their keys.
+    keys: VecDeque<Bytes>,
+}
+
+/// What is needed to look rows up instead of reading them all.
+struct Lookup {
+    scan: TableScan,
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    parts: usize,
 }
 
 impl Source {
-    /// Looks at up to `max` rows, of which those that pass go into `batch`. How many it looked at; None at the end.
+    /// By now the joins above know which rows they want.
+    fn begin(&mut self, lookup: &Lookup) -> Result<()> {
+        let [within] = self.ranges.make_contiguous() else { return Ok(()) };
+        match lookup::find(&lookup.scan, &lookup.filters, &self.view, within, lookup.parts)? {
+            Some(Found::Ranges(ranges)) => self.ranges = ranges.into(),
+            Some(Found::Keys(keys)) => (self.ranges, self.keys) = (VecDeque::new(), keys.into()),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Fetches rows by their keys.
+    fn fetch(&mut self, keys: impl Iterator<Item = Bytes>, batch: &mut Batch) -> Result<()> {
+        for key in keys {
+            if let Some(row) = self.view.get(self.table, &key)?
+                && self.sieve.passes(&self.layout, &row.row)?
+            {
+                batch.push(&self.layout, &self.sieve, &row.key, row.index, &row.row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at up to `max` rows, of which those that pass go into `batch`. What that cost, in rows that are read in order; None at the
+    /// end.
     fn visit(&mut self, max: usize, batch: &mut Batch) -> Result<Option<usize>> {
+        if let Some(lookup) = self.lookup.take() {
+            self.begin(&lookup)?;
+        }
+        if !self.keys.is_empty() {
+            let keys: Vec<Bytes> = self.keys.drain(..max.min(self.keys.len())).collect();
+            let looked = keys.len() * LOOKUP_ROWS;
+            self.fetch(keys.into_iter(), batch)?;
+            return Ok(Some(looked));
+        }
         let cursor = match &mut self.cursor {
             Some(cursor) => cursor,
             None => match self.ranges.pop_front() {
@@ -411,14 +490,10 @@ impl Source {
         if !more {
             self.cursor = None;
         }
-        for entry in entries {
-            if let Some(row) = self.view.get(self.table, &entry)?
-                && self.sieve.passes(&self.layout, &row.row)?
-            {
-                batch.push(&self.layout, &self.sieve, &row.key, row.index, &row.row)?;
-            }
-        }
-        Ok(Some(seen))
+        // An index's values are keys of the table.
+        let cost = if self.secondary.is_some() { LOOKUP_ROWS } else { 1 };
+        self.fetch(entries.into_iter(), batch)?;
+        Ok(Some(seen * cost))
     }
 }
 
