@@ -229,3 +229,48 @@ impl Chunk {
         blocks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries of (columns, row key); all unique.
+    fn chunk(entries: &[(&str, &str)]) -> Chunk {
+        let mut chunk = Chunk::default();
+        for (columns, row) in entries {
+            let start = chunk.bytes.len();
+            chunk.bytes.extend_from_slice(columns.as_bytes());
+            chunk.bytes.extend_from_slice(row.as_bytes());
+            let (middle, end) = (columns.len() as u32, (columns.len() + row.len()) as u32);
+            let prefix = prefix(columns.as_bytes());
+            chunk.entries.push(Entry { prefix, start, end: middle, row: middle..end, unique: true });
+        }
+        chunk
+    }
+
+    fn rows(sorted: &Sorted) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let block = |b: &RowBlock| (0..b.len()).map(|i| (b.row(i).0.to_vec(), b.row(i).1.to_vec())).collect::<Vec<_>>();
+        sorted.blocks.iter().flat_map(block).collect()
+    }
+
+    #[test]
+    fn chunks_are_sorted_into_blocks() {
+        let sorted = chunk(&[("b\0", "2"), ("a\0", "1"), ("c\0", "0")]).sort(Seen::default(), true);
+        let wanted = [("a\0", "1"), ("b\0", "2"), ("c\0", "0")].map(|(k, r)| (k.into(), r.into()));
+        assert_eq!(rows(&sorted), wanted);
+        assert!(sorted.duplicate.is_none() && sorted.suspects.is_empty() && sorted.seen.hashes.is_empty());
+        let long = "x".repeat(BLOCK_BYTES / 2);
+        let sorted = chunk(&[("b", &long), ("a", &long), ("c", &long)]).sort(Seen::default(), true);
+        assert_eq!((sorted.blocks.len(), rows(&sorted).len()), (3, 3));
+    }
+
+    #[test]
+    fn keys_that_come_twice_are_found_in_a_chunk_and_across_chunks() {
+        let sorted = chunk(&[("b\0", "2"), ("a\0", "1"), ("b\0", "3")]).sort(Seen::default(), false);
+        assert!(sorted.duplicate.is_some_and(|row| row == b"2" || row == b"3") && sorted.blocks.is_empty());
+        let first = chunk(&[("a\0", "1"), ("b\0", "2")]).sort(Seen::default(), false);
+        assert!(first.suspects.is_empty());
+        let second = chunk(&[("c\0", "3"), ("b\0", "4")]).sort(first.seen, true);
+        assert_eq!(second.suspects, [(b"b\0".to_vec(), b"4".to_vec())]);
+    }
+}
