@@ -4,6 +4,7 @@
 //! They are exact, so they are not applied again above. What is compared is what the plan compares: whole numbers, dates and
 //! times as integers, texts and bytes byte by byte, numerics and floats as their sort keys order them.
 
+use super::cell::is_steady;
 use super::name;
 use super::range::Operand;
 use super::udf::as_sort_key;
@@ -172,7 +173,7 @@ fn with_column<'a>(scan: &TableScan, a: &Df, comparison: Comparison, b: &Df) -> 
 
 /// One value for the whole scan.
 fn is_free(e: &Df) -> bool {
-    e.column_refs().is_empty() && !e.is_volatile()
+    e.column_refs().is_empty() && is_steady(e)
 }
 
 /// A column on one side of a comparison: itself, its sort key, or widened to another integer. (place, is it a key, type of the
