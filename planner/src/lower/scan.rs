@@ -433,9 +433,11 @@ impl Source {
     fn begin(&mut self, lookup: &Lookup) -> Result<()> {
         let [within] = self.ranges.make_contiguous() else { return Ok(()) };
         match lookup::find(&lookup.scan, &lookup.filters, &self.view, within, lookup.parts)? {
-            Some(Found::Ranges(ranges)) => self.ranges = ranges.into(),
-            Some(Found::Keys(keys)) => (self.ranges, self.keys) = (VecDeque::new(), keys.into()),
-            None => {}
+            Found::Ranges(ranges) => self.ranges = ranges.into(),
+            Found::Keys(keys) => (self.ranges, self.keys) = (VecDeque::new(), keys.into()),
+            Found::Tested(tests) => {
+                tests.into_iter().for_each(|(attribute, test)| self.sieve.require(attribute, test));
+            }
         }
         Ok(())
     }
