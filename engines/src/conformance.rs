@@ -564,7 +564,33 @@ fn bulk((storage, keys, len, single): &BlockAndChange, index: LogIndex) -> [RowC
     [RowChange::Rows { storage: StorageId(u64::from(*storage)), block: block.finish() }, change(*single, index)]
 }
 
+/// The rows of a range, read in batches, and visited: the same ones.
 fn collect(reader: &dyn RowReader, storage: StorageId, range: KeyRange, reverse: bool, batch: usize) -> Vec<Row> {
+    let rows = collect_batches(reader, storage, range.clone(), reverse, batch);
+    let mut visited = Vec::new();
+    let mut cursor: Box<dyn RowCursor> = reader.scan(storage, range, reverse).expect("a healthy disk");
+    loop {
+        let before = visited.len();
+        let mut see = |key: &[u8], index: LogIndex, row: &[u8]| {
+            visited.push(Row { key: Bytes::copy_from_slice(key), index, row: Bytes::copy_from_slice(row) });
+            Ok(())
+        };
+        let more = cursor.visit(batch, &mut see).expect("a healthy disk");
+        assert!(visited.len() - before <= batch, "at most {batch} rows a call");
+        if !more {
+            assert_eq!(visited, rows);
+            return rows;
+        }
+    }
+}
+
+fn collect_batches(
+    reader: &dyn RowReader,
+    storage: StorageId,
+    range: KeyRange,
+    reverse: bool,
+    batch: usize,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut cursor: Box<dyn RowCursor> = reader.scan(storage, range, reverse).expect("a healthy disk");
     loop {

@@ -71,6 +71,9 @@ impl KeyRange {
     }
 }
 
+/// What [`RowCursor::visit`] calls for each row: its key, the index of its last write, its encoded tuple.
+pub type SeeRow<'a> = dyn FnMut(&[u8], LogIndex, &[u8]) -> Result<()> + 'a;
+
 /// Walks rows in key order.
 pub trait RowCursor: Send {
     /// Appends up to `max` rows to `out`; false when nothing is left (rows may have been appended with it).
@@ -78,6 +81,17 @@ pub trait RowCursor: Send {
     /// # Errors
     /// `XX001` on a checksum mismatch, `58030` on read errors.
     fn next_batch(&mut self, max: usize, out: &mut Vec<Row>) -> Result<bool>;
+
+    /// Shows up to `max` rows where they lie; false when nothing is left.
+    ///
+    /// # Errors
+    /// As [`Self::next_batch`], and those of `see`, which ends the visit: where it goes on then is not said.
+    fn visit(&mut self, max: usize, see: &mut SeeRow<'_>) -> Result<bool> {
+        let mut rows = Vec::new();
+        let more = self.next_batch(max, &mut rows)?;
+        rows.iter().try_for_each(|row| see(&row.key, row.index, &row.row))?;
+        Ok(more)
+    }
 }
 
 /// Reads rows at one point in time.

@@ -26,7 +26,8 @@ use arrow::array::types::{
     ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
     TimestampMicrosecondType, UInt32Type,
 };
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, TimeUnit};
 use std::sync::Arc;
 
@@ -125,6 +126,12 @@ pub(crate) fn sixteen_at(array: &ArrayRef, i: usize) -> [u8; 16] {
 
 /// `n` copies of `value` as a column of `ty`.
 pub fn repeat(value: &Datum, ty: PgType, n: usize) -> Result<ArrayRef> {
+    if let (Datum::Numeric(v), Class::Numeric) = (value, ty.class()) {
+        let bytes = v.to_bytes();
+        builder::check_room(0, bytes.len().saturating_mul(n))?;
+        let ends = OffsetBuffer::from_repeated_length(bytes.len(), n);
+        return Ok(Arc::new(BinaryArray::new(ends, bytes.repeat(n).into(), None)));
+    }
     let mut builder = ColumnBuilder::new(ty, n);
     for _ in 0..n {
         builder.append(value)?;

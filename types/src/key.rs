@@ -19,7 +19,7 @@
 mod decode;
 mod jsonb;
 
-pub use decode::decode;
+pub use decode::{decode, numeric_value};
 pub(crate) use jsonb::jsonb;
 
 use crate::arrow::{datum_at, is_null_at, primitive, text_at};
@@ -213,16 +213,39 @@ pub(crate) fn numeric(out: &mut Vec<u8>, v: &Numeric) {
         return;
     }
     let start = out.len();
-    let (digits, exponent) = v.significant_digits();
-    out.extend_from_slice(&flip4(exponent));
-    for pair in digits.chunks(2) {
-        let low = pair.get(1).map_or(0, |d| d - b'0');
-        out.push((pair[0] - b'0') * 10 + low + 1);
+    match v.to_parts().filter(|(unscaled, _)| unscaled.unsigned_abs() < 10_u128.pow(18)) {
+        Some((unscaled, scale)) => short_digits(out, unscaled.unsigned_abs() as u64, scale), // fits: just compared
+        None => {
+            let (digits, exponent) = v.significant_digits();
+            out.extend_from_slice(&flip4(exponent));
+            for pair in digits.chunks(2) {
+                let low = pair.get(1).map_or(0, |d| d - b'0');
+                out.push((pair[0] - b'0') * 10 + low + 1);
+            }
+        }
     }
     out.push(0);
     if class == 0x20 {
         out[start..].iter_mut().for_each(|b| *b = !*b);
     }
+}
+
+/// Exponent and digit pairs of a number above 0 and below 10^18.
+fn short_digits(out: &mut Vec<u8>, unscaled: u64, scale: u16) {
+    let digits = unscaled.ilog10() + 1;
+    out.extend_from_slice(&flip4(digits as i32 - i32::from(scale)));
+    let mut rest = if digits % 2 == 1 { unscaled * 10 } else { unscaled };
+    while rest.is_multiple_of(100) {
+        rest /= 100;
+    }
+    let mut pairs = [0; 9];
+    let mut at = pairs.len();
+    while rest > 0 {
+        at -= 1;
+        pairs[at] = (rest % 100) as u8 + 1;
+        rest /= 100;
+    }
+    out.extend_from_slice(&pairs[at..]);
 }
 
 fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {

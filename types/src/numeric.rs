@@ -22,6 +22,7 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
 pub(crate) use bytes::check_bytes;
+pub use bytes::{small_parts, write_parts};
 use repr::{pow10, pow10_big};
 
 /// Largest display scale a stored value can have (NUMERIC_DSCALE_MAX).
@@ -61,11 +62,13 @@ impl Numeric {
     }
 
     /// From i128 unscaled and a scale.
+    #[inline]
     pub const fn from_parts(unscaled: i128, scale: u16) -> Self {
         Self(Repr::Small { mantissa: unscaled, scale })
     }
 
     /// Unscaled integer and scale, when finite and the integer fits: the fast path of kernels.
+    #[inline]
     pub fn to_parts(&self) -> Option<(i128, u16)> {
         match self.0 {
             Repr::Small { mantissa, scale } => Some((mantissa, scale)),

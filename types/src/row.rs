@@ -6,7 +6,7 @@
 
 use crate::array::{is_null, write_null_bitmap};
 use crate::arrow::is_null_at;
-use crate::stored::{Reader, corrupted, write_at, write_value, write_varint};
+use crate::stored::{Reader, corrupted, value, width, write_at, write_value, write_varint};
 use crate::{Class, Datum, PgType, Result};
 use arrow::array::ArrayRef;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub struct RowLayout {
     /// What a row that lacks the attribute reads as (PostgreSQL's attmissingval).
     pub missing: Arc<[Datum]>,
     classes: Arc<[Class]>,
+    /// Bytes of each attribute; 0 where a length says it.
+    widths: Arc<[u8]>,
 }
 
 /// A row's attributes that were stored: their count, null bitmap and bytes.
@@ -31,12 +33,88 @@ struct Stored<'a> {
     values: Reader<'a>,
 }
 
+/// Where a row has the value of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is NULL.
+    Null,
+    /// The row is older than the attribute: it is the layout's missing value.
+    Missing,
+    /// Its bytes, without the length that may stand before them.
+    At {
+        /// First byte in the row
+        start: usize,
+        /// Byte after the last
+        end: usize,
+    },
+}
+
+/// Goes over a row once, from attribute to attribute; what is not asked for is stepped over.
+pub struct RowWalk<'a> {
+    row: &'a [u8],
+    nulls: Option<&'a [u8]>,
+    widths: &'a [u8],
+    /// The attribute at `position`.
+    at: usize,
+    position: usize,
+}
+
+impl RowWalk<'_> {
+    /// Where an attribute (0-based) is. Attributes are asked for in ascending order.
+    ///
+    /// # Errors
+    /// `XX001` when the row ends before.
+    #[inline]
+    pub fn place(&mut self, attribute: usize) -> Result<Place> {
+        debug_assert!(attribute >= self.at, "attributes are asked for in ascending order");
+        while self.at < attribute.min(self.widths.len()) {
+            self.step()?;
+        }
+        if attribute >= self.widths.len() { Ok(Place::Missing) } else { self.step() }
+    }
+
+    /// Takes the attribute at `position`.
+    #[inline]
+    fn step(&mut self) -> Result<Place> {
+        let at = self.at;
+        self.at += 1;
+        if self.nulls.is_some_and(|nulls| is_null(nulls, at)) {
+            return Ok(Place::Null);
+        }
+        let (start, len) = match self.widths[at] {
+            0 => self.sized()?,
+            width => (self.position, usize::from(width)),
+        };
+        match start.checked_add(len).filter(|end| *end <= self.row.len()) {
+            Some(end) => {
+                self.position = end;
+                Ok(Place::At { start, end })
+            }
+            None => Err(corrupted("stored value ends early")),
+        }
+    }
+
+    /// Where the value behind a length begins, and its length.
+    #[inline]
+    fn sized(&self) -> Result<(usize, usize)> {
+        match self.row.get(self.position) {
+            Some(&short) if short < 0x80 => Ok((self.position + 1, usize::from(short))),
+            _ => {
+                let mut rest = Reader(self.row.get(self.position..).unwrap_or_default());
+                let len = usize::try_from(rest.varint()?).map_err(|_| corrupted("stored length is malformed"))?;
+                Ok((self.row.len() - rest.0.len(), len))
+            }
+        }
+    }
+}
+
 impl RowLayout {
     /// A layout; `missing` has one entry per type.
     pub fn new(types: Vec<PgType>, missing: Vec<Datum>) -> Self {
         assert_eq!(types.len(), missing.len(), "one missing value per attribute");
-        let classes = types.iter().map(|t| t.class()).collect();
-        Self { types: types.into(), missing: missing.into(), classes }
+        let classes: Arc<[Class]> = types.iter().map(|t| t.class()).collect();
+        let widths = classes.iter().map(|c| width(*c).unwrap_or(0)).collect();
+        Self { types: types.into(), missing: missing.into(), classes, widths }
     }
 
     /// Encodes one value per attribute. Each value is NULL or of its attribute's class.
@@ -128,58 +206,70 @@ impl RowLayout {
         builders: &mut [crate::arrow::ColumnBuilder],
     ) -> Result<()> {
         assert_eq!(columns.len(), builders.len(), "one builder per column");
-        let mut stored = self.open(row)?;
-        if !columns.is_sorted_by(|a, b| a < b) {
-            return self.decode_into_any_order(&stored, columns, builders);
-        }
-        let mut at = 0;
-        for (&column, builder) in columns.iter().zip(builders) {
-            while at < column.min(stored.natts) {
-                if !is_null(stored.nulls, at) {
-                    stored.values.skip(self.classes[at])?;
-                }
-                at += 1;
+        let mut walk = self.walk(row)?;
+        if columns.is_sorted_by(|a, b| a < b) {
+            for (&column, builder) in columns.iter().zip(builders) {
+                let place = walk.place(column)?;
+                self.append(row, column, place, builder)?;
             }
-            self.decode_one(&mut stored, column, builder)?;
-            at = column + 1;
-        }
-        Ok(())
-    }
-
-    /// [`Self::decode_into`] when the columns are not in attribute order, or repeat.
-    fn decode_into_any_order(
-        &self,
-        stored: &Stored<'_>,
-        columns: &[usize],
-        builders: &mut [crate::arrow::ColumnBuilder],
-    ) -> Result<()> {
-        let mut rest = Reader(stored.values.0);
-        let mut starts = Vec::with_capacity(stored.natts);
-        for i in 0..stored.natts {
-            starts.push(rest.0);
-            if !is_null(stored.nulls, i) {
-                rest.skip(self.classes[i])?;
-            }
-        }
-        for (&column, builder) in columns.iter().zip(builders) {
-            let values = Reader(starts.get(column).copied().unwrap_or_default());
-            self.decode_one(&mut Stored { values, ..*stored }, column, builder)?;
-        }
-        Ok(())
-    }
-
-    /// Appends attribute `i`, at which `stored.values` stands.
-    fn decode_one(&self, stored: &mut Stored<'_>, i: usize, builder: &mut crate::arrow::ColumnBuilder) -> Result<()> {
-        if i >= stored.natts {
-            return builder.append(&self.missing[i]);
-        }
-        if is_null(stored.nulls, i) {
-            builder.append_null();
             return Ok(());
         }
-        builder.append_stored(&mut stored.values, self.classes[i])
+        let end = columns.iter().max().map_or(0, |last| last + 1);
+        let places = (0..end).map(|at| walk.place(at)).collect::<Result<Vec<_>>>()?;
+        for (&column, builder) in columns.iter().zip(builders) {
+            self.append(row, column, places[column], builder)?;
+        }
+        Ok(())
     }
 
+    /// Starts at a row's first attribute.
+    ///
+    /// # Errors
+    /// `XX001` on malformed bytes.
+    #[inline]
+    pub fn walk<'a>(&'a self, row: &'a [u8]) -> Result<RowWalk<'a>> {
+        let stored = self.open(row)?;
+        let nulls = Some(stored.nulls).filter(|nulls| nulls.iter().any(|byte| *byte != 0));
+        let position = row.len() - stored.values.0.len();
+        Ok(RowWalk { row, nulls, widths: &self.widths[..stored.natts], at: 0, position })
+    }
+
+    /// The value of an attribute, which is at `place` in `row`.
+    ///
+    /// # Errors
+    /// `XX001` on malformed bytes.
+    #[inline]
+    pub fn value(&self, row: &[u8], attribute: usize, place: Place) -> Result<Datum> {
+        match place {
+            Place::At { start, end } => value(self.classes[attribute], &row[start..end]),
+            Place::Missing => Ok(self.missing[attribute].clone()),
+            Place::Null => Ok(Datum::Null),
+        }
+    }
+
+    /// Appends the value of an attribute, which is at `place` in `row`, to a column of its type.
+    ///
+    /// # Errors
+    /// `XX001` on malformed bytes.
+    #[inline]
+    pub fn append(
+        &self,
+        row: &[u8],
+        attribute: usize,
+        place: Place,
+        builder: &mut crate::arrow::ColumnBuilder,
+    ) -> Result<()> {
+        match place {
+            Place::At { start, end } => builder.append_stored(self.classes[attribute], &row[start..end]),
+            Place::Missing => builder.append(&self.missing[attribute]),
+            Place::Null => {
+                builder.append_null();
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
     fn open<'a>(&self, row: &'a [u8]) -> Result<Stored<'a>> {
         let mut values = Reader(row);
         let [format] = values.fixed::<1>()?;

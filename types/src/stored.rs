@@ -38,6 +38,7 @@ pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     /// The next `n` bytes.
+    #[inline]
     pub fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(n).ok_or_else(|| corrupted("stored value ends early"))?;
         self.0 = rest;
@@ -45,6 +46,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `N` bytes.
+    #[inline]
     pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or_else(|| corrupted("stored value ends early"))?;
         self.0 = rest;
@@ -52,6 +54,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned LEB128 integer.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64> {
         let mut v = 0u64;
         for shift in (0..63).step_by(7) {
@@ -65,14 +68,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A length and that many bytes.
+    #[inline]
     pub fn sized(&mut self) -> Result<&'a [u8]> {
         let n = usize::try_from(self.varint()?).map_err(|_| corrupted("stored length is malformed"))?;
         self.take(n)
-    }
-
-    /// [`Self::sized`] as UTF-8.
-    pub fn text(&mut self) -> Result<&'a str> {
-        std::str::from_utf8(self.sized()?).map_err(|_| corrupted("stored text is not UTF-8"))
     }
 
     /// One byte, 0 or 1.
@@ -87,7 +86,7 @@ impl<'a> Reader<'a> {
     /// Steps over a value of `class` without looking at it.
     pub fn skip(&mut self, class: Class) -> Result<()> {
         match width(class) {
-            Some(n) => self.take(n)?,
+            Some(n) => self.take(n.into())?,
             None => self.sized()?,
         };
         Ok(())
@@ -95,29 +94,50 @@ impl<'a> Reader<'a> {
 
     /// Reads a value of `class`.
     pub fn value(&mut self, class: Class) -> Result<Datum> {
-        Ok(match class {
-            Class::Bool => Datum::Bool(self.bool()?),
-            Class::Int2 => Datum::Int2(i16::from_le_bytes(self.fixed()?)),
-            Class::Int4 => Datum::Int4(i32::from_le_bytes(self.fixed()?)),
-            Class::Int8 => Datum::Int8(i64::from_le_bytes(self.fixed()?)),
-            Class::Float4 => Datum::Float4(f32::from_le_bytes(self.fixed()?)),
-            Class::Float8 => Datum::Float8(f64::from_le_bytes(self.fixed()?)),
-            Class::Numeric => Datum::Numeric(Numeric::from_bytes(self.sized()?)?),
-            Class::Text => Datum::Text(self.text()?.into()),
-            Class::Bytea => Datum::Bytea(self.sized()?.into()),
-            Class::Date => Datum::Date(i32::from_le_bytes(self.fixed()?)),
-            Class::Time => Datum::Time(i64::from_le_bytes(self.fixed()?)),
-            Class::Timestamp => Datum::Timestamp(i64::from_le_bytes(self.fixed()?)),
-            Class::Interval => Datum::Interval(Interval::from_bytes(self.fixed()?)),
-            Class::Uuid => Datum::Uuid(self.fixed()?),
-            Class::Oid => Datum::Oid(u32::from_le_bytes(self.fixed()?)),
-            Class::Array => Datum::Array(Arc::new(PgArray::from_bytes(self.sized()?)?)),
-        })
+        let bytes = match width(class) {
+            Some(n) => self.take(n.into())?,
+            None => self.sized()?,
+        };
+        value(class, bytes)
     }
 }
 
+/// The value of `class` that these bytes are, without the length that may stand before them.
+pub(crate) fn value(class: Class, bytes: &[u8]) -> Result<Datum> {
+    Ok(match class {
+        Class::Bool => Datum::Bool(Reader(bytes).bool()?),
+        Class::Int2 => Datum::Int2(i16::from_le_bytes(fixed(bytes)?)),
+        Class::Int4 => Datum::Int4(i32::from_le_bytes(fixed(bytes)?)),
+        Class::Int8 => Datum::Int8(i64::from_le_bytes(fixed(bytes)?)),
+        Class::Float4 => Datum::Float4(f32::from_le_bytes(fixed(bytes)?)),
+        Class::Float8 => Datum::Float8(f64::from_le_bytes(fixed(bytes)?)),
+        Class::Numeric => Datum::Numeric(Numeric::from_bytes(bytes)?),
+        Class::Text => Datum::Text(text(bytes)?.into()),
+        Class::Bytea => Datum::Bytea(bytes.into()),
+        Class::Date => Datum::Date(i32::from_le_bytes(fixed(bytes)?)),
+        Class::Time => Datum::Time(i64::from_le_bytes(fixed(bytes)?)),
+        Class::Timestamp => Datum::Timestamp(i64::from_le_bytes(fixed(bytes)?)),
+        Class::Interval => Datum::Interval(Interval::from_bytes(fixed(bytes)?)),
+        Class::Uuid => Datum::Uuid(fixed(bytes)?),
+        Class::Oid => Datum::Oid(u32::from_le_bytes(fixed(bytes)?)),
+        Class::Array => Datum::Array(Arc::new(PgArray::from_bytes(bytes)?)),
+    })
+}
+
+/// Bytes that are a stored text.
+#[inline]
+pub(crate) fn text(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|_| corrupted("stored text is not UTF-8"))
+}
+
+/// Bytes that are a value of fixed width.
+#[inline]
+pub(crate) fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| corrupted("stored value has another width"))
+}
+
 /// Bytes of a class of fixed width.
-fn width(class: Class) -> Option<usize> {
+pub(crate) fn width(class: Class) -> Option<u8> {
     match class {
         Class::Bool => Some(1),
         Class::Int2 => Some(2),

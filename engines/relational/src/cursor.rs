@@ -1,20 +1,19 @@
 //! Scans: a merge of the memtables' versions and the base's rows, in key order, either way.
 //!
 //! A memtable is read in chunks (seek, walk, remember where), because a walk that borrows the skiplist cannot be kept. Base
-//! rows of one chunk share one buffer, so that a row costs no allocation. The newest version of a key decides; of two with one
-//! index the skip list's, which comes before its memtable's runs.
+//! rows are shown in redb's pages; what is kept of them is copied into chunks. The newest version of a key decides; of two with
+//! one index the skip list's, which comes before its memtable's runs.
 
+mod base_rows;
 mod run_rows;
 
-use crate::backend::damaged;
-use crate::base::{BaseView, base_key, row_index, storage_end};
 use crate::filter::KeyHash;
 use crate::memtable::{Memtable, VersionKey};
 use crate::versions::Versions;
+use base_rows::BaseRows;
 use bytes::Bytes;
-use heddle_engines::{KeyRange, Row, RowCursor};
+use heddle_engines::{KeyRange, Row, RowCursor, SeeRow};
 use heddle_types::{LogIndex, Result, StorageId};
-use redb::Range;
 use run_rows::RunRows;
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -22,7 +21,7 @@ use std::sync::Arc;
 
 /// Rows read ahead from a part.
 const CHUNK_ROWS: usize = 256;
-/// Bytes of base rows that share a buffer; a kept row keeps its buffer.
+/// Bytes of rows that share a buffer; a kept row keeps its buffer.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Versions of one row walked over before it is quicker to seek.
 const WALK_MAX: usize = 16;
@@ -49,8 +48,7 @@ impl Cursor {
         let parts = versions.parts();
         let dropped = parts.dropped_at(storage, index);
         if range.is_empty() {
-            let base =
-                BaseRows { range: None, ahead: VecDeque::new(), reverse, dropped, base: Arc::clone(&parts.base) };
+            let base = BaseRows::nothing(&parts.base);
             return Ok(Self { base, tables: Vec::new(), reverse, _versions: versions });
         }
         let base = BaseRows::open(&parts.base, storage, &range, reverse, dropped)?;
@@ -88,32 +86,75 @@ impl Cursor {
 
 impl RowCursor for Cursor {
     fn next_batch(&mut self, max: usize, out: &mut Vec<Row>) -> Result<bool> {
-        let (goal, reverse) = (out.len() + max, self.reverse);
-        while out.len() < goal {
+        let mut chunk = Chunk::new(max);
+        let more = self.visit(max, &mut |key, index, row| {
+            chunk.push(key, index, row, out);
+            Ok(())
+        })?;
+        chunk.finish(out);
+        Ok(more)
+    }
+
+    fn visit(&mut self, max: usize, see: &mut SeeRow<'_>) -> Result<bool> {
+        let mut left = max;
+        while left > 0 {
             self.tables.retain_mut(Part::fill);
             let Some(first) = self.first_in_tables() else {
-                return self.base.append(goal - out.len(), out);
+                return self.base.visit(left, see);
             };
-            let mut replaced = false;
-            while out.len() < goal {
-                let Some(row) = self.base.peek()? else { break };
-                replaced = row.key == first;
-                if replaced || precedes(reverse, &first, &row.key) {
-                    break;
-                }
-                out.extend(self.base.ahead.pop_front());
+            let reverse = self.reverse;
+            while left > 0 && self.base.head()?.is_some_and(|key| precedes(reverse, key, &first)) {
+                self.base.show(see)?;
+                left -= 1;
             }
-            if out.len() == goal {
+            if left == 0 {
                 break;
             }
-            if replaced {
-                self.base.ahead.pop_front();
+            if self.base.head()?.is_some_and(|key| key == &first[..]) {
+                self.base.pass();
             }
             if let Some(TableRow { key, index, row: Some(row) }) = self.pop_tables(&first) {
-                out.push(Row { key, index, row });
+                see(&key, index, &row)?;
+                left -= 1;
             }
         }
         Ok(true)
+    }
+}
+
+/// Rows in one buffer, so that a row costs no allocation.
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Where keys and rows end.
+    marks: Vec<(LogIndex, usize, usize)>,
+}
+
+impl Chunk {
+    fn new(rows: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(CHUNK_BYTES.min(rows.saturating_mul(128))),
+            marks: Vec::with_capacity(rows.min(1024)),
+        }
+    }
+
+    fn push(&mut self, key: &[u8], index: LogIndex, row: &[u8], out: &mut Vec<Row>) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(row);
+        self.marks.push((index, key_end, self.bytes.len()));
+        if self.bytes.len() >= CHUNK_BYTES {
+            self.finish(out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Row>) {
+        let bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut start = 0;
+        out.extend(self.marks.drain(..).map(|(index, key_end, end)| {
+            let row = Row { key: bytes.slice(start..key_end), index, row: bytes.slice(key_end..end) };
+            start = end;
+            row
+        }));
     }
 }
 
@@ -278,99 +319,5 @@ impl TableRows {
             self.push(key, index, row);
         }
         None
-    }
-}
-
-struct BaseRows {
-    /// None at the end.
-    range: Option<Range<'static, &'static [u8], &'static [u8]>>,
-    ahead: VecDeque<Row>,
-    reverse: bool,
-    dropped: LogIndex,
-    base: Arc<BaseView>,
-}
-
-impl BaseRows {
-    fn open(
-        base: &Arc<BaseView>,
-        storage: StorageId,
-        range: &KeyRange,
-        reverse: bool,
-        dropped: LogIndex,
-    ) -> Result<Self> {
-        let place = |key: &[u8]| {
-            let mut place = Vec::with_capacity(8 + key.len());
-            base_key(&mut place, storage, key);
-            place
-        };
-        let lower = match &range.lower {
-            Bound::Unbounded => Bound::Included(place(b"")),
-            bound => bound.as_ref().map(|key| place(key)),
-        };
-        let upper = match &range.upper {
-            Bound::Unbounded => storage_end(storage).map_or(Bound::Unbounded, Bound::Excluded),
-            bound => bound.as_ref().map(|key| place(key)),
-        };
-        let bounds = (lower.as_ref().map(|key| &key[..]), upper.as_ref().map(|key| &key[..]));
-        let range = base.rows.range::<&[u8]>(bounds).map_err(|e| base.failure.explain(&e))?;
-        Ok(Self { range: Some(range), ahead: VecDeque::new(), reverse, dropped, base: Arc::clone(base) })
-    }
-
-    fn peek(&mut self) -> Result<Option<&Row>> {
-        if self.ahead.is_empty() && self.range.is_some() {
-            let mut rows = Vec::with_capacity(CHUNK_ROWS);
-            while rows.is_empty() && self.range.is_some() {
-                self.read(CHUNK_ROWS, &mut rows)?;
-            }
-            self.ahead = rows.into();
-        }
-        Ok(self.ahead.front())
-    }
-
-    /// Appends up to `max` rows; false at the end.
-    fn append(&mut self, max: usize, out: &mut Vec<Row>) -> Result<bool> {
-        let goal = out.len() + max;
-        let here = max.min(self.ahead.len());
-        out.extend(self.ahead.drain(..here));
-        while out.len() < goal && self.range.is_some() {
-            self.read(goal - out.len(), out)?;
-        }
-        Ok(self.range.is_some() || !self.ahead.is_empty())
-    }
-
-    /// Appends a chunk of at most `max` rows that share one buffer.
-    fn read(&mut self, max: usize, out: &mut Vec<Row>) -> Result<()> {
-        let Some(range) = &mut self.range else { return Ok(()) };
-        let mut bytes = Vec::with_capacity(CHUNK_BYTES.min(max.saturating_mul(128)));
-        let mut marks: Vec<(LogIndex, usize, usize)> = Vec::with_capacity(max.min(1024));
-        let mut ended = false;
-        while marks.len() < max && bytes.len() < CHUNK_BYTES {
-            let next = if self.reverse { range.next_back() } else { range.next() };
-            let Some(entry) = next else {
-                ended = true;
-                break;
-            };
-            let (key, value) = entry.map_err(|e| self.base.failure.explain(&e))?;
-            let (key, value) = (key.value(), value.value());
-            let index = row_index(value).ok_or_else(|| damaged("a row of the relational base has no log index"))?;
-            if index <= self.dropped {
-                continue;
-            }
-            bytes.extend_from_slice(&key[8..]);
-            let key_end = bytes.len();
-            bytes.extend_from_slice(&value[8..]);
-            marks.push((index, key_end, bytes.len()));
-        }
-        if ended {
-            self.range = None;
-        }
-        let bytes = Bytes::from(bytes);
-        let mut start = 0;
-        out.extend(marks.into_iter().map(|(index, key_end, end)| {
-            let row = Row { key: bytes.slice(start..key_end), index, row: bytes.slice(key_end..end) };
-            start = end;
-            row
-        }));
-        Ok(())
     }
 }

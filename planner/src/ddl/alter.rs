@@ -14,8 +14,10 @@ use crate::bound::{AlterTable, ColId, Expr};
 use crate::context::EvalContext;
 use crate::eval::{self, Columns, eval_constant};
 use crate::exec::{TableWriter, reference};
+use arrow::array::ArrayRef;
 use heddle_catalog::{CatalogEdit, ConstraintDef, ForeignKey, Object, Rule, SequenceDef, TableDef};
 use heddle_engines::{KeyRange, RowReader};
+use heddle_types::arrow::ColumnBuilder;
 use heddle_types::text::{self, TextSettings};
 use heddle_types::{Datum, Error, Oid, Result, SqlState, StorageId};
 use std::collections::BTreeSet;
@@ -236,15 +238,19 @@ impl Rebuild<'_> {
         let mut rows = Vec::new();
         loop {
             let more = cursor.next_batch(BATCH_ROWS, &mut rows)?;
-            self.writer.reserve(rows.len()).await?;
-            for row in rows.drain(..) {
+            let types = self.writer.table.columns.iter().map(|c| c.ty);
+            let mut columns: Vec<ColumnBuilder> = types.map(|ty| ColumnBuilder::new(ty, rows.len())).collect();
+            for row in &rows {
                 let values = self.row(&layout.decode(&row.row)?, &defaults)?;
                 self.writer.verify(&values, &self.alter.not_null, &checks)?;
-                self.writer.put_rebuilt(&values, &*newest).await?;
+                columns.iter_mut().zip(&values).try_for_each(|(column, value)| column.append(value))?;
                 for (name, key) in &keys {
                     references.verify(&self.writer.table, name, key, &values).await?;
                 }
             }
+            let columns: Vec<ArrayRef> = columns.iter_mut().map(ColumnBuilder::finish).collect();
+            self.writer.rebuild_columns(&columns, rows.len(), &*newest).await?;
+            rows.clear();
             if !more {
                 break;
             }

@@ -7,14 +7,14 @@ use super::depend::{Thing, drop_dependents};
 use super::{names, notice, transaction};
 use crate::bound::CreateIndex;
 use crate::context::EvalContext;
-use crate::exec::TableWriter;
+use crate::exec::{IndexBuild, TableWriter};
 use heddle_catalog::{CatalogEdit, IndexColumn, IndexDef, IndexState, Object, TableDef};
 use heddle_engines::{KeyRange, RowReader};
 use heddle_types::{Error, Oid, Result, SqlState};
 use std::sync::Arc;
 
 /// Rows read at once while an index is built.
-const BUILD_BATCH_ROWS: usize = 1024;
+const BUILD_BATCH_ROWS: usize = 8192;
 
 /// Makes an index and fills it. The table is locked (SHARE ROW EXCLUSIVE).
 pub(super) async fn create_index(create: &CreateIndex, ctx: &Arc<EvalContext>) -> Result<()> {
@@ -77,12 +77,10 @@ pub(super) async fn fill(table: Arc<TableDef>, index: &IndexDef, ctx: &Arc<EvalC
     let writer = TableWriter::new(Arc::clone(&table), Arc::clone(ctx))?;
     let newest = writer.txn.newest();
     let mut cursor = newest.scan(table.storage, KeyRange::all(), false)?;
-    let mut rows = Vec::new();
+    let mut build = IndexBuild::new(&writer, index)?;
     loop {
-        let more = cursor.next_batch(BUILD_BATCH_ROWS, &mut rows)?;
-        for row in rows.drain(..) {
-            writer.add_entry(index, &row, &*newest)?;
-        }
+        let more = cursor.visit(BUILD_BATCH_ROWS, &mut |key, _, row| build.add(key, row))?;
+        build.write(!more, &*newest).await?;
         if !more {
             return Ok(());
         }
@@ -90,6 +88,7 @@ pub(super) async fn fill(table: Arc<TableDef>, index: &IndexDef, ctx: &Arc<EvalC
             return Err(error);
         }
         writer.txn.throttle().await?;
+        tokio::task::yield_now().await;
     }
 }
 

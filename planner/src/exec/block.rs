@@ -72,23 +72,9 @@ impl Entries {
     }
 }
 
-/// Stores rows given as one column for each of the table's. False: nothing was done, they have to be looked at one by one.
+/// Stores new rows given as one column for each of the table's. False: nothing was done, they have to be looked at one by one.
 pub(super) async fn insert(w: &TableWriter, columns: &[ArrayRef], rows: usize) -> Result<bool> {
-    let columns = columns.iter().zip(w.table.columns.iter()).map(|(array, c)| in_own_form(array, c.ty));
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    // Keys that two rows may have for a while are debts of single rows.
-    let has_deferrable = w.table.indexes.iter().any(|i| i.unique && !i.immediate());
-    if has_deferrable || !is_right(w, &columns, rows) {
-        return Ok(false);
-    }
-    let Some(keys) = table_keys(w, &columns, rows).await? else { return Ok(false) };
-    let Some(entries) = all_entries(w, &columns, &keys) else { return Ok(false) };
-    if !claim(w, &entries)? {
-        return Ok(false);
-    }
-    for Entries { storage, block, .. } in entries {
-        w.txn.put_rows(storage, block)?;
-    }
+    let Some((columns, keys)) = store(w, columns, rows).await? else { return Ok(false) };
     if w.has_references() {
         for i in 0..rows {
             let values: Vec<_> = w.table.columns.iter().zip(&columns).map(|(c, a)| datum_at(a, c.ty, i)).collect();
@@ -96,6 +82,31 @@ pub(super) async fn insert(w: &TableWriter, columns: &[ArrayRef], rows: usize) -
         }
     }
     Ok(true)
+}
+
+/// Stores rows that are there already, in a new form: they owe nothing.
+pub(super) async fn rebuild(w: &TableWriter, columns: &[ArrayRef], rows: usize) -> Result<bool> {
+    Ok(store(w, columns, rows).await?.is_some())
+}
+
+/// The columns and keys of what was stored.
+async fn store(w: &TableWriter, columns: &[ArrayRef], rows: usize) -> Result<Option<(Vec<ArrayRef>, Keys)>> {
+    let columns = columns.iter().zip(w.table.columns.iter()).map(|(array, c)| in_own_form(array, c.ty));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    // Keys that two rows may have for a while are debts of single rows.
+    let has_deferrable = w.table.indexes.iter().any(|i| i.unique && !i.immediate());
+    if has_deferrable || !is_right(w, &columns, rows) {
+        return Ok(None);
+    }
+    let Some(keys) = table_keys(w, &columns, rows).await? else { return Ok(None) };
+    let Some(entries) = all_entries(w, &columns, &keys) else { return Ok(None) };
+    if !claim(w, &entries)? {
+        return Ok(None);
+    }
+    for Entries { storage, block, .. } in entries {
+        w.txn.put_rows(storage, block)?;
+    }
+    Ok(Some((columns, keys)))
 }
 
 /// Plans may bring a column in another form: NULL throughout, strings as views.

@@ -95,6 +95,23 @@ impl TableWriter {
         Ok(())
     }
 
+    /// Stores rows that are there already, in a new form, given as columns.
+    ///
+    /// # Errors
+    /// `23505` when a key comes twice.
+    pub async fn rebuild_columns(&self, columns: &[ArrayRef], rows: usize, newest: &dyn RowReader) -> Result<()> {
+        if rows == 0 || (self.series.is_none() && block::rebuild(self, columns, rows).await?) {
+            return Ok(());
+        }
+        self.reserve(rows).await?;
+        for row in 0..rows {
+            let cells = self.table.columns.iter().zip(columns);
+            let values: Vec<Datum> = cells.map(|(column, array)| datum_at(array, column.ty, row)).collect();
+            self.put_rebuilt(&values, newest).await?;
+        }
+        Ok(())
+    }
+
     /// The CHECK constraints.
     pub fn checks(&self) -> impl Iterator<Item = &Expr> {
         self.checks.iter().map(|(_, expr)| expr)
@@ -240,22 +257,6 @@ impl TableWriter {
         self.txn.delete(self.table.storage, old.key.clone())
     }
 
-    /// Puts the entry of an existing row into an index that is being built. `newest` shows the entries put so far.
-    ///
-    /// # Errors
-    /// `23505` when another row has its key.
-    pub fn add_entry(&self, index: &IndexDef, row: &Row, newest: &dyn RowReader) -> Result<()> {
-        let Some(storage) = index.storage else { return Err(Error::internal("an index without storage is not built")) };
-        let values = self.layout.decode(&row.row)?;
-        if index.unique
-            && let Some(key) = self.unique_key(index, &values)?
-            && taken(index, storage, &key, newest)?
-        {
-            return Err(self.not_unique(index, &values));
-        }
-        self.txn.put(storage, self.entry_key(index, &values, &row.key)?, row.key.clone())
-    }
-
     /// The newest version of the row under `key`.
     pub fn current(&self, key: &[u8]) -> Result<Option<Current>> {
         if let Some(series) = &self.series {
@@ -399,15 +400,19 @@ impl TableWriter {
             key::encode(&mut out, value, column.order);
         }
         if out.len() > KEY_BYTES_MAX {
-            let text = format!(
-                "index row size {} exceeds btree version 4 maximum {KEY_BYTES_MAX} for index \"{}\"",
-                out.len(),
-                index.name
-            );
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text)
-                .hint("Values larger than 1/3 of a buffer page cannot be indexed."));
+            return Err(self.key_too_long(index, out.len()));
         }
         Ok((out, null))
+    }
+
+    /// `54000`
+    pub fn key_too_long(&self, index: &IndexDef, bytes: usize) -> Error {
+        let text = format!(
+            "index row size {bytes} exceeds btree version 4 maximum {KEY_BYTES_MAX} for index \"{}\"",
+            index.name
+        );
+        Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text)
+            .hint("Values larger than 1/3 of a buffer page cannot be indexed.")
     }
 
     /// The key of an index entry: its columns, and the table key unless uniqueness makes it superfluous.
@@ -502,7 +507,7 @@ impl TableWriter {
     ///
     /// # Errors
     /// `23505` when another row has its key.
-    pub async fn put_rebuilt(&self, values: &[Datum], newest: &dyn RowReader) -> Result<()> {
+    async fn put_rebuilt(&self, values: &[Datum], newest: &dyn RowReader) -> Result<()> {
         for index in self.unique() {
             let storage = index.storage.unwrap_or(self.table.storage);
             if let Some(key) = self.unique_key(index, values)?
@@ -514,7 +519,8 @@ impl TableWriter {
         self.put_new(values).await.map(|_| ())
     }
 
-    fn not_unique(&self, index: &IndexDef, values: &[Datum]) -> Error {
+    /// `23505`, about an index that cannot be made.
+    pub fn not_unique(&self, index: &IndexDef, values: &[Datum]) -> Error {
         let text = format!("could not create unique index \"{}\"", index.name);
         self.key_error(text, index, values, "is duplicated")
     }
@@ -586,7 +592,7 @@ fn entries(index: &IndexDef, key: &[u8], newest: &dyn RowReader) -> Result<Vec<B
 }
 
 /// Is there an entry with this key?
-fn taken(index: &IndexDef, storage: StorageId, key: &[u8], newest: &dyn RowReader) -> Result<bool> {
+pub(super) fn taken(index: &IndexDef, storage: StorageId, key: &[u8], newest: &dyn RowReader) -> Result<bool> {
     if index.immediate() {
         return Ok(newest.get(storage, key)?.is_some());
     }

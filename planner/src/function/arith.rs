@@ -4,13 +4,15 @@
 //! offending row (that is not NULL) only then.
 
 use super::error::{division_by_zero, float_overflow, float_underflow, out_of_range};
-use super::kernel::{Date, Time, Ts, cast_array, k, union_nulls};
+use super::kernel::{Date, NumericBuilder, Time, Ts, cast_array, k, union_nulls};
 use super::{CallTypes, Registry, ScalarKernel, dt};
 use crate::context::EvalContext;
-use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, BinaryArray, PrimitiveArray};
 use arrow::datatypes::*;
 use heddle_types::datetime::DAY_US;
+use heddle_types::numeric::{SCALE_MAX, small_parts};
 use heddle_types::{Error, Interval, Numeric, Result, SqlState};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Computes with an overflow flag per row; the flag counts only where neither side is NULL.
@@ -249,10 +251,75 @@ fn floats(r: &mut Registry) {
     r.scalars(&["float8abs(float8)", "abs(float8)"], k!(|a: f64| -> f64 = a.abs()));
 }
 
+/// An operator of numerics: `small` where both are short, as mostly, `whole` where it has no answer.
+fn numeric_binary(
+    args: &[ArrayRef],
+    n: usize,
+    small: impl Fn((i64, u16), (i64, u16)) -> Option<(i128, u16)>,
+    whole: impl Fn(&Numeric, &Numeric) -> Result<Numeric>,
+) -> Result<ArrayRef> {
+    let (a, b) = (cast_array::<BinaryArray>(&args[0])?, cast_array::<BinaryArray>(&args[1])?);
+    let nulls = union_nulls(args);
+    let mut out = NumericBuilder::new(n);
+    for i in 0..n {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(i)) {
+            out.push_null();
+            continue;
+        }
+        let (x, y) = (a.value(i), b.value(i));
+        match small_parts(x).zip(small_parts(y)).and_then(|(x, y)| small(x, y)) {
+            Some((unscaled, scale)) => out.push_parts(unscaled, scale)?,
+            None => out.push(&whole(&Numeric::from_bytes(x)?, &Numeric::from_bytes(y)?)?)?,
+        }
+    }
+    Ok(out.finish())
+}
+
+macro_rules! numeric_op {
+    ($small:expr, $whole:expr) => {{
+        fn kernel(_: &EvalContext, _: &CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
+            numeric_binary(args, n, $small, $whole)
+        }
+        kernel as ScalarKernel
+    }};
+}
+
+/// Both at the larger scale. Of two integers of 64 bits none gets too long on the way.
+#[inline]
+fn aligned((a, s): (i64, u16), (b, t): (i64, u16)) -> Option<(i128, i128, u16)> {
+    const POW10: [i64; 19] = {
+        let mut table = [1; 19];
+        let mut i = 1;
+        while i < table.len() {
+            table[i] = table[i - 1] * 10;
+            i += 1;
+        }
+        table
+    };
+    let up = |v: i64, by: u16| Some(i128::from(v) * i128::from(*POW10.get(usize::from(by))?));
+    match s.cmp(&t) {
+        Ordering::Equal => Some((a.into(), b.into(), s)),
+        Ordering::Less => Some((up(a, t - s)?, b.into(), t)),
+        Ordering::Greater => Some((a.into(), up(b, s - t)?, s)),
+    }
+}
+
 fn numerics(r: &mut Registry) {
-    r.scalar("numeric_add(numeric,numeric)", k!(|a: Numeric, b: Numeric| -> Numeric { a.add(&b) }));
-    r.scalar("numeric_sub(numeric,numeric)", k!(|a: Numeric, b: Numeric| -> Numeric { a.sub(&b) }));
-    r.scalar("numeric_mul(numeric,numeric)", k!(|a: Numeric, b: Numeric| -> Numeric { a.mul(&b) }));
+    r.scalar(
+        "numeric_add(numeric,numeric)",
+        numeric_op!(|a, b| aligned(a, b).map(|(a, b, scale)| (a + b, scale)), Numeric::add),
+    );
+    r.scalar(
+        "numeric_sub(numeric,numeric)",
+        numeric_op!(|a, b| aligned(a, b).map(|(a, b, scale)| (a - b, scale)), Numeric::sub),
+    );
+    r.scalar(
+        "numeric_mul(numeric,numeric)",
+        numeric_op!(
+            |(a, s), (b, t)| (s + t <= SCALE_MAX).then(|| (i128::from(a) * i128::from(b), s + t)),
+            Numeric::mul
+        ),
+    );
     r.scalar("numeric_div(numeric,numeric)", k!(|a: Numeric, b: Numeric| -> Numeric { a.div(&b) }));
     r.scalars(
         &["numeric_mod(numeric,numeric)", "mod(numeric,numeric)"],

@@ -4,9 +4,11 @@
 //! `kn!(|a: Option<i32>| -> Option<i32> { .. })` sees NULLs. `k!(|a: i32| -> i32 = a)` is for bodies that cannot fail.
 //! `k!(cx, ty; |..| ..)` names the evaluation context and the resolved types.
 
+use arrow::array::builder::NullBufferBuilder;
 use arrow::array::*;
-use arrow::buffer::NullBuffer;
-use heddle_types::{Error, Interval, Numeric, PgArray, PgType, Result};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use heddle_types::numeric::write_parts;
+use heddle_types::{Error, Interval, Numeric, PgArray, PgType, Result, SqlState};
 use std::sync::Arc;
 
 /// A date (days since 1970, with infinities).
@@ -122,9 +124,77 @@ to_col! {
     Vec<u8>, BinaryBuilder, |n, r| BinaryBuilder::with_capacity(n, n * 8), |v| v;
     Date, Date32Builder, |n, r| Date32Builder::with_capacity(n), |v| v.0;
     Time, Time64MicrosecondBuilder, |n, r| Time64MicrosecondBuilder::with_capacity(n), |v| v.0;
-    Numeric, BinaryBuilder, |n, r| BinaryBuilder::with_capacity(n, n * 8), |v| v.to_bytes();
     PgArray, BinaryBuilder, |n, r| BinaryBuilder::with_capacity(n, n * 32), |v| v.to_bytes();
     Ts, TimestampMicrosecondBuilder, |n, ret| ts_builder(n, ret), |v| v.0;
+}
+
+/// Builds a column of numerics.
+pub(crate) struct NumericBuilder {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl NumericBuilder {
+    /// For `n` rows.
+    pub fn new(n: usize) -> Self {
+        let mut ends = Vec::with_capacity(n + 1);
+        ends.push(0);
+        // One more than most need: `write_parts` writes past the end of a value first.
+        Self { bytes: Vec::with_capacity(n * 9 + 19), ends, nulls: NullBufferBuilder::new(n) }
+    }
+
+    /// Appends an unscaled integer and its scale.
+    #[inline]
+    pub fn push_parts(&mut self, unscaled: i128, scale: u16) -> Result<()> {
+        write_parts(&mut self.bytes, unscaled, scale);
+        self.end_value()
+    }
+
+    /// Appends a value.
+    pub fn push(&mut self, v: &Numeric) -> Result<()> {
+        v.write_bytes(&mut self.bytes);
+        self.end_value()
+    }
+
+    #[inline]
+    fn end_value(&mut self) -> Result<()> {
+        let end = i32::try_from(self.bytes.len()).map_err(|_| {
+            Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "batch of rows exceeds two gigabytes in one column")
+        })?;
+        self.ends.push(end);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Appends NULL.
+    pub fn push_null(&mut self) {
+        self.ends.push(*self.ends.last().expect("it begins with 0"));
+        self.nulls.append_null();
+    }
+
+    /// The column.
+    pub fn finish(mut self) -> ArrayRef {
+        let ends = OffsetBuffer::new(self.ends.into());
+        Arc::new(BinaryArray::new(ends, self.bytes.into(), self.nulls.finish()))
+    }
+}
+
+impl ToCol for Numeric {
+    type B = NumericBuilder;
+    fn builder(n: usize, _ret: PgType) -> NumericBuilder {
+        NumericBuilder::new(n)
+    }
+    #[inline]
+    fn push(b: &mut NumericBuilder, v: Self) -> Result<()> {
+        b.push(&v)
+    }
+    fn null(b: &mut NumericBuilder) {
+        b.push_null();
+    }
+    fn finish(b: NumericBuilder) -> ArrayRef {
+        b.finish()
+    }
 }
 
 fn ts_builder(n: usize, ret: PgType) -> TimestampMicrosecondBuilder {

@@ -13,6 +13,19 @@ use heddle_types::arrow::native_order;
 use heddle_types::{Error, PgType, Result};
 use std::sync::Arc;
 
+/// The argument of all the calls, if they are DISTINCT calls of it and nothing else, whose result depends on no order.
+fn distinct_argument(aggregates: &[(ColId, AggregateCall)]) -> Option<&Expr> {
+    let argument = aggregates.first()?.1.args.first()?;
+    let text = format!("{argument:?}");
+    let suits = |(_, call): &(ColId, AggregateCall)| {
+        let sensitive = function::by_id(call.func).is_none_or(|f| ORDER_SENSITIVE.contains(&f.name));
+        let same = matches!(&call.args[..], [arg] if format!("{arg:?}") == text);
+        call.distinct && same && call.order.is_empty() && call.filter.is_none() && !sensitive
+    };
+    let plain = !visit::is_volatile(argument) && !visit::has_sub_query(argument);
+    (plain && aggregates.iter().all(suits)).then_some(argument)
+}
+
 /// Aggregates whose result follows the input's order when the call names none.
 const ORDER_SENSITIVE: &[&str] = &[
     "array_agg",
@@ -85,6 +98,9 @@ impl Lowerer<'_> {
         aggregates: &[(ColId, AggregateCall)],
         order: &[SortKey],
     ) -> Result<LogicalPlan> {
+        if let Some(argument) = distinct_argument(aggregates) {
+            return self.grouped_distinct(plan, groups, aggregates, argument, order);
+        }
         let mut below = vec![];
         let mut keys = vec![];
         let mut outputs = vec![];
@@ -131,6 +147,29 @@ impl Lowerer<'_> {
             .collect();
         out.extend(aggregates.iter().map(|(id, _)| column(*id)));
         build(LogicalPlanBuilder::from(grouped).project(out))
+    }
+
+    /// DISTINCT calls over one argument: its values in each group once, and plain calls over those.
+    fn grouped_distinct(
+        &mut self,
+        plan: LogicalPlan,
+        groups: &[(ColId, Expr)],
+        aggregates: &[(ColId, AggregateCall)],
+        argument: &Expr,
+        order: &[SortKey],
+    ) -> Result<LogicalPlan> {
+        let ty = argument.ty();
+        let value = self.fresh();
+        let mut all = groups.to_vec();
+        all.push((value, argument.clone()));
+        let values = self.grouped(plan, &all, &[], order)?;
+        let column = |id: ColId, ty: PgType| Expr::Column { id, ty };
+        let groups: Vec<_> = groups.iter().map(|(id, e)| (*id, column(*id, e.ty()))).collect();
+        let plain = |(id, call): &(ColId, AggregateCall)| {
+            (*id, AggregateCall { args: vec![column(value, ty)], distinct: false, ..call.clone() })
+        };
+        let aggregates: Vec<_> = aggregates.iter().map(plain).collect();
+        self.grouped(values, &groups, &aggregates, order)
     }
 
     /// The input's order for a call that depends on it and names none.

@@ -85,6 +85,19 @@ pub(super) fn bind(plan: LogicalPlan, cells: &HashMap<String, Arc<Cell>>) -> DfR
     .map(|t| t.data)
 }
 
+/// Has it one value while a scan runs? An outer value is volatile for DataFusion only so that nobody folds it.
+pub(super) fn is_steady(e: &Df) -> bool {
+    let changes = |e: &Df| match e {
+        Df::ScalarFunction(call) => {
+            let call: &dyn std::any::Any = call.func.inner().as_ref();
+            let outer = call.downcast_ref::<OuterValue>().is_some();
+            Ok(!outer && e.is_volatile_node())
+        }
+        other => Ok(other.is_volatile_node()),
+    };
+    !e.exists(changes).unwrap_or(true)
+}
+
 fn signature() -> Signature {
     Signature::nullary(Volatility::Volatile)
 }

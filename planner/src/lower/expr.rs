@@ -170,7 +170,8 @@ impl Lowerer<'_> {
     pub(super) fn conjuncts(&mut self, predicate: &Expr) -> Result<Vec<Df>> {
         let mut out = vec![];
         let mut safe: Vec<&Expr> = vec![];
-        for part in visit::conjuncts(predicate) {
+        let predicate = super::constant::folded(predicate, self.ctx);
+        for part in visit::conjuncts(&predicate) {
             if visit::is_safe(part) {
                 out.push(self.expr(part)?);
                 safe.push(part);

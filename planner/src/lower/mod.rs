@@ -8,7 +8,8 @@
 //! | [`expr`], [`udf`] | scalar expressions: native forms where Arrow means the same, one function around our evaluator otherwise |
 //! | [`subquery`] | sub-queries to joins, or to Apply |
 //! | [`relation`], [`aggregate`], [`window`], [`setop`] | operators |
-//! | [`scan`], [`range`], [`split`] | tables: key ranges from conjuncts, a range for each core, rows to batches |
+//! | [`scan`], [`range`], [`row_filter`], [`split`], [`lookup`] | tables: key ranges from conjuncts, rows tested as they are stored, a range for each core, rows looked up for a join, rows to batches |
+//! | [`constant`], [`nulls`], [`factor`] | conditions made simpler: what is one value for the whole statement, what NULLs decide, what all branches of an OR say |
 //! | [`statistics`], [`estimate`], [`join_order`] | samples of tables, rows of plans, the order and sides of joins |
 //! | [`op`] | operators DataFusion has not: Apply, ProjectSet, Lock, recursive and shared CTEs, ARRAY(SELECT) |
 //!
@@ -16,16 +17,20 @@
 
 mod aggregate;
 mod cell;
+mod constant;
 mod estimate;
 mod expr;
+mod factor;
 mod field_filter;
 mod framed;
 mod join_order;
 mod last_point;
+mod lookup;
 mod nulls;
 mod op;
 mod range;
 mod relation;
+mod row_filter;
 mod scan;
 mod series;
 pub(crate) mod series_access;
@@ -90,12 +95,18 @@ pub(crate) fn plan(
     Ok(Planned { plan, places: ids.iter().map(place).collect() })
 }
 
+/// Memory of the rows whose keys a join names to the other side.
+const JOIN_KEYS_BYTES_MAX: usize = 16 << 20;
+
 /// The session every plan is made in: our rules, our planner, our limits.
 pub(crate) fn session_state(config: &ExecutorConfig, env: Arc<RuntimeEnv>) -> SessionState {
     let mut session =
         SessionConfig::new().with_target_partitions(config.partitions.max(1)).with_batch_size(config.batch_rows.max(1));
     session.options_mut().optimizer.skip_failed_rules = false;
     session.options_mut().execution.collect_statistics = false;
+    // Joins name their keys to scans, which may look them up.
+    session.options_mut().optimizer.hash_join_inlist_pushdown_max_distinct_values = lookup::KEYS_MAX;
+    session.options_mut().optimizer.hash_join_inlist_pushdown_max_size = JOIN_KEYS_BYTES_MAX;
     // `join_order` has chosen the sides; filters take nothing from what a table says it gives through them.
     session.options_mut().optimizer.join_reordering = false;
     session.options_mut().optimizer.default_filter_selectivity = 100;

@@ -3,6 +3,7 @@
 //! Only narrows: the plan filters again above the scan. Bounds are expressions without columns, evaluated when the scan starts,
 //! so that outer references and constants are treated alike.
 
+use super::cell::is_steady;
 use super::udf::as_sort_key;
 use crate::bound::TableScan;
 use bytes::Bytes;
@@ -112,9 +113,9 @@ fn compare(scan: &TableScan, column: &Df, op: Operator, value: &Df) -> Option<Co
     Some(Condition { column, op, values: vec![value.clone()], keyed })
 }
 
-/// Has no columns, so that it is one value for the whole scan.
+/// Has no columns and is not volatile, so that it is one value for the whole scan.
 fn is_free(e: &Df) -> bool {
-    e.column_refs().is_empty()
+    e.column_refs().is_empty() && is_steady(e)
 }
 
 fn target(scan: &TableScan, e: &Df) -> Option<(usize, bool)> {

@@ -140,7 +140,8 @@ impl Lowerer<'_> {
 
     /// Rows for which the predicate is true.
     pub(super) fn filter(&mut self, mut plan: LogicalPlan, predicate: &Expr) -> Result<LogicalPlan> {
-        let predicate = super::nulls::condition(predicate);
+        let predicate = super::nulls::condition(&super::constant::folded(predicate, self.ctx));
+        let predicate = super::factor::factored(predicate);
         let parts = visit::conjuncts(&predicate);
         let (with, plain): (Vec<&Expr>, Vec<&Expr>) = parts.into_iter().partition(|e| visit::has_sub_query(e));
         if let Some(all) = visit::conjunction(plain.into_iter().cloned().collect()) {

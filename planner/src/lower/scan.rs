@@ -1,6 +1,8 @@
 //! Tables as DataFusion sees them: our row storage under a snapshot, computed system tables, working tables.
 
+use super::lookup::{self, Found};
 use super::range::{self, Access};
+use super::row_filter::{self, RowFilter, Sieve};
 use super::split;
 use super::statistics::{Sample, Statistics};
 use super::{arrow_schema, name};
@@ -11,8 +13,10 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
+use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Statistics as StatisticsOf;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DfResult;
@@ -21,14 +25,15 @@ use datafusion::logical_expr::{Expr as Df, TableProviderFilterPushDown, TableTyp
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
 use datafusion::physical_plan::statistics::StatisticsArgs;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
+use heddle_engines::{KeyRange, RowCursor, RowReader};
 use heddle_txn::ReadView;
 use heddle_types::arrow::ColumnBuilder;
 use heddle_types::row::RowLayout;
-use heddle_types::{Datum, PgType, Result, oid};
+use heddle_types::{Datum, LogIndex, PgType, Result, StorageId, oid};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -128,9 +133,14 @@ impl TableProvider for Table {
         TableType::Base
     }
     fn supports_filters_pushdown(&self, filters: &[&Df]) -> DfResult<Vec<TableProviderFilterPushDown>> {
-        let support = |f: &&Df| match range::is_usable(&self.scan, f) {
-            true => TableProviderFilterPushDown::Inexact,
-            false => TableProviderFilterPushDown::Unsupported,
+        let support = |f: &&Df| {
+            if row_filter::is_row_filter(&self.scan, f) {
+                TableProviderFilterPushDown::Exact
+            } else if range::is_usable(&self.scan, f) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
         };
         Ok(filters.iter().map(support).collect())
     }
@@ -141,10 +151,13 @@ impl TableProvider for Table {
         filters: &[Df],
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let access = range::choose(&self.scan, filters, &range::physical_free(state))?;
+        let physical = range::physical_free(state);
+        let access = range::choose(&self.scan, filters, &physical)?;
+        let exact = filters.iter().all(|f| row_filter::is_row_filter(&self.scan, f));
+        let tests = filters.iter().map(|f| RowFilter::of(&self.scan, f, &physical)).collect::<DfResult<Vec<_>>>()?;
         let places: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&places)?);
-        let limit = if filters.is_empty() { limit } else { None };
+        let limit = limit.filter(|_| exact);
         let parts = if access.narrows() || limit.is_some() { 1 } else { state.config().target_partitions() };
         let shares = match parts {
             1 => vec![],
@@ -156,6 +169,8 @@ impl TableProvider for Table {
             view: Arc::clone(&self.view),
             places,
             access,
+            filters: tests.into_iter().flatten().collect(),
+            dynamic: vec![],
             shares,
             limit,
             statistics: Arc::new(self.statistics_of(&schema)),
@@ -197,13 +212,17 @@ fn properties(scan: &TableScan, access: &Access, tasks: usize, schema: &SchemaRe
 }
 
 /// Reads rows of one table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ScanExec {
     scan: TableScan,
     view: Arc<View>,
     /// Output columns as places in the provider's schema: the scan's columns, then key and version index.
     places: Vec<usize>,
     access: Access,
+    /// What rows are tested for.
+    filters: Vec<RowFilter>,
+    /// What joins above will know of the rows they want.
+    dynamic: Vec<Arc<dyn PhysicalExpr>>,
     /// What each partition reads of a whole large table; empty for one partition that reads what `access` says.
     shares: Vec<KeyRange>,
     limit: Option<usize>,
@@ -216,9 +235,14 @@ impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = &self.scan.table;
         match self.access.index.filter(|_| self.access.narrows()) {
-            Some(i) => write!(f, "Index Scan using {} on {}", table.indexes[i].name, table.name),
-            None => write!(f, "Seq Scan on {}", table.name),
+            Some(i) => write!(f, "Index Scan using {} on {}", table.indexes[i].name, table.name)?,
+            None => write!(f, "Seq Scan on {}", table.name)?,
         }
+        // For EXPLAIN, which knows what is said of these columns.
+        let tested = self.filters.iter().flat_map(RowFilter::columns);
+        let id = |column: usize| self.scan.columns.iter().find(|(_, c)| *c == column).map(|(id, _)| name(*id));
+        let tested: Vec<String> = tested.filter_map(id).collect();
+        if tested.is_empty() { Ok(()) } else { write!(f, "\nTested: {}", tested.join(" ")) }
     }
 }
 
@@ -232,11 +256,34 @@ impl ExecutionPlan for ScanExec {
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         vec![]
     }
+    /// A join looks here whether anybody wants to know its keys.
     fn apply_expressions(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
     ) -> DfResult<TreeNodeRecursion> {
+        for e in &self.dynamic {
+            if f(e)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
         Ok(TreeNodeRecursion::Continue)
+    }
+    /// Takes the filters that joins fill in. They are tested above as before.
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> DfResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let mut dynamic: Vec<_> = result.parent_filters.iter().map(|f| Arc::clone(&f.filter)).collect();
+        dynamic.retain(lookup::is_dynamic);
+        let tested_above = FilterPushdownPropagation::all_unsupported(result);
+        let reads_all = !self.access.narrows() && self.limit.is_none();
+        if phase != FilterPushdownPhase::Post || dynamic.is_empty() || !reads_all {
+            return Ok(tested_above);
+        }
+        dynamic.splice(0..0, self.dynamic.iter().cloned());
+        Ok(tested_above.with_updated_node(Arc::new(Self { dynamic, ..self.clone() })))
     }
     fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
@@ -254,128 +301,255 @@ impl ExecutionPlan for ScanExec {
             Some(share) => vec![share.clone()],
             None => self.access.ranges()?,
         };
+        let Some(source) = self.source(ranges).map_err(to_df)? else {
+            return Ok(Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.schema))));
+        };
         let reader = Reader {
-            scan: self.scan.clone(),
-            view: Arc::clone(&self.view.0),
-            layout: self.scan.table.layout(),
-            places: self.places.clone(),
-            schema: Arc::clone(&self.schema),
-            ranges: ranges.into(),
-            secondary: self.access.index.and_then(|i| self.scan.table.indexes[i].storage),
-            cursor: None,
+            source,
+            batch: Batch::new(self, context.session_config().batch_size()),
             left: self.limit.unwrap_or(usize::MAX),
             batch_rows: context.session_config().batch_size(),
-            rows: vec![],
         };
         let stream = futures::stream::unfold(Some(reader), |reader| async move {
             let mut reader = reader?;
-            match reader.next() {
-                Ok(Some(batch)) => Some((Ok(batch), Some(reader))),
-                Ok(None) => None,
-                Err(e) => Some((Err(to_df(e)), None)),
+            loop {
+                match reader.next() {
+                    // The runtime must get its turn although reading never waits: that is also where a cancel is noticed.
+                    Ok(Next::Nothing) => tokio::task::yield_now().await,
+                    Ok(Next::Rows(batch)) => {
+                        tokio::task::yield_now().await;
+                        return Some((Ok(batch), Some(reader)));
+                    }
+                    Ok(Next::End) => return None,
+                    Err(e) => return Some((Err(to_df(e)), None)),
+                }
             }
-        });
-        // The runtime must get its turn although reading never waits: that is also where a cancel is noticed.
-        let stream = futures::StreamExt::then(stream, |batch| async move {
-            tokio::task::yield_now().await;
-            batch
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))
     }
 }
 
-/// Walks the ranges.
+impl ScanExec {
+    /// What a partition reads; None when no row can pass the tests.
+    fn source(&self, ranges: Vec<KeyRange>) -> Result<Option<Source>> {
+        let table = &self.scan.table;
+        let sieve = Sieve::new(&self.filters, &self.attributes(), |a| table.columns[a].ty.class())?;
+        let lookup = (!self.dynamic.is_empty()).then(|| Lookup {
+            scan: self.scan.clone(),
+            filters: self.dynamic.clone(),
+            parts: self.shares.len().max(1),
+        });
+        Ok(sieve.map(|sieve| Source {
+            view: Arc::clone(&self.view.0),
+            lookup,
+            keys: VecDeque::new(),
+            table: table.storage,
+            secondary: self.access.index.and_then(|i| table.indexes[i].storage),
+            layout: table.layout(),
+            sieve,
+            ranges: ranges.into(),
+            cursor: None,
+        }))
+    }
+
+    /// The columns it gives, as attributes of a row.
+    fn attributes(&self) -> Vec<usize> {
+        let n = self.scan.columns.len();
+        self.places.iter().filter(|p| **p < n).map(|p| self.scan.columns[*p].1).collect()
+    }
+}
+
+/// Rows looked at before the runtime gets its turn.
+const LOOK_ROWS_MAX: usize = 65_536;
+
+/// A row that is looked up by its key costs as much as so many that are read in order.
+const LOOKUP_ROWS: usize = 16;
+
+/// Walks the ranges and gives batches.
 struct Reader {
-    scan: TableScan,
-    view: Arc<ReadView>,
-    layout: RowLayout,
-    places: Vec<usize>,
-    schema: SchemaRef,
-    ranges: VecDeque<KeyRange>,
-    secondary: Option<heddle_types::StorageId>,
-    cursor: Option<Box<dyn RowCursor>>,
+    source: Source,
+    batch: Batch,
     left: usize,
     batch_rows: usize,
-    rows: Vec<Row>,
+}
+
+/// What [`Reader::next`] comes back with.
+enum Next {
+    Rows(RecordBatch),
+    /// Many rows were looked at and none passed.
+    Nothing,
+    End,
 }
 
 impl Reader {
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let storage = self.secondary.unwrap_or(self.scan.table.storage);
-        self.rows.clear();
+    fn next(&mut self) -> Result<Next> {
         let want = self.batch_rows.min(self.left);
-        while self.rows.len() < want {
-            let cursor = match &mut self.cursor {
-                Some(c) => c,
-                None => match self.ranges.pop_front() {
-                    Some(range) => self.cursor.insert(self.view.scan(storage, range, false)?),
-                    None => break,
-                },
-            };
-            if !cursor.next_batch(want - self.rows.len(), &mut self.rows)? {
-                self.cursor = None;
+        let mut looked = 0;
+        let mut ended = want == 0;
+        while !ended && looked < LOOK_ROWS_MAX {
+            let room = want - self.batch.rows;
+            // An almost full batch is not worth many visits to few rows each.
+            if room == 0 || (room < want / 8 && self.left > want) {
+                break;
+            }
+            match self.source.visit(room, &mut self.batch)? {
+                Some(seen) => looked += seen,
+                None => ended = true,
             }
         }
-        if self.rows.is_empty() {
-            return Ok(None);
+        if self.batch.rows == 0 {
+            return Ok(if ended { Next::End } else { Next::Nothing });
         }
-        self.left -= self.rows.len().min(self.left);
-        let mut rows = std::mem::take(&mut self.rows);
-        if self.secondary.is_some() {
-            rows = self.fetch(rows)?;
-        }
-        let batch = self.decode(&rows)?;
-        self.rows = rows;
-        Ok(Some(batch))
-    }
-
-    /// The table rows behind index entries.
-    fn fetch(&self, entries: Vec<Row>) -> Result<Vec<Row>> {
-        let mut out = Vec::with_capacity(entries.len());
-        for entry in entries {
-            out.extend(self.view.get(self.scan.table.storage, &entry.row)?);
-        }
-        Ok(out)
-    }
-
-    fn decode(&self, rows: &[Row]) -> Result<RecordBatch> {
-        let n = self.scan.columns.len();
-        let attributes: Vec<usize> = self.places.iter().filter(|p| **p < n).map(|p| self.scan.columns[*p].1).collect();
-        let ty = |i: &usize| self.scan.table.columns[*i].ty;
-        let mut builders: Vec<ColumnBuilder> =
-            attributes.iter().map(|i| ColumnBuilder::new(ty(i), rows.len())).collect();
-        if !attributes.is_empty() {
-            for row in rows {
-                self.layout.decode_into(&row.row, &attributes, &mut builders)?;
-            }
-        }
-        let mut decoded = builders.iter_mut().map(ColumnBuilder::finish);
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.places.len());
-        for place in &self.places {
-            arrays.push(match place.checked_sub(n) {
-                None => decoded.next().expect("one builder per attribute"),
-                Some(0) => keys(rows)?,
-                Some(_) => versions(rows)?,
-            });
-        }
-        to_batch(&self.schema, arrays, rows.len())
+        self.left -= self.batch.rows.min(self.left);
+        self.batch.finish().map(Next::Rows)
     }
 }
 
-fn keys(rows: &[Row]) -> Result<ArrayRef> {
-    let mut b = ColumnBuilder::new(PgType::new(oid::BYTEA), rows.len());
-    for row in rows {
-        b.append(&Datum::Bytea(Arc::from(&row.key[..])))?;
-    }
-    Ok(b.finish())
+/// The rows of the ranges that pass the tests.
+struct Source {
+    view: Arc<ReadView>,
+    table: StorageId,
+    /// The index whose entries are read instead of the table.
+    secondary: Option<StorageId>,
+    layout: RowLayout,
+    sieve: Sieve,
+    ranges: VecDeque<KeyRange>,
+    cursor: Option<Box<dyn RowCursor>>,
+    /// To be asked before the first row is read.
+    lookup: Option<Lookup>,
+    /// Rows to be fetched by their keys.
+    keys: VecDeque<Bytes>,
 }
 
-fn versions(rows: &[Row]) -> Result<ArrayRef> {
-    let mut b = ColumnBuilder::new(PgType::new(oid::INT8), rows.len());
-    for row in rows {
-        b.append(&Datum::Int8(row.index.0 as i64))?;
+/// What is needed to look rows up instead of reading them all.
+struct Lookup {
+    scan: TableScan,
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    parts: usize,
+}
+
+impl Source {
+    /// By now the joins above know which rows they want.
+    fn begin(&mut self, lookup: &Lookup) -> Result<()> {
+        let [within] = self.ranges.make_contiguous() else { return Ok(()) };
+        match lookup::find(&lookup.scan, &lookup.filters, &self.view, within, lookup.parts)? {
+            Some(Found::Ranges(ranges)) => self.ranges = ranges.into(),
+            Some(Found::Keys(keys)) => (self.ranges, self.keys) = (VecDeque::new(), keys.into()),
+            None => {}
+        }
+        Ok(())
     }
-    Ok(b.finish())
+
+    /// Fetches rows by their keys.
+    fn fetch(&mut self, keys: impl Iterator<Item = Bytes>, batch: &mut Batch) -> Result<()> {
+        for key in keys {
+            if let Some(row) = self.view.get(self.table, &key)?
+                && self.sieve.passes(&self.layout, &row.row)?
+            {
+                batch.push(&self.layout, &self.sieve, &row.key, row.index, &row.row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at up to `max` rows, of which those that pass go into `batch`. What that cost, in rows that are read in order; None at the
+    /// end.
+    fn visit(&mut self, max: usize, batch: &mut Batch) -> Result<Option<usize>> {
+        if let Some(lookup) = self.lookup.take() {
+            self.begin(&lookup)?;
+        }
+        if !self.keys.is_empty() {
+            let keys: Vec<Bytes> = self.keys.drain(..max.min(self.keys.len())).collect();
+            let looked = keys.len() * LOOKUP_ROWS;
+            self.fetch(keys.into_iter(), batch)?;
+            return Ok(Some(looked));
+        }
+        let cursor = match &mut self.cursor {
+            Some(cursor) => cursor,
+            None => match self.ranges.pop_front() {
+                Some(range) => {
+                    self.cursor.insert(self.view.scan(self.secondary.unwrap_or(self.table), range, false)?)
+                }
+                None => return Ok(None),
+            },
+        };
+        let (layout, sieve) = (&self.layout, &mut self.sieve);
+        let mut seen = 0;
+        let mut entries: Vec<Bytes> = vec![];
+        let more = cursor.visit(max, &mut |key, index, row| {
+            seen += 1;
+            if self.secondary.is_some() {
+                entries.push(Bytes::copy_from_slice(row));
+                return Ok(());
+            }
+            match sieve.passes(layout, row)? {
+                true => batch.push(layout, sieve, key, index, row),
+                false => Ok(()),
+            }
+        })?;
+        if !more {
+            self.cursor = None;
+        }
+        // An index's values are keys of the table.
+        let cost = if self.secondary.is_some() { LOOKUP_ROWS } else { 1 };
+        self.fetch(entries.into_iter(), batch)?;
+        Ok(Some(seen * cost))
+    }
+}
+
+/// A batch in the making.
+struct Batch {
+    schema: SchemaRef,
+    builders: Vec<ColumnBuilder>,
+    /// The row's key, and the index of its last write: where they are among the output's columns.
+    system: Vec<(usize, System)>,
+    rows: usize,
+    capacity: usize,
+}
+
+enum System {
+    Key(ColumnBuilder),
+    Version(ColumnBuilder),
+}
+
+impl Batch {
+    fn new(scan: &ScanExec, capacity: usize) -> Self {
+        let n = scan.scan.columns.len();
+        let system = |(at, place): (usize, &usize)| match place.checked_sub(n)? {
+            0 => Some((at, System::Key(ColumnBuilder::new(PgType::new(oid::BYTEA), 0)))),
+            _ => Some((at, System::Version(ColumnBuilder::new(PgType::new(oid::INT8), 0)))),
+        };
+        let system = scan.places.iter().enumerate().filter_map(system).collect();
+        let ty = |a: usize| scan.scan.table.columns[a].ty;
+        let builders = scan.attributes().into_iter().map(|a| ColumnBuilder::new(ty(a), capacity)).collect();
+        Self { schema: Arc::clone(&scan.schema), builders, system, rows: 0, capacity }
+    }
+
+    /// Adds a row that has just passed the sieve.
+    #[inline]
+    fn push(&mut self, layout: &RowLayout, sieve: &Sieve, key: &[u8], index: LogIndex, row: &[u8]) -> Result<()> {
+        for ((attribute, place), builder) in sieve.places().zip(&mut self.builders) {
+            layout.append(row, attribute, place, builder)?;
+        }
+        for (_, column) in &mut self.system {
+            match column {
+                System::Key(b) => b.append(&Datum::Bytea(Arc::from(key)))?,
+                System::Version(b) => b.append(&Datum::Int8(index.0 as i64))?,
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The batch; the next one begins.
+    fn finish(&mut self) -> Result<RecordBatch> {
+        let mut arrays: Vec<ArrayRef> = self.builders.iter_mut().map(|b| b.finish_with(self.capacity)).collect();
+        for (at, column) in &mut self.system {
+            let (System::Key(b) | System::Version(b)) = column;
+            arrays.insert(*at, b.finish());
+        }
+        to_batch(&self.schema, arrays, std::mem::take(&mut self.rows))
+    }
 }
 
 /// A batch with an explicit row count, for scans without columns.

@@ -1,8 +1,8 @@
 //! Sub-queries in expressions.
 //!
 //! `hoist` adds a sub-query's value to the plan as a column and answers the expression over it. Correlated ones become joins where
-//! that is plainly right (EXISTS and IN as conjuncts; an aggregate over equality); everything else goes through Apply, which
-//! runs the inner plan per distinct outer row. NOT IN keeps SQL's NULL rules by counting the NULLs of the list.
+//! that is plainly right (EXISTS, IN and NOT IN as conjuncts; an aggregate over equality); everything else goes through Apply,
+//! which runs the inner plan per distinct outer row. NOT IN keeps SQL's NULL rules by counting the NULLs of the list.
 
 use super::cell::Scope;
 use super::expr::is_equality;
@@ -61,8 +61,14 @@ impl Lowerer<'_> {
             Expr::Exists { query } => self.semi(&plan, query, &[], JoinType::LeftSemi)?,
             Expr::Not(e) => match &**e {
                 Expr::Exists { query } => self.semi(&plan, query, &[], JoinType::LeftAnti)?,
+                Expr::Quantified { exprs, query, ops, all: false, negated: false } => {
+                    self.not_in(&plan, exprs, query, ops)?
+                }
                 _ => None,
             },
+            Expr::Quantified { exprs, query, ops, all: false, negated: true } => {
+                self.not_in(&plan, exprs, query, ops)?
+            }
             Expr::Quantified { exprs, query, ops, all: false, negated: false }
                 if !exprs.iter().any(visit::has_sub_query) =>
             {
@@ -297,10 +303,35 @@ impl Lowerer<'_> {
         build(LogicalPlanBuilder::from(one).project([value.alias(name(id))]))
     }
 
-    /// `x = ANY (SELECT y …)`, uncorrelated, as a value: a left join with the distinct list, and its counts.
-    fn marked(&mut self, plan: &mut LogicalPlan, x: &Expr, query: &Query, op: FuncId) -> Result<Expr> {
-        let (y, n, values, flag, mark) = (self.fresh(), self.fresh(), self.fresh(), self.fresh(), self.fresh());
-        let ty = query.columns[0].ty;
+    /// `x NOT IN (SELECT y …)`, uncorrelated, as a conjunct: an anti join with the list as the hash table. It lets through what
+    /// no value of the list equals; of that, NULLs only if the list is empty, and nothing if it has a NULL.
+    fn not_in(
+        &mut self,
+        plan: &LogicalPlan,
+        exprs: &[Expr],
+        query: &Query,
+        ops: &[FuncId],
+    ) -> Result<Option<LogicalPlan>> {
+        let mut outers = BTreeMap::new();
+        visit::rel_outers(&query.rel, &mut outers);
+        let ([x], [op], true) = (exprs, ops, outers.is_empty()) else { return Ok(None) };
+        if !is_equality(*op) || visit::has_sub_query(x) || visit::is_volatile(x) {
+            return Ok(None);
+        }
+        let before = plan_ids(plan);
+        let list = self.list(query)?;
+        let parts = self.conjuncts(&pair(*op, x, list.y, list.ty))?;
+        let others = join(list.known, plan.clone(), JoinType::RightAnti, parts, vec![])?;
+        let counted = join(list.counts, others, JoinType::Inner, vec![], vec![])?;
+        let complete = column(list.values).eq(column(list.n));
+        let passes = column(list.n).eq(lit(0i64)).or(self.expr(x)?.is_not_null().and(complete));
+        let passing = build(LogicalPlanBuilder::from(counted).filter(passes))?;
+        self.only(passing, before).map(Some)
+    }
+
+    /// An uncorrelated list of values, computed once.
+    fn list(&mut self, query: &Query) -> Result<List> {
+        let (y, n, values, ty) = (self.fresh(), self.fresh(), self.fresh(), query.columns[0].ty);
         let list = self.query_as(query, &[(y, ty)])?;
         let list = self.finish(list)?;
         let list = Op::shared(list, &[(y, ty)])?;
@@ -308,12 +339,20 @@ impl Lowerer<'_> {
             [count_udaf().call(vec![lit(1i64)]).alias(name(n)), count_udaf().call(vec![column(y)]).alias(name(values))];
         let counts = build(LogicalPlanBuilder::from(list.clone()).aggregate(Vec::<Df>::new(), counts))?;
         let known = build(LogicalPlanBuilder::from(list).filter(column(y).is_not_null()))?;
+        Ok(List { known, y, ty, counts, n, values })
+    }
+
+    /// `x = ANY (SELECT y …)`, uncorrelated, as a value: an outer join with the distinct list, and its counts. The list is the hash
+    /// table; the plan's rows pass by.
+    fn marked(&mut self, plan: &mut LogicalPlan, x: &Expr, query: &Query, op: FuncId) -> Result<Expr> {
+        let (flag, mark) = (self.fresh(), self.fresh());
+        let List { known, y, ty, counts, n, values } = self.list(query)?;
         let distinct = self.distinct_plan(known, &[(y, ty)])?;
         let distinct = build(LogicalPlanBuilder::from(distinct).project([column(y), lit(true).alias(name(flag))]))?;
         let condition = pair(op, x, y, ty);
         let parts = self.conjuncts(&condition)?;
-        let joined = join(plan.clone(), distinct, JoinType::Left, parts, vec![])?;
-        let joined = join(joined, counts, JoinType::Inner, vec![], vec![])?;
+        let joined = join(distinct, plan.clone(), JoinType::Right, parts, vec![])?;
+        let joined = join(counts, joined, JoinType::Inner, vec![], vec![])?;
         let left = self.expr(x)?;
         let unknown = left.is_null().or(column(values).lt(column(n)));
         let value = when(column(n).eq(lit(0i64)), lit(false))
@@ -324,6 +363,18 @@ impl Lowerer<'_> {
         *plan = self.extend(joined, vec![(mark, value)])?;
         Ok(Expr::Column { id: mark, ty: PgType::new(oid::BOOL) })
     }
+}
+
+/// The list of IN.
+struct List {
+    /// Its values without NULLs.
+    known: LogicalPlan,
+    y: ColId,
+    ty: PgType,
+    /// One row: how many there are, and how many are no NULL.
+    counts: LogicalPlan,
+    n: ColId,
+    values: ColId,
 }
 
 fn pair(op: FuncId, left: &Expr, id: ColId, ty: PgType) -> Expr {

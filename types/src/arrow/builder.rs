@@ -2,7 +2,7 @@
 
 use super::zone;
 use crate::numeric::check_bytes;
-use crate::stored::Reader;
+use crate::stored::{Reader, fixed, text};
 use crate::{Class, Datum, Error, PgArray, PgType, Result, SqlState};
 use arrow::array::builder::{
     BinaryBuilder, BooleanBuilder, Date32Builder, FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder,
@@ -148,29 +148,50 @@ impl ColumnBuilder {
         each!(self, b => Arc::new(b.finish()))
     }
 
-    /// Appends a value of `class` from a stored row without building a [`Datum`].
-    pub(crate) fn append_stored(&mut self, r: &mut Reader<'_>, class: Class) -> Result<()> {
+    /// [`Self::finish`], leaving room for `capacity` rows; strings and bytes for as many as there were.
+    pub fn finish_with(&mut self, capacity: usize) -> ArrayRef {
+        let bytes = match self {
+            Self::Text(b) => b.values_slice().len(),
+            Self::Numeric(b) | Self::Bytea(b) | Self::Array(b) => b.values_slice().len(),
+            _ => 0,
+        };
+        let next = match self {
+            Self::Text(_) => Self::Text(StringBuilder::with_capacity(capacity, bytes)),
+            Self::Numeric(_) => Self::Numeric(BinaryBuilder::with_capacity(capacity, bytes)),
+            Self::Bytea(_) => Self::Bytea(BinaryBuilder::with_capacity(capacity, bytes)),
+            Self::Array(_) => Self::Array(BinaryBuilder::with_capacity(capacity, bytes)),
+            Self::Bool(_) => Self::Bool(BooleanBuilder::with_capacity(capacity)),
+            Self::Int2(_) => Self::Int2(Int16Builder::with_capacity(capacity)),
+            Self::Int4(_) => Self::Int4(Int32Builder::with_capacity(capacity)),
+            Self::Int8(_) => Self::Int8(Int64Builder::with_capacity(capacity)),
+            Self::Date(_) => Self::Date(Date32Builder::with_capacity(capacity)),
+            // The others keep their type's details; their room grows as it is needed.
+            _ => return self.finish(),
+        };
+        std::mem::replace(self, next).finish()
+    }
+
+    /// Appends a stored value of `class` (without its length) and builds no [`Datum`].
+    pub(crate) fn append_stored(&mut self, class: Class, bytes: &[u8]) -> Result<()> {
         match (self, class) {
-            (Self::Bool(b), Class::Bool) => b.append_value(r.bool()?),
-            (Self::Int2(b), Class::Int2) => b.append_value(i16::from_le_bytes(r.fixed()?)),
-            (Self::Int4(b), Class::Int4) => b.append_value(i32::from_le_bytes(r.fixed()?)),
-            (Self::Int8(b), Class::Int8) => b.append_value(i64::from_le_bytes(r.fixed()?)),
-            (Self::Float4(b), Class::Float4) => b.append_value(f32::from_le_bytes(r.fixed()?)),
-            (Self::Float8(b), Class::Float8) => b.append_value(f64::from_le_bytes(r.fixed()?)),
+            (Self::Bool(b), Class::Bool) => b.append_value(Reader(bytes).bool()?),
+            (Self::Int2(b), Class::Int2) => b.append_value(i16::from_le_bytes(fixed(bytes)?)),
+            (Self::Int4(b), Class::Int4) => b.append_value(i32::from_le_bytes(fixed(bytes)?)),
+            (Self::Int8(b), Class::Int8) => b.append_value(i64::from_le_bytes(fixed(bytes)?)),
+            (Self::Float4(b), Class::Float4) => b.append_value(f32::from_le_bytes(fixed(bytes)?)),
+            (Self::Float8(b), Class::Float8) => b.append_value(f64::from_le_bytes(fixed(bytes)?)),
             (Self::Numeric(b), Class::Numeric) => {
-                let bytes = r.sized()?;
                 check_bytes(bytes)?;
                 append_bytes(b, bytes)?;
             }
-            (Self::Text(b), Class::Text) => append_text(b, r.text()?)?,
-            (Self::Bytea(b), Class::Bytea) => append_bytes(b, r.sized()?)?,
-            (Self::Date(b), Class::Date) => b.append_value(i32::from_le_bytes(r.fixed()?)),
-            (Self::Time(b), Class::Time) => b.append_value(i64::from_le_bytes(r.fixed()?)),
-            (Self::Timestamp(b), Class::Timestamp) => b.append_value(i64::from_le_bytes(r.fixed()?)),
-            (Self::Interval(b), Class::Interval) | (Self::Uuid(b), Class::Uuid) => append_sixteen(b, r.fixed()?),
-            (Self::Oid(b), Class::Oid) => b.append_value(u32::from_le_bytes(r.fixed()?)),
+            (Self::Text(b), Class::Text) => append_text(b, text(bytes)?)?,
+            (Self::Bytea(b), Class::Bytea) => append_bytes(b, bytes)?,
+            (Self::Date(b), Class::Date) => b.append_value(i32::from_le_bytes(fixed(bytes)?)),
+            (Self::Time(b), Class::Time) => b.append_value(i64::from_le_bytes(fixed(bytes)?)),
+            (Self::Timestamp(b), Class::Timestamp) => b.append_value(i64::from_le_bytes(fixed(bytes)?)),
+            (Self::Interval(b), Class::Interval) | (Self::Uuid(b), Class::Uuid) => append_sixteen(b, fixed(bytes)?),
+            (Self::Oid(b), Class::Oid) => b.append_value(u32::from_le_bytes(fixed(bytes)?)),
             (Self::Array(b), Class::Array) => {
-                let bytes = r.sized()?;
                 PgArray::from_bytes(bytes)?;
                 append_bytes(b, bytes)?;
             }

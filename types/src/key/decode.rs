@@ -2,7 +2,7 @@
 
 use super::{NULL_FIRST, NULL_LAST, VALUE};
 use crate::stored::{Reader, corrupted};
-use crate::{Class, Datum, Error, Result};
+use crate::{Class, Datum, Error, Numeric, Result};
 
 /// Takes one ascending key column of `class` off the front of `key`. Of floats that are equal (-0 and 0, every NaN) one comes back.
 ///
@@ -51,6 +51,38 @@ fn value(reader: &mut Reader<'_>, class: Class) -> Result<Datum> {
     })
 }
 
+/// A numeric that equals the one whose ascending key bytes (without marker) these are.
+///
+/// # Errors
+/// `XX001` on malformed bytes.
+pub fn numeric_value(key: &[u8]) -> Result<Numeric> {
+    let mut reader = Reader(key);
+    let [class] = reader.fixed::<1>()?;
+    let sign = match class {
+        0x10 => return Ok(Numeric::NEG_INFINITY),
+        0x20 => "-",
+        0x30 => return Ok(Numeric::ZERO),
+        0x40 => "",
+        0x50 => return Ok(Numeric::INFINITY),
+        0x60 => return Ok(Numeric::NAN),
+        _ => return Err(corrupted("key has an unknown class of numeric")),
+    };
+    let mut rest = reader.0.to_vec();
+    if class == 0x20 {
+        rest.iter_mut().for_each(|b| *b = !*b);
+    }
+    let mut reader = Reader(&rest);
+    let exponent = four(&mut reader)?;
+    let mut digits = String::new();
+    for byte in reader.0.iter().take_while(|b| **b != 0) {
+        let pair =
+            byte.checked_sub(1).filter(|pair| *pair < 100).ok_or_else(|| corrupted("key has a malformed numeric"))?;
+        digits.push_str(&format!("{pair:02}"));
+    }
+    let digits = digits.strip_suffix('0').unwrap_or(&digits);
+    Numeric::parse(&format!("{sign}0.{digits}e{exponent}")).map_err(|_| corrupted("key has a malformed numeric"))
+}
+
 fn four(reader: &mut Reader<'_>) -> Result<i32> {
     Ok((u32::from_be_bytes(reader.fixed()?) ^ (1 << 31)) as i32)
 }
@@ -80,6 +112,51 @@ fn escaped(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::key::encode_row;
+
+    #[test]
+    fn numerics_come_back_as_equals() {
+        let texts = [
+            "0",
+            "0.00",
+            "1",
+            "10",
+            "100",
+            "-1.5",
+            "12.50",
+            "0.05",
+            "0.07",
+            "-0.001",
+            "123456789012345678",
+            "999999999999999999",
+            "1000000000000000000",
+            "-123456789012345678901234567890.123",
+            "1e100",
+            "1e-100",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+        ];
+        for text in texts {
+            let value = Numeric::parse(text).expect("a numeric");
+            let mut key = vec![];
+            crate::key::numeric(&mut key, &value);
+            assert_eq!(numeric_value(&key).expect("well formed"), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_of_short_numerics_are_those_of_long_ones() {
+        let key = |text: &str| {
+            let mut key = vec![];
+            crate::key::numeric(&mut key, &Numeric::parse(text).expect("a numeric"));
+            key
+        };
+        // The same value with more digits than the short way takes.
+        for text in ["1", "-1", "12", "120", "1.5", "0.05", "-0.070", "99.99", "100", "123456789.123456789"] {
+            let point = if text.contains('.') { "" } else { "." };
+            assert_eq!(key(text), key(&format!("{text}{point}{}", "0".repeat(30))), "{text}");
+        }
+    }
 
     #[test]
     fn columns_come_back() {

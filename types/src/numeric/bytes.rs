@@ -28,11 +28,7 @@ impl Numeric {
     /// Appends [`Self::to_bytes`].
     pub fn write_bytes(&self, out: &mut Vec<u8>) {
         match &self.0 {
-            Repr::Small { mantissa, scale } => {
-                out.push(FINITE);
-                out.extend_from_slice(&scale.to_le_bytes());
-                out.extend_from_slice(&mantissa.to_le_bytes()[..significant_bytes(*mantissa)]);
-            }
+            Repr::Small { mantissa, scale } => write_parts(out, *mantissa, *scale),
             Repr::Big { mantissa, scale } => {
                 out.push(FINITE);
                 out.extend_from_slice(&scale.to_le_bytes());
@@ -45,7 +41,11 @@ impl Numeric {
     }
 
     /// Reads [`Self::to_bytes`]; `XX001` on malformed bytes.
+    #[inline]
     pub fn from_bytes(b: &[u8]) -> Result<Self> {
+        if let Some((unscaled, scale)) = small_parts(b).filter(|(_, scale)| *scale <= SCALE_MAX) {
+            return Ok(Self::from_parts(unscaled.into(), scale));
+        }
         check_bytes(b)?;
         Ok(match *b {
             [FINITE, s0, s1, ref m @ ..] => from_unscaled_bytes(m, u16::from_le_bytes([s0, s1])),
@@ -130,7 +130,40 @@ impl Numeric {
     }
 }
 
+/// Unscaled integer and scale of [`Numeric::to_bytes`] when they are few, as those of ordinary columns are: what kernels look
+/// at before they build a [`Numeric`].
+#[inline]
+pub fn small_parts(b: &[u8]) -> Option<(i64, u16)> {
+    let [FINITE, s0, s1, m @ ..] = b else { return None };
+    let unscaled = match *m {
+        [] => 0,
+        [a] => i64::from(a as i8),
+        [a, b] => i64::from(i16::from_le_bytes([a, b])),
+        [a, b, c] => i64::from(i32::from_le_bytes([0, a, b, c]) >> 8),
+        [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
+        [a, b, c, d, e] => i64::from_le_bytes([0, 0, 0, a, b, c, d, e]) >> 24,
+        [a, b, c, d, e, f] => i64::from_le_bytes([0, 0, a, b, c, d, e, f]) >> 16,
+        [a, b, c, d, e, f, g] => i64::from_le_bytes([0, a, b, c, d, e, f, g]) >> 8,
+        [a, b, c, d, e, f, g, h] => i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => return None,
+    };
+    Some((unscaled, u16::from_le_bytes([*s0, *s1])))
+}
+
+/// Appends [`Numeric::to_bytes`] of a finite value.
+#[inline]
+pub fn write_parts(out: &mut Vec<u8>, unscaled: i128, scale: u16) {
+    let mut bytes = [0; 19];
+    bytes[1..3].copy_from_slice(&scale.to_le_bytes());
+    bytes[3..].copy_from_slice(&unscaled.to_le_bytes());
+    // All of them, then back: a copy of a known length is a few instructions.
+    let end = out.len() + 3 + significant_bytes(unscaled);
+    out.extend_from_slice(&bytes);
+    out.truncate(end);
+}
+
 /// Checks everything [`Numeric::from_bytes`] relies on, without building the value.
+#[inline]
 pub(crate) fn check_bytes(b: &[u8]) -> Result<()> {
     let sound = match *b {
         [NAN | POS_INF | NEG_INF] => true,
@@ -151,6 +184,7 @@ fn from_unscaled_bytes(m: &[u8], scale: u16) -> Numeric {
 }
 
 /// Bytes of the shortest two's complement form; 0 for zero.
+#[inline]
 fn significant_bytes(m: i128) -> usize {
     if m == 0 {
         return 0;

@@ -10,7 +10,7 @@ pub(crate) use names::Names;
 pub(crate) use physical::nodes;
 
 use super::RowStream;
-use crate::bound::ExplainOptions;
+use crate::bound::{ColId, ExplainOptions};
 use arrow::array::{ArrayRef, StringArray};
 use futures::StreamExt;
 use heddle_types::Result;
@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub relation: Option<String>,
     /// `Filter`, `Sort Key` and so on.
     pub properties: Vec<(&'static str, String)>,
+    /// Columns that a scan tests itself.
+    pub tested: Vec<ColId>,
     pub actual: Option<Actual>,
     pub children: Vec<Node>,
 }
@@ -73,6 +75,11 @@ impl Node {
 
     pub fn with(mut self, name: &'static str, value: Option<String>) -> Self {
         self.properties.extend(value.map(|v| (name, v)));
+        self
+    }
+
+    pub fn without(mut self, name: &'static str) -> Self {
+        self.properties.retain(|(n, _)| *n != name);
         self
     }
 

@@ -96,12 +96,14 @@ fn is_mover(plan: &dyn ExecutionPlan) -> bool {
 
 fn filtered(plan: &Arc<dyn ExecutionPlan>, filter: &FilterExec, names: &Names, begun: Option<SystemTime>) -> Node {
     let text = filter.predicate().to_string();
-    let condition = names.conditions_over(&columns(&text)).or_else(|| names.translate(&text));
     let Some(input) = plan.children().first().map(|c| node(c, names, begun)) else { return Node::new("Filter") };
     let removed = |kept: &Actual, of: &Node| of.actual.map(|a| a.rows.saturating_sub(kept.rows).to_string());
     let kept = begun.and_then(|b| actual(plan.as_ref(), b));
     let removed = kept.as_ref().and_then(|k| removed(k, &input));
-    let mut out = input.with("Filter", condition).with("Rows Removed by Filter", removed);
+    // A scan tests some conditions itself: what it shows of them is part of the whole.
+    let tested: Vec<_> = columns(&text).into_iter().chain(input.tested.iter().copied()).collect();
+    let condition = names.conditions_over(&tested).or_else(|| names.translate(&text));
+    let mut out = input.without("Filter").with("Filter", condition).with("Rows Removed by Filter", removed);
     out.actual = kept.or(out.actual);
     out
 }
@@ -127,7 +129,7 @@ fn described(plan: &Arc<dyn ExecutionPlan>, names: &Names) -> Node {
     }
     let text = One(plan.as_ref()).to_string();
     match plan.name() {
-        "ScanExec" => Node::scan(&text),
+        "ScanExec" => scan(&text, names),
         "SeriesScanExec" | "LastPointExec" => Node::parse(&text),
         "OpExec" => Node::parse(&text),
         "CrossJoinExec" => Node::new("Nested Loop"),
@@ -139,6 +141,14 @@ fn described(plan: &Arc<dyn ExecutionPlan>, names: &Names) -> Node {
         "DataSourceExec" => Node::new("Values Scan"),
         other => Node::new(other),
     }
+}
+
+/// A scan of rows: itself, and the columns it tests on a line of their own.
+fn scan(text: &str, names: &Names) -> Node {
+    let (title, tested) = text.split_once("\nTested: ").unwrap_or((text, ""));
+    let tested = columns(tested);
+    let condition = names.conditions_over(&tested);
+    Node { tested, ..Node::scan(title) }.with("Filter", condition)
 }
 
 fn key(names: &Names, e: &impl fmt::Display) -> Option<String> {

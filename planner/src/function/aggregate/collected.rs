@@ -131,7 +131,9 @@ impl Accumulator for Collected {
         inner.evaluate()
     }
     fn size(&self) -> usize {
-        size_of_val(self) + self.batches.iter().flatten().map(|a| a.get_array_memory_size()).sum::<usize>()
+        // The batches of many groups are slices of the same arrays: each counts what it shows of them.
+        let shown = |a: &ArrayRef| a.to_data().get_slice_memory_size().unwrap_or_else(|_| a.get_array_memory_size());
+        size_of_val(self) + self.batches.iter().flatten().map(shown).sum::<usize>()
     }
     fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
         self.batches = VecDeque::from(match self.distinct && self.order.is_empty() {

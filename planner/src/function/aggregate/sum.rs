@@ -3,10 +3,11 @@
 use super::super::Registry;
 use super::super::dt;
 use super::super::error::{float_overflow, out_of_range};
-use super::super::kernel::FromCol;
+use super::super::kernel::{FromCol, cast_array};
 use super::{Agg, Types, agg, first};
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, BinaryArray};
 use heddle_types::arrow::datum_at;
+use heddle_types::numeric::small_parts;
 use heddle_types::{Datum, Interval, Numeric, PgType, Result, oid};
 use std::marker::PhantomData;
 
@@ -143,6 +144,46 @@ impl AddTo<NumericTotal> for Numeric {
     }
 }
 
+/// A numeric as it is added up: its integer and scale when they are short.
+#[derive(Debug)]
+pub(super) enum Addend {
+    Small(i64, u16),
+    Other(Numeric),
+}
+
+impl<'a> FromCol<'a> for Addend {
+    type Col = &'a BinaryArray;
+    fn open(a: &'a ArrayRef) -> Result<Self::Col> {
+        cast_array(a)
+    }
+    #[inline]
+    fn get(c: &Self::Col, i: usize) -> Result<Self> {
+        let bytes = c.value(i);
+        match small_parts(bytes) {
+            Some((unscaled, scale)) => Ok(Self::Small(unscaled, scale)),
+            None => Numeric::from_bytes(bytes).map(Self::Other),
+        }
+    }
+}
+
+impl AddTo<NumericTotal> for Addend {
+    #[inline]
+    fn add_to(self, t: &mut NumericTotal) -> Result<()> {
+        match self {
+            Self::Small(unscaled, scale) => {
+                if scale == t.scale
+                    && let Some(sum) = t.mantissa.checked_add(unscaled.into())
+                {
+                    t.mantissa = sum;
+                    return Ok(());
+                }
+                Numeric::from_parts(unscaled.into(), scale).add_to(t)
+            }
+            Self::Other(v) => v.add_to(t),
+        }
+    }
+}
+
 impl Total for Interval {
     const OID: heddle_types::Oid = oid::INTERVAL;
     fn add_total(&mut self, v: Datum) -> Result<()> {
@@ -232,13 +273,13 @@ pub(super) fn register(r: &mut Registry) {
     agg!(r, "sum", SumCount<i64, i128, false>, "sum(int8)");
     agg!(r, "sum", SumCount<f32, f32, false>, "sum(float4)");
     agg!(r, "sum", SumCount<f64, f64, false>, "sum(float8)");
-    agg!(r, "sum", SumCount<Numeric, NumericTotal, false>, "sum(numeric)");
+    agg!(r, "sum", SumCount<Addend, NumericTotal, false>, "sum(numeric)");
     agg!(r, "sum", SumCount<Interval, Interval, false>, "sum(interval)");
     agg!(r, "avg", SumCount<i16, i128, true>, "avg(int2)");
     agg!(r, "avg", SumCount<i32, i128, true>, "avg(int4)");
     agg!(r, "avg", SumCount<i64, i128, true>, "avg(int8)");
     agg!(r, "avg", SumCount<f32, f64, true>, "avg(float4)");
     agg!(r, "avg", SumCount<f64, f64, true>, "avg(float8)");
-    agg!(r, "avg", SumCount<Numeric, NumericTotal, true>, "avg(numeric)");
+    agg!(r, "avg", SumCount<Addend, NumericTotal, true>, "avg(numeric)");
     agg!(r, "avg", SumCount<Interval, Interval, true>, "avg(interval)");
 }
