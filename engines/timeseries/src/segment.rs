@@ -9,6 +9,7 @@
 mod blob;
 mod blocks;
 mod checked;
+mod coding;
 mod column_reader;
 mod columns;
 mod cursor;
@@ -22,6 +23,9 @@ mod sidecar;
 mod sidecar_builder;
 mod statistics;
 mod statistics_column;
+mod step_code;
+mod step_reader;
+mod steps;
 mod times;
 mod tombstones;
 mod varint;

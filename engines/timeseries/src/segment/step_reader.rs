@@ -1,0 +1,302 @@
+//! Reads what [`super::steps`] wrote: a look at the next [`CODE_BITS`] bits finds up to four steps in a table, added up already.
+
+use super::columns::PAGE_ROWS;
+use super::error::Malformed;
+use super::step_code::{CODE_BITS, ESCAPE, StepCode};
+use super::steps::{STRETCH, STRETCHES_MAX, Stepped};
+use super::varint::Input;
+use std::ops::Range;
+
+const ENTRIES: usize = 1 << CODE_BITS;
+/// Values of an entry at most.
+const LANES: usize = 4;
+/// So many looks fit into the 57 bits that are in hand wherever they begin in a byte.
+const LOOKS: usize = 57 / CODE_BITS as usize;
+/// Values that may be written beyond those that are wanted.
+const BEYOND: usize = (LOOKS + 1) * LANES;
+/// Bytes that may be read beyond the end.
+const PADDING: usize = 8;
+
+/// What begins with some bits.
+struct Table {
+    /// Bits that are used up, and values that they are: none for an escape, and then no bits where no code begins so.
+    takes: [Take; ENTRIES],
+    /// The first step, the first two together, and so on; the last one repeated.
+    sums: [[i16; LANES]; ENTRIES],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Take {
+    bits: u8,
+    values: u8,
+}
+
+/// Reads the pages of one column of a group.
+pub struct StepReader {
+    table: Box<Table>,
+    plain_bits: u32,
+    /// A page, with room behind it.
+    page: Vec<u8>,
+}
+
+/// Where a stretch begins.
+#[derive(Clone, Copy, Default)]
+struct Stretch {
+    first: i64,
+    /// Place of its bits.
+    start: usize,
+}
+
+impl StepReader {
+    /// From the head.
+    pub fn new(head: &[u8]) -> Result<Self, Malformed> {
+        let code = StepCode::decode(head)?;
+        Ok(Self { table: Table::new(&code), plain_bits: code.plain_bits(), page: Vec::new() })
+    }
+
+    /// Appends to `out` the `wanted` ones of the `values` values of `page`.
+    pub fn read<T: Stepped>(
+        &mut self,
+        page: &[u8],
+        values: usize,
+        wanted: Range<usize>,
+        out: &mut Vec<T>,
+    ) -> Result<(), Malformed> {
+        if values > PAGE_ROWS {
+            return Err(Malformed::new("a page has too many values"));
+        }
+        let (stretches, bits) = take_stretches(page, values).ok_or_else(cut)?;
+        self.page.clear();
+        self.page.extend_from_slice(bits);
+        self.page.extend_from_slice(&[0; PADDING]);
+        let mut at = wanted.start;
+        while at < wanted.end {
+            let Stretch { first, start } = stretches[at / STRETCH];
+            let end = wanted.end.min((at / STRETCH + 1) * STRETCH);
+            let (skipped, before) = (at % STRETCH, out.len());
+            let bits = self.page.get(start..).ok_or_else(cut)?;
+            self.table.read(bits, self.plain_bits, T::narrow(first), skipped + end - at, out)?;
+            out.drain(before..before + skipped);
+            at = end;
+        }
+        Ok(())
+    }
+}
+
+fn cut() -> Malformed {
+    Malformed::new("steps are cut short")
+}
+
+/// The stretches of a page of `values` values, and the bytes of their bits.
+fn take_stretches(page: &[u8], values: usize) -> Option<([Stretch; STRETCHES_MAX], &[u8])> {
+    let mut stretches = [Stretch::default(); STRETCHES_MAX];
+    let (mut input, mut start) = (Input(page), 0usize);
+    let n = values.div_ceil(STRETCH);
+    for (place, stretch) in stretches.iter_mut().enumerate().take(n) {
+        *stretch = Stretch { first: input.i64()?, start };
+        if place + 1 < n {
+            start = start.checked_add(usize::try_from(input.u64()?).ok()?)?;
+        }
+    }
+    Some((stretches, input.0))
+}
+
+impl Table {
+    fn new(code: &StepCode) -> Box<Self> {
+        let symbols = symbols(code);
+        let mut table = Box::new(Self { takes: [Take::default(); ENTRIES], sums: [[0; LANES]; ENTRIES] });
+        for entry in 0..ENTRIES {
+            let (mut taken, mut values, mut sum) = (0, 0, 0i16);
+            while values < LANES {
+                let Some(symbol) = symbols[entry << taken & (ENTRIES - 1)] else { break };
+                let symbol = usize::from(symbol);
+                let longer = taken + u32::from(code.length(symbol));
+                if longer > CODE_BITS {
+                    break;
+                }
+                if symbol == ESCAPE {
+                    taken = if values == 0 { longer } else { taken };
+                    break;
+                }
+                taken = longer;
+                for place in [(symbol - 1) / code.steps().len(), (symbol - 1) % code.steps().len()] {
+                    sum += code.steps()[place];
+                    table.sums[entry][values..].fill(sum);
+                    values += 1;
+                }
+            }
+            table.takes[entry] = Take { bits: taken as u8, values: values as u8 };
+        }
+        table
+    }
+
+    /// Appends to `out` the first `n` (not 0) values of the stretch that begins with `first`, whose bits begin with `bits`.
+    fn read<T: Stepped>(
+        &self,
+        bits: &[u8],
+        plain_bits: u32,
+        first: T,
+        n: usize,
+        out: &mut Vec<T>,
+    ) -> Result<(), Malformed> {
+        let start = out.len();
+        out.resize(start + n + BEYOND, T::default());
+        let values = &mut out[start..];
+        let (mut last, mut at, mut bit) = (first, 1, 0);
+        values[0] = first;
+        while at < n {
+            let (mut word, begin) = (word(bits, bit)?, bit);
+            for _ in 0..LOOKS {
+                let entry = (word >> (u64::BITS - CODE_BITS)) as usize;
+                let take = self.takes[entry];
+                if take.values == 0 {
+                    break;
+                }
+                let sums = &self.sums[entry];
+                let lanes = values[at..].first_chunk_mut::<LANES>().ok_or_else(cut)?;
+                for (lane, sum) in lanes.iter_mut().zip(sums) {
+                    *lane = last.step(*sum);
+                }
+                last = last.step(sums[LANES - 1]);
+                at += usize::from(take.values);
+                bit += usize::from(take.bits);
+                word <<= take.bits;
+            }
+            if bit == begin {
+                bit += self.escape(word)?;
+                for _ in 0..2 {
+                    last = T::narrow(last.wide().wrapping_add(plain(self::word(bits, bit)?, plain_bits)));
+                    values[at] = last;
+                    (at, bit) = (at + 1, bit + plain_bits as usize);
+                }
+            }
+        }
+        out.truncate(start + n);
+        Ok(())
+    }
+
+    /// Bits of the escape that `word` begins with.
+    fn escape(&self, word: u64) -> Result<usize, Malformed> {
+        match self.takes[(word >> (u64::BITS - CODE_BITS)) as usize] {
+            Take { bits, values: 0 } if bits > 0 => Ok(bits.into()),
+            _ => Err(Malformed::new("no code of steps begins so")),
+        }
+    }
+}
+
+/// For all bits that may come the symbol whose code they begin with.
+fn symbols(code: &StepCode) -> Vec<Option<u16>> {
+    let mut symbols = vec![None; ENTRIES];
+    for (symbol, bits) in code.codes().into_iter().enumerate() {
+        let length = u32::from(code.length(symbol));
+        if length > 0 {
+            let start = usize::from(bits) << (CODE_BITS - length);
+            symbols[start..start + (ENTRIES >> length)].fill(Some(symbol as u16));
+        }
+    }
+    symbols
+}
+
+/// The bits from `bit` on, highest first; at least 57 of them are there.
+#[inline]
+fn word(bits: &[u8], bit: usize) -> Result<u64, Malformed> {
+    let bytes = bits.get(bit / 8..).and_then(<[u8]>::first_chunk).ok_or_else(cut)?;
+    Ok(u64::from_be_bytes(*bytes) << (bit % 8))
+}
+
+/// The plain step that `word` begins with.
+fn plain(word: u64, plain_bits: u32) -> i64 {
+    let zigzag = if plain_bits == 0 { 0 } else { word >> (u64::BITS - plain_bits) };
+    (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::steps::pack;
+    use super::*;
+
+    /// Values whose steps come from `step`, which is told how many there were.
+    fn walk(n: usize, step: impl Fn(i64) -> i64) -> Vec<i64> {
+        (0..n as i64)
+            .scan(-7, |at, i| {
+                *at += step(i);
+                Some(*at)
+            })
+            .collect()
+    }
+
+    /// Plausible steps: mostly small, a jump now and then.
+    fn steps(i: i64) -> i64 {
+        let mixed = i.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) as u64 >> 33;
+        match mixed % 1000 {
+            0 => 100_000 - 7 * (mixed % 31) as i64,
+            1 => -4000,
+            _ => i64::from((mixed >> 10 & 7).count_ones()) - 1,
+        }
+    }
+
+    fn check<T: Stepped + PartialEq + std::fmt::Debug>(values: &[T], rows: &[usize]) {
+        let packed = pack(values, rows).expect("steps suit it");
+        let mut reader = StepReader::new(&packed.head).expect("ours");
+        let mut end = 0;
+        for (page, &rows) in packed.pages.iter().zip(rows) {
+            let all = &values[end..end + rows];
+            end += rows;
+            for wanted in [0..rows, 0..rows / 2, rows / 3..rows, rows / 2..rows / 2 + 1, rows..rows] {
+                let mut out = vec![T::narrow(5)];
+                reader.read(page, rows, wanted.clone(), &mut out).expect("ours");
+                assert_eq!(out[1..], all[wanted.clone()], "{wanted:?} of {rows}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_come_back() {
+        let rows = [4096, 0, 4096, 1, 1025, 1000];
+        let wide = walk(rows.iter().sum(), steps);
+        check(&wide, &rows);
+        check(&wide.iter().map(|v| *v as i32).collect::<Vec<_>>(), &rows);
+        check(&wide.iter().map(|v| *v as u32).collect::<Vec<_>>(), &rows);
+        check(&wide.iter().map(|v| *v as i16).collect::<Vec<_>>(), &rows);
+        let extreme: Vec<i64> = wide.iter().map(|v| v.wrapping_add(i64::MAX - 3)).collect();
+        check(&extreme, &rows);
+    }
+
+    #[test]
+    fn other_columns_are_left_to_pco() {
+        let rows = [4096, 4096];
+        assert!(pack(&walk(8192, |_| 0), &rows).is_none(), "constant");
+        assert!(pack(&walk(8192, |_| 1000), &rows).is_none(), "regular");
+        assert!(pack(&walk(8192, |i| steps(i) * 1000), &rows).is_none(), "long steps");
+        assert!(pack(&walk(8192, |i| steps(i) + (i % 100) * i64::from(i % 3 == 0)), &rows).is_none(), "many steps");
+        assert!(pack(&walk(100, steps), &[100]).is_none(), "few");
+        let periodic: Vec<i64> = (0..8192).map(|i| walk(64, steps)[i % 64]).collect();
+        assert!(pack(&periodic, &rows).is_none(), "periodic");
+        assert!(pack(&vec![1.5f64; 8192], &rows).is_none(), "floats");
+    }
+
+    #[test]
+    fn any_byte_may_be_wrong() {
+        let values = walk(4096, steps);
+        let packed = pack(&values, &[4096]).expect("steps suit it");
+        let read = |head: &[u8], page: &[u8]| -> Result<Vec<i32>, Malformed> {
+            let mut out = Vec::new();
+            StepReader::new(head)?.read(page, 4096, 0..4096, &mut out)?;
+            Ok(out)
+        };
+        for at in 0..packed.head.len() {
+            let mut head = packed.head.clone();
+            head[at] ^= 1 << (at % 8);
+            // Garbage or an error: anything but a panic.
+            let _ = read(&head, &packed.pages[0]);
+            assert!(read(&packed.head[..at], &packed.pages[0]).is_err());
+        }
+        let page = &packed.pages[0];
+        for at in 0..page.len() {
+            let mut page = page.clone();
+            page[at] ^= 1 << (at % 8);
+            let _ = read(&packed.head, &page);
+        }
+        assert!((0..page.len() / 2).all(|end| read(&packed.head, &page[..end]).is_err()));
+    }
+}

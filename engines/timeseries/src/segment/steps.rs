@@ -1,0 +1,261 @@
+//! Integers that walk in small steps, coded for quick decoding: two steps at a time have one prefix code, and the reader's table
+//! gives up to four values for each look.
+//!
+//! pco comes within a hundredth of the same size, for far more kinds of columns, but needs some ten instructions for each value;
+//! [`pack`] says no where its own form would be larger. Byte table in docs/formats/segment.md; [`super::step_reader`] reads,
+//! [`super::step_code`] is the code.
+
+use super::columns::PAGE_ROWS;
+use super::numbers::{self, Packed};
+use super::step_code::{ESCAPE, PLAIN_BITS_MAX, STEPS_MAX, StepCode};
+use super::varint::{put, put_signed};
+use pco::data_types::Number;
+use std::ops::Range;
+
+/// Values that begin with one of their own: what a reader of a few decodes at most.
+pub const STRETCH: usize = 1024;
+/// Pages have at most so many stretches.
+pub const STRETCHES_MAX: usize = PAGE_ROWS.div_ceil(STRETCH);
+
+/// Fewer values are not worth a table.
+const VALUES_MIN: usize = PAGE_ROWS;
+/// pco is tried on so many values in so many places.
+const SAMPLE_VALUES: usize = 1024;
+const SAMPLES: usize = 8;
+/// Steps may take a part more than pco, for they are read several times as quickly.
+const DEARER: usize = 32;
+/// Steps from -NEAR up to below NEAR can be among those of a code.
+const NEAR: i64 = 256;
+/// Of so many steps all but one must be.
+const FAR_MIN: usize = 8;
+
+/// Numbers of fields.
+pub trait Stepped: Number + Default {
+    /// Does it count in steps?
+    const STEPS: bool;
+    /// As an integer; no matter which where there are no steps.
+    fn wide(self) -> i64;
+    /// Back.
+    fn narrow(wide: i64) -> Self;
+    /// `self` and a small step, wrapping.
+    fn step(self, step: i16) -> Self;
+}
+
+macro_rules! integers {
+    ($($t:ty),*) => { $(impl Stepped for $t {
+        const STEPS: bool = true;
+        fn wide(self) -> i64 {
+            self as i64
+        }
+        fn narrow(wide: i64) -> Self {
+            wide as Self
+        }
+        #[inline]
+        fn step(self, step: i16) -> Self {
+            self.wrapping_add(step as Self)
+        }
+    })* };
+}
+integers!(i16, i32, i64, u32);
+
+macro_rules! floats {
+    ($($t:ty),*) => { $(impl Stepped for $t {
+        const STEPS: bool = false;
+        fn wide(self) -> i64 {
+            0
+        }
+        fn narrow(_: i64) -> Self {
+            0.0
+        }
+        fn step(self, _: i16) -> Self {
+            self
+        }
+    })* };
+}
+floats!(f32, f64);
+
+/// Codes `values`, of which page `n` holds `rows[n]`; `None` when pco does better.
+pub fn pack<T: Stepped>(values: &[T], rows: &[usize]) -> Option<Packed> {
+    if !T::STEPS || values.len() < VALUES_MIN {
+        return None;
+    }
+    let stretches: Vec<Range<usize>> = stretches(rows).flatten().collect();
+    let pairs = Pairs::count(values, &stretches)?;
+    let code = StepCode::new(pairs.steps, &pairs.counts, pairs.plain_bits);
+    let bits = code.bits(&pairs.counts);
+    let (sample, sample_bits) = try_pco(values);
+    if bits as u128 * sample as u128 * DEARER as u128 > (DEARER as u128 + 1) * sample_bits * values.len() as u128 {
+        return None;
+    }
+    let mut packed = Packed::default();
+    code.encode(&mut packed.head);
+    let mut coder = Coder { code: &code, codes: code.codes(), places: code.places(NEAR), out: Bits::default() };
+    packed.pages = self::stretches(rows).map(|page| coder.page(values, page)).collect();
+    Some(packed)
+}
+
+/// The stretches of each page.
+fn stretches(rows: &[usize]) -> impl Iterator<Item = impl Iterator<Item = Range<usize>>> {
+    let mut end = 0;
+    rows.iter().map(move |rows| {
+        let page = end..end + rows;
+        end = page.end;
+        page.clone().step_by(STRETCH).map(move |start| start..page.end.min(start + STRETCH))
+    })
+}
+
+/// How many values pco was tried on, and how many bits it needs for them.
+fn try_pco<T: Stepped>(values: &[T]) -> (usize, u128) {
+    let apart = values.len() / SAMPLES;
+    let taken = SAMPLE_VALUES.min(apart);
+    let sample: Vec<T> = (0..SAMPLES).flat_map(|n| values[n * apart..n * apart + taken].iter().copied()).collect();
+    let packed = numbers::pack(&sample, &[sample.len()]);
+    (sample.len(), 8 * packed.pages[0].len() as u128)
+}
+
+/// The steps of a stretch, two at a time; the last one may lack its second, which is 0 then.
+fn pairs<T: Stepped>(values: &[T]) -> impl Iterator<Item = (i64, i64)> {
+    let step = |at: usize| match values.get(at) {
+        Some(value) => value.wide().wrapping_sub(values[at - 1].wide()),
+        None => 0,
+    };
+    (1..values.len()).step_by(2).map(move |at| (step(at), step(at + 1)))
+}
+
+/// How often which steps follow each other.
+struct Pairs {
+    /// The most frequent ones, ascending.
+    steps: Vec<i16>,
+    /// As [`StepCode`] has its symbols.
+    counts: Vec<u32>,
+    plain_bits: u32,
+}
+
+impl Pairs {
+    /// `None` when too many steps are not among the most frequent ones, or some are too long.
+    fn count<T: Stepped>(values: &[T], stretches: &[Range<usize>]) -> Option<Self> {
+        let all = || stretches.iter().flat_map(|stretch| pairs(&values[stretch.clone()]));
+        let mut near = vec![0u32; 2 * NEAR as usize];
+        let mut longest = 0;
+        let mut total = 0;
+        for step in all().flat_map(|(a, b)| [a, b]) {
+            total += 1;
+            longest |= zigzag(step);
+            if let Some(place) = near_place(step) {
+                near[place] += 1;
+            }
+        }
+        let plain_bits = u64::BITS - longest.leading_zeros();
+        let mut steps: Vec<usize> = (0..near.len()).filter(|place| near[*place] > 0).collect();
+        steps.sort_unstable_by_key(|place| std::cmp::Reverse(near[*place]));
+        steps.truncate(STEPS_MAX);
+        let covered: usize = steps.iter().map(|place| near[*place] as usize).sum();
+        if plain_bits > PLAIN_BITS_MAX || (total - covered) * FAR_MIN > total {
+            return None;
+        }
+        steps.sort_unstable();
+        let steps: Vec<i16> = steps.into_iter().map(|place| (place as i64 - NEAR) as i16).collect();
+        let places = places(&steps, NEAR);
+        let mut counts = vec![0; 1 + steps.len() * steps.len()];
+        for pair in all() {
+            counts[symbol(&places, steps.len(), pair)] += 1;
+        }
+        Some(Self { steps, counts, plain_bits })
+    }
+}
+
+fn near_place(step: i64) -> Option<usize> {
+    usize::try_from(step.wrapping_add(NEAR)).ok().filter(|place| *place < 2 * NEAR as usize)
+}
+
+/// For each near step its place in `steps`, if it has one.
+pub(super) fn places(steps: &[i16], near: i64) -> Vec<Option<u8>> {
+    let mut places = vec![None; 2 * near as usize];
+    for (place, step) in steps.iter().enumerate() {
+        places[(i64::from(*step) + near) as usize] = Some(place as u8);
+    }
+    places
+}
+
+/// The symbol of a pair.
+fn symbol(places: &[Option<u8>], steps: usize, (first, second): (i64, i64)) -> usize {
+    let place = |step| near_place(step).and_then(|near| places[near]).map(usize::from);
+    match (place(first), place(second)) {
+        (Some(first), Some(second)) => 1 + first * steps + second,
+        _ => ESCAPE,
+    }
+}
+
+fn zigzag(step: i64) -> u64 {
+    ((step << 1) ^ (step >> 63)) as u64
+}
+
+/// Writes pages.
+struct Coder<'a> {
+    code: &'a StepCode,
+    /// By symbol.
+    codes: Vec<u16>,
+    places: Vec<Option<u8>>,
+    out: Bits,
+}
+
+impl Coder<'_> {
+    fn page<T: Stepped>(&mut self, values: &[T], stretches: impl Iterator<Item = Range<usize>>) -> Vec<u8> {
+        let (mut page, mut streams) = (Vec::new(), Vec::new());
+        let mut stretches = stretches.peekable();
+        while let Some(stretch) = stretches.next() {
+            let values = &values[stretch];
+            pairs(values).for_each(|pair| self.pair(pair));
+            let stream = self.out.finish();
+            put_signed(&mut page, values[0].wide().into());
+            if stretches.peek().is_some() {
+                put(&mut page, stream.len() as u128);
+            }
+            streams.extend_from_slice(&stream);
+        }
+        page.append(&mut streams);
+        page
+    }
+
+    fn pair(&mut self, pair: (i64, i64)) {
+        let symbol = symbol(&self.places, self.code.steps().len(), pair);
+        let symbol = if self.code.length(symbol) > 0 { symbol } else { ESCAPE };
+        self.out.put(self.codes[symbol].into(), self.code.length(symbol).into());
+        if symbol == ESCAPE {
+            self.out.put(zigzag(pair.0), self.code.plain_bits());
+            self.out.put(zigzag(pair.1), self.code.plain_bits());
+        }
+    }
+}
+
+/// Bits on their way into bytes, the highest of a byte first.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    /// The lowest `n` bits wait.
+    waiting: u64,
+    n: u32,
+}
+
+impl Bits {
+    /// Appends the lowest `n` bits of `bits`, which has no others; at most 57.
+    fn put(&mut self, bits: u64, n: u32) {
+        // Fewer than 8 wait, so all fit but for a first one that was written already.
+        self.waiting = self.waiting << n | bits;
+        self.n += n;
+        while self.n >= 8 {
+            self.n -= 8;
+            self.bytes.push((self.waiting >> self.n) as u8);
+        }
+    }
+
+    /// All bytes, the last one filled up with zeros; empty again after that.
+    fn finish(&mut self) -> Vec<u8> {
+        let odd = self.n % 8;
+        if odd > 0 {
+            self.put(0, 8 - odd);
+        }
+        self.waiting = 0;
+        std::mem::take(&mut self.bytes)
+    }
+}
