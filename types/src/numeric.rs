@@ -21,7 +21,7 @@ use num_bigint::BigInt;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
-pub(crate) use bytes::check_bytes;
+pub(crate) use bytes::{check_bytes, short};
 use repr::{pow10, pow10_big};
 
 /// Largest display scale a stored value can have (NUMERIC_DSCALE_MAX).

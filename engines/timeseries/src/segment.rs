@@ -32,6 +32,7 @@ mod varint;
 mod writer;
 
 pub use blocks::{Blocks, COUNTED_ROWS_MIN, ROWS_MAX as BLOCK_ROWS_MAX};
+pub use columns::GROUP_ROWS;
 pub use cursor::{SegmentBatch, SegmentCursor};
 pub use statistics::{FieldStatistics, FieldValues, Summaries};
 pub use tombstones::Tombstones;

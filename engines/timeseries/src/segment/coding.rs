@@ -50,12 +50,7 @@ impl<T: Stepped> Reader<T> {
     pub fn read(&mut self, page: &[u8], rows: usize, wanted: Range<usize>, out: &mut Vec<T>) -> Result<(), Malformed> {
         match self {
             Self::Steps(reader) => reader.read(page, rows, wanted, out),
-            Self::Pco(unpacker) => {
-                let start = out.len();
-                unpacker.read(page, rows, wanted.end, out)?;
-                out.drain(start..start + wanted.start);
-                Ok(())
-            }
+            Self::Pco(unpacker) => unpacker.read(page, rows, wanted, out),
         }
     }
 }

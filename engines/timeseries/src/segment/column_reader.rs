@@ -7,6 +7,7 @@ use super::data_file::PCO_ALONE;
 use super::error::Malformed;
 use super::items::{Items, take_items};
 use super::numbers::Unpacker;
+use super::step_reader::BEYOND;
 use super::steps::Stepped;
 use super::times::decode_runs;
 use super::varint::Input;
@@ -23,6 +24,9 @@ use std::sync::Arc;
 pub trait ColumnReader: Send {
     /// Appends the `wanted` ones (not none) of the `rows` rows of `page`.
     fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed>;
+
+    /// So many rows will come.
+    fn reserve(&mut self, _rows: usize) {}
 
     /// Bytes that were collected, where they may be many.
     fn bytes(&self) -> usize {
@@ -56,13 +60,14 @@ struct Times {
 
 impl ColumnReader for Times {
     fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
-        let start = self.out.len();
         match &self.numbers {
-            Some(numbers) => numbers.read(page, rows, wanted.end, &mut self.out)?,
-            None => decode_runs(page, wanted.end, &mut self.out)?,
+            Some(numbers) => numbers.read(page, rows, wanted, &mut self.out),
+            None => decode_runs(page, wanted, &mut self.out),
         }
-        self.out.drain(start..start + wanted.start);
-        Ok(())
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.out.reserve(rows);
     }
 
     fn finish(&mut self) -> Result<ArrayRef, Malformed> {
@@ -169,6 +174,10 @@ impl<T: ArrowPrimitiveType<Native: Stepped>> ColumnReader for Numbers<T> {
         }
         present.append_to(&mut self.nulls, &wanted);
         Ok(())
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.out.reserve(rows + BEYOND);
     }
 
     fn finish(&mut self) -> Result<ArrayRef, Malformed> {

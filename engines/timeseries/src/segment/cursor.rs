@@ -177,20 +177,20 @@ impl OpenGroup {
         batch_rows: usize,
     ) -> Result<Window, Malformed> {
         let group = &segment.sidecar.directory.groups()[self.number];
+        let pages = window_pages(group, row, ranges, batch_rows);
+        let rows = pages.iter().map(|(_, wanted)| wanted.len()).sum();
+        self.columns.iter_mut().for_each(|(_, reader)| reader.reserve(rows));
         let mut end = row;
-        for page in group.page_of(row)..group.pages() {
+        for (page, wanted) in pages {
             let rows = group.page_rows(page);
-            let Some(wanted_to) = wanted_to(ranges, end..rows.end) else { break };
-            let all = (rows.end - rows.start) as usize;
-            let wanted = (end - rows.start) as usize..(wanted_to - rows.start) as usize;
             let mut bytes = 0;
             for (column, reader) in &mut self.columns {
                 let page = bytes_in(&self.runs, group.columns[*column].pages(page..page + 1))?;
-                reader.page(&page, all, wanted.clone())?;
+                reader.page(&page, (rows.end - rows.start) as usize, wanted.clone())?;
                 bytes += reader.bytes();
             }
-            end = wanted_to;
-            if wanted.end < all || end - row >= batch_rows as u64 || bytes > WINDOW_BYTES_MAX {
+            end += wanted.len() as u64;
+            if bytes > WINDOW_BYTES_MAX {
                 break;
             }
         }
@@ -227,6 +227,26 @@ fn wanted_pages(group: &Group, ranges: &VecDeque<Range<u64>>) -> Vec<Range<usize
         }
     }
     runs
+}
+
+/// The pages that are decoded together from `row` on, and which of their rows.
+fn window_pages(
+    group: &Group,
+    row: u64,
+    ranges: &VecDeque<Range<u64>>,
+    batch_rows: usize,
+) -> Vec<(usize, Range<usize>)> {
+    let (mut pages, mut end) = (Vec::new(), row);
+    for page in group.page_of(row)..group.pages() {
+        let rows = group.page_rows(page);
+        let Some(wanted_to) = wanted_to(ranges, end..rows.end) else { break };
+        pages.push((page, (end - rows.start) as usize..(wanted_to - rows.start) as usize));
+        end = wanted_to;
+        if end < rows.end || end - row >= batch_rows as u64 {
+            break;
+        }
+    }
+    pages
 }
 
 /// How far the rows of `rows` are wanted, but for small gaps; `None` when the first ones are not.

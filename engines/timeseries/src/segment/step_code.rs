@@ -9,32 +9,40 @@ use std::collections::BinaryHeap;
 pub const CODE_BITS: u32 = 11;
 /// So many steps at most make pairs.
 pub const STEPS_MAX: usize = 16;
-/// The symbol of a pair that has no code of its own: two plain steps follow.
+/// The symbol of a pair that has no code of its own: a bit follows, and two steps as they are, near ones (0) or far ones (1).
 pub const ESCAPE: usize = 0;
-/// Most bits of a plain step: a reader has as many in hand wherever it stands in a byte.
-pub const PLAIN_BITS_MAX: u32 = 57;
+/// Most bits of a step as it is: a reader has as many in hand wherever it stands in a byte.
+pub const WIDTH_MAX: u32 = 57;
 /// Four steps together fit into 16 bits.
 const STEP_MAX: i64 = i16::MAX as i64 / 4;
+
+/// Bits of steps as they are, in zigzag form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Widths {
+    pub near: u32,
+    /// Of all steps.
+    pub far: u32,
+}
 
 /// See the module. Its symbols are [`ESCAPE`], then pairs: 1 + place of the first step * number of steps + place of the second.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StepCode {
     /// Ascending.
     steps: Vec<i16>,
-    plain_bits: u32,
+    widths: Widths,
     /// Bits of the code of each symbol; 0 = it has none.
     lengths: Vec<u8>,
 }
 
 impl StepCode {
     /// The code for symbols that occur so often.
-    pub fn new(steps: Vec<i16>, counts: &[u32], plain_bits: u32) -> Self {
+    pub fn new(steps: Vec<i16>, counts: &[u32], widths: Widths) -> Self {
         let total: u64 = counts.iter().map(|n| u64::from(*n)).sum();
         // What is so rare that its code would be too long is escaped, and something must be there to escape to.
         let is_rare = |n: u32| u64::from(n) << (CODE_BITS + 1) < total;
         let mut used: Vec<u64> = counts.iter().map(|n| if is_rare(*n) { 0 } else { u64::from(*n) }).collect();
         used[ESCAPE] = (total - used[ESCAPE + 1..].iter().sum::<u64>()).max(1);
-        Self { steps, plain_bits, lengths: code_lengths(used) }
+        Self { steps, widths, lengths: code_lengths(used) }
     }
 
     /// The steps that make pairs, ascending.
@@ -42,9 +50,9 @@ impl StepCode {
         &self.steps
     }
 
-    /// Bits of a plain step.
-    pub fn plain_bits(&self) -> u32 {
-        self.plain_bits
+    /// Bits of steps as they are.
+    pub fn widths(&self) -> Widths {
+        self.widths
     }
 
     /// Bits of a symbol's code; 0 = it has none.
@@ -62,14 +70,15 @@ impl StepCode {
         super::steps::places(&self.steps, near)
     }
 
-    /// Bits of symbols that occur so often.
-    pub fn bits(&self, counts: &[u32]) -> u64 {
-        let escaped = u64::from(self.lengths[ESCAPE]) + 2 * u64::from(self.plain_bits);
-        let bits = |(n, length): (&u32, &u8)| match length {
-            0 => u64::from(*n) * escaped,
-            length => u64::from(*n) * u64::from(*length),
+    /// Bits of symbols that occur so often, where `far` escaped pairs are not of near steps.
+    pub fn bits(&self, counts: &[u32], far: u32) -> u64 {
+        let near = u64::from(self.lengths[ESCAPE]) + 1 + 2 * u64::from(self.widths.near);
+        let bits = |(symbol, n): (usize, &u32)| match self.lengths[symbol] {
+            length if length > 0 && symbol != ESCAPE => u64::from(*n) * u64::from(length),
+            _ => u64::from(*n) * near,
         };
-        u64::from(counts[ESCAPE]) * escaped + counts[1..].iter().zip(&self.lengths[1..]).map(bits).sum::<u64>()
+        let wider = 2 * u64::from(self.widths.far.saturating_sub(self.widths.near));
+        counts.iter().enumerate().map(bits).sum::<u64>() + u64::from(far) * wider
     }
 
     /// The code of each symbol: shorter ones first, of equal ones that of the lower symbol.
@@ -88,8 +97,7 @@ impl StepCode {
 
     /// Appends its bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.plain_bits as u8);
-        out.push(self.steps.len() as u8);
+        out.extend([self.widths.near as u8, self.widths.far as u8, self.steps.len() as u8]);
         self.steps.iter().for_each(|step| put_signed(out, (*step).into()));
         out.extend(self.lengths.chunks(2).map(|two| two[0] | two.get(1).map_or(0, |second| second << 4)));
     }
@@ -98,9 +106,9 @@ impl StepCode {
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let wrong = || Malformed::new("a code of steps is none");
         let mut input = Input(bytes);
-        let Some(&[plain_bits, n]) = input.take(2) else { return Err(wrong()) };
-        let (plain_bits, n) = (u32::from(plain_bits), usize::from(n));
-        if plain_bits > PLAIN_BITS_MAX || n > STEPS_MAX {
+        let Some(&[near, far, n]) = input.take(3) else { return Err(wrong()) };
+        let (widths, n) = (Widths { near: near.into(), far: far.into() }, usize::from(n));
+        if widths.near.max(widths.far) > WIDTH_MAX || n > STEPS_MAX {
             return Err(wrong());
         }
         let step = |_| {
@@ -118,7 +126,7 @@ impl StepCode {
         if !fits || lengths[ESCAPE] == 0 || !input.0.is_empty() {
             return Err(wrong());
         }
-        Ok(Self { steps, plain_bits, lengths })
+        Ok(Self { steps, widths, lengths })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::columns::PAGE_ROWS;
 use super::error::Malformed;
-use super::step_code::{CODE_BITS, ESCAPE, StepCode};
+use super::step_code::{CODE_BITS, ESCAPE, StepCode, Widths};
 use super::steps::{STRETCH, STRETCHES_MAX, Stepped};
 use super::varint::Input;
 use std::ops::Range;
@@ -13,7 +13,7 @@ const LANES: usize = 4;
 /// So many looks fit into the 57 bits that are in hand wherever they begin in a byte.
 const LOOKS: usize = 57 / CODE_BITS as usize;
 /// Values that may be written beyond those that are wanted.
-const BEYOND: usize = (LOOKS + 1) * LANES;
+pub const BEYOND: usize = (LOOKS + 1) * LANES;
 /// Bytes that may be read beyond the end.
 const PADDING: usize = 8;
 
@@ -34,7 +34,7 @@ struct Take {
 /// Reads the pages of one column of a group.
 pub struct StepReader {
     table: Box<Table>,
-    plain_bits: u32,
+    widths: Widths,
     /// A page, with room behind it.
     page: Vec<u8>,
 }
@@ -51,7 +51,7 @@ impl StepReader {
     /// From the head.
     pub fn new(head: &[u8]) -> Result<Self, Malformed> {
         let code = StepCode::decode(head)?;
-        Ok(Self { table: Table::new(&code), plain_bits: code.plain_bits(), page: Vec::new() })
+        Ok(Self { table: Table::new(&code), widths: code.widths(), page: Vec::new() })
     }
 
     /// Appends to `out` the `wanted` ones of the `values` values of `page`.
@@ -75,7 +75,7 @@ impl StepReader {
             let end = wanted.end.min((at / STRETCH + 1) * STRETCH);
             let (skipped, before) = (at % STRETCH, out.len());
             let bits = self.page.get(start..).ok_or_else(cut)?;
-            self.table.read(bits, self.plain_bits, T::narrow(first), skipped + end - at, out)?;
+            self.table.read(bits, self.widths, T::narrow(first), skipped + end - at, out)?;
             out.drain(before..before + skipped);
             at = end;
         }
@@ -83,6 +83,7 @@ impl StepReader {
     }
 }
 
+#[cold]
 fn cut() -> Malformed {
     Malformed::new("steps are cut short")
 }
@@ -90,12 +91,17 @@ fn cut() -> Malformed {
 /// The stretches of a page of `values` values, and the bytes of their bits.
 fn take_stretches(page: &[u8], values: usize) -> Option<([Stretch; STRETCHES_MAX], &[u8])> {
     let mut stretches = [Stretch::default(); STRETCHES_MAX];
-    let (mut input, mut start) = (Input(page), 0usize);
+    let (mut input, mut before) = (Input(page), 0i64);
     let n = values.div_ceil(STRETCH);
-    for (place, stretch) in stretches.iter_mut().enumerate().take(n) {
-        *stretch = Stretch { first: input.i64()?, start };
-        if place + 1 < n {
-            start = start.checked_add(usize::try_from(input.u64()?).ok()?)?;
+    for stretch in &mut stretches[..n] {
+        before = before.wrapping_add(input.i64()?);
+        stretch.first = before;
+    }
+    if n > 1 {
+        let shortest = input.u64()?;
+        for place in 1..n {
+            let length = usize::try_from(shortest.checked_add(input.u64()?)?).ok()?;
+            stretches[place].start = stretches[place - 1].start.checked_add(length)?;
         }
     }
     Some((stretches, input.0))
@@ -103,38 +109,41 @@ fn take_stretches(page: &[u8], values: usize) -> Option<([Stretch; STRETCHES_MAX
 
 impl Table {
     fn new(code: &StepCode) -> Box<Self> {
-        let symbols = symbols(code);
         let mut table = Box::new(Self { takes: [Take::default(); ENTRIES], sums: [[0; LANES]; ENTRIES] });
-        for entry in 0..ENTRIES {
-            let (mut taken, mut values, mut sum) = (0, 0, 0i16);
-            while values < LANES {
-                let Some(symbol) = symbols[entry << taken & (ENTRIES - 1)] else { break };
-                let symbol = usize::from(symbol);
-                let longer = taken + u32::from(code.length(symbol));
-                if longer > CODE_BITS {
-                    break;
-                }
-                if symbol == ESCAPE {
-                    taken = if values == 0 { longer } else { taken };
-                    break;
-                }
-                taken = longer;
-                for place in [(symbol - 1) / code.steps().len(), (symbol - 1) % code.steps().len()] {
-                    sum += code.steps()[place];
-                    table.sums[entry][values..].fill(sum);
-                    values += 1;
+        let symbols = symbols(code);
+        for first in &symbols {
+            let Some([a, b]) = first.steps else {
+                table.fill(first.entries(), Take { bits: first.bits as u8, values: 0 }, [0; LANES]);
+                continue;
+            };
+            let sum = a + b;
+            table.fill(first.entries(), Take { bits: first.bits as u8, values: 2 }, [a, sum, sum, sum]);
+            // Where another code fits behind it, the entries are for both.
+            for second in symbols.iter().filter(|second| first.bits + second.bits <= CODE_BITS) {
+                if let Some([c, d]) = second.steps {
+                    let both = Symbol {
+                        code: first.code << second.bits | second.code,
+                        bits: first.bits + second.bits,
+                        ..*second
+                    };
+                    let sums = [a, sum, sum + c, sum + c + d];
+                    table.fill(both.entries(), Take { bits: both.bits as u8, values: 4 }, sums);
                 }
             }
-            table.takes[entry] = Take { bits: taken as u8, values: values as u8 };
         }
         table
+    }
+
+    fn fill(&mut self, entries: Range<usize>, take: Take, sums: [i16; LANES]) {
+        self.takes[entries.clone()].fill(take);
+        self.sums[entries].fill(sums);
     }
 
     /// Appends to `out` the first `n` (not 0) values of the stretch that begins with `first`, whose bits begin with `bits`.
     fn read<T: Stepped>(
         &self,
         bits: &[u8],
-        plain_bits: u32,
+        widths: Widths,
         first: T,
         n: usize,
         out: &mut Vec<T>,
@@ -152,11 +161,9 @@ impl Table {
                 if take.values == 0 {
                     break;
                 }
-                let sums = &self.sums[entry];
+                let sums = self.sums[entry];
                 let lanes = values[at..].first_chunk_mut::<LANES>().ok_or_else(cut)?;
-                for (lane, sum) in lanes.iter_mut().zip(sums) {
-                    *lane = last.step(*sum);
-                }
+                *lanes = sums.map(|sum| last.step(sum));
                 last = last.step(sums[LANES - 1]);
                 at += usize::from(take.values);
                 bit += usize::from(take.bits);
@@ -164,10 +171,13 @@ impl Table {
             }
             if bit == begin {
                 bit += self.escape(word)?;
+                let is_far = self::word(bits, bit)? >> (u64::BITS - 1) == 1;
+                let width = if is_far { widths.far } else { widths.near };
+                bit += 1;
                 for _ in 0..2 {
-                    last = T::narrow(last.wide().wrapping_add(plain(self::word(bits, bit)?, plain_bits)));
+                    last = T::narrow(last.wide().wrapping_add(plain(self::word(bits, bit)?, width)));
                     values[at] = last;
-                    (at, bit) = (at + 1, bit + plain_bits as usize);
+                    (at, bit) = (at + 1, bit + width as usize);
                 }
             }
         }
@@ -184,17 +194,31 @@ impl Table {
     }
 }
 
-/// For all bits that may come the symbol whose code they begin with.
-fn symbols(code: &StepCode) -> Vec<Option<u16>> {
-    let mut symbols = vec![None; ENTRIES];
-    for (symbol, bits) in code.codes().into_iter().enumerate() {
-        let length = u32::from(code.length(symbol));
-        if length > 0 {
-            let start = usize::from(bits) << (CODE_BITS - length);
-            symbols[start..start + (ENTRIES >> length)].fill(Some(symbol as u16));
-        }
+/// A symbol that has a code.
+struct Symbol {
+    code: u16,
+    bits: u32,
+    /// None = escape.
+    steps: Option<[i16; 2]>,
+}
+
+impl Symbol {
+    /// What begins with its code.
+    fn entries(&self) -> Range<usize> {
+        let start = usize::from(self.code) << (CODE_BITS - self.bits);
+        start..start + (ENTRIES >> self.bits)
     }
-    symbols
+}
+
+fn symbols(code: &StepCode) -> Vec<Symbol> {
+    let steps = code.steps();
+    let pair = |pair: usize| [steps[pair / steps.len()], steps[pair % steps.len()]];
+    let symbol = |(symbol, bits): (usize, u16)| Symbol {
+        code: bits,
+        bits: code.length(symbol).into(),
+        steps: (symbol != ESCAPE).then(|| pair(symbol - 1)),
+    };
+    code.codes().into_iter().enumerate().map(symbol).filter(|symbol| symbol.bits > 0).collect()
 }
 
 /// The bits from `bit` on, highest first; at least 57 of them are there.
@@ -204,9 +228,9 @@ fn word(bits: &[u8], bit: usize) -> Result<u64, Malformed> {
     Ok(u64::from_be_bytes(*bytes) << (bit % 8))
 }
 
-/// The plain step that `word` begins with.
-fn plain(word: u64, plain_bits: u32) -> i64 {
-    let zigzag = if plain_bits == 0 { 0 } else { word >> (u64::BITS - plain_bits) };
+/// The step that `word` begins with, as it is.
+fn plain(word: u64, width: u32) -> i64 {
+    let zigzag = if width == 0 { 0 } else { word >> (u64::BITS - width) };
     (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64)
 }
 

@@ -7,7 +7,7 @@
 
 use super::columns::PAGE_ROWS;
 use super::numbers::{self, Packed};
-use super::step_code::{ESCAPE, PLAIN_BITS_MAX, STEPS_MAX, StepCode};
+use super::step_code::{CODE_BITS, ESCAPE, STEPS_MAX, StepCode, WIDTH_MAX, Widths};
 use super::varint::{put, put_signed};
 use pco::data_types::Number;
 use std::ops::Range;
@@ -81,8 +81,8 @@ pub fn pack<T: Stepped>(values: &[T], rows: &[usize]) -> Option<Packed> {
     }
     let stretches: Vec<Range<usize>> = stretches(rows).flatten().collect();
     let pairs = Pairs::count(values, &stretches)?;
-    let code = StepCode::new(pairs.steps, &pairs.counts, pairs.plain_bits);
-    let bits = code.bits(&pairs.counts);
+    let code = StepCode::new(pairs.steps, &pairs.counts, pairs.widths);
+    let bits = code.bits(&pairs.counts, pairs.far);
     let (sample, sample_bits) = try_pco(values);
     if bits as u128 * sample as u128 * DEARER as u128 > (DEARER as u128 + 1) * sample_bits * values.len() as u128 {
         return None;
@@ -124,11 +124,13 @@ fn pairs<T: Stepped>(values: &[T]) -> impl Iterator<Item = (i64, i64)> {
 
 /// How often which steps follow each other.
 struct Pairs {
-    /// The most frequent ones, ascending.
+    /// Frequent ones, ascending.
     steps: Vec<i16>,
     /// As [`StepCode`] has its symbols.
     counts: Vec<u32>,
-    plain_bits: u32,
+    widths: Widths,
+    /// Pairs without a symbol that are not of near steps.
+    far: u32,
 }
 
 impl Pairs {
@@ -136,8 +138,7 @@ impl Pairs {
     fn count<T: Stepped>(values: &[T], stretches: &[Range<usize>]) -> Option<Self> {
         let all = || stretches.iter().flat_map(|stretch| pairs(&values[stretch.clone()]));
         let mut near = vec![0u32; 2 * NEAR as usize];
-        let mut longest = 0;
-        let mut total = 0;
+        let (mut longest, mut total) = (0, 0);
         for step in all().flat_map(|(a, b)| [a, b]) {
             total += 1;
             longest |= zigzag(step);
@@ -145,23 +146,47 @@ impl Pairs {
                 near[place] += 1;
             }
         }
-        let plain_bits = u64::BITS - longest.leading_zeros();
-        let mut steps: Vec<usize> = (0..near.len()).filter(|place| near[*place] > 0).collect();
-        steps.sort_unstable_by_key(|place| std::cmp::Reverse(near[*place]));
-        steps.truncate(STEPS_MAX);
-        let covered: usize = steps.iter().map(|place| near[*place] as usize).sum();
-        if plain_bits > PLAIN_BITS_MAX || (total - covered) * FAR_MIN > total {
+        let steps = frequent(&near, total)?;
+        let widest = steps.iter().map(|step| width(zigzag((*step).into()))).max().unwrap_or(0);
+        // Where some steps are frequent, others twice as long are not rare.
+        let far = width(longest);
+        let widths = Widths { near: far.min(widest + 1), far };
+        if far > WIDTH_MAX {
             return None;
         }
-        steps.sort_unstable();
-        let steps: Vec<i16> = steps.into_iter().map(|place| (place as i64 - NEAR) as i16).collect();
         let places = places(&steps, NEAR);
         let mut counts = vec![0; 1 + steps.len() * steps.len()];
+        let mut far = 0;
         for pair in all() {
-            counts[symbol(&places, steps.len(), pair)] += 1;
+            let symbol = symbol(&places, steps.len(), pair);
+            counts[symbol] += 1;
+            far += u32::from(symbol == ESCAPE && !is_near(pair, widths));
         }
-        Some(Self { steps, counts, plain_bits })
+        Some(Self { steps, counts, widths, far })
     }
+}
+
+/// The most frequent steps of `total`, ascending, of those that occur so often by their place among near ones; `None` when they are
+/// not nearly all.
+fn frequent(near: &[u32], total: usize) -> Option<Vec<i16>> {
+    // Pairs of others would be too rare for a code.
+    let is_frequent = |place: &usize| (near[*place] as usize) << CODE_BITS >= total && near[*place] > 0;
+    let mut steps: Vec<usize> = (0..near.len()).filter(is_frequent).collect();
+    steps.sort_unstable_by_key(|place| std::cmp::Reverse(near[*place]));
+    steps.truncate(STEPS_MAX);
+    let covered: usize = steps.iter().map(|place| near[*place] as usize).sum();
+    steps.sort_unstable();
+    let steps = steps.into_iter().map(|place| (place as i64 - NEAR) as i16).collect();
+    ((total - covered) * FAR_MIN <= total).then_some(steps)
+}
+
+/// Bits that a number needs.
+fn width(zigzag: u64) -> u32 {
+    u64::BITS - zigzag.leading_zeros()
+}
+
+fn is_near((first, second): (i64, i64), widths: Widths) -> bool {
+    width(zigzag(first) | zigzag(second)) <= widths.near
 }
 
 fn near_place(step: i64) -> Option<usize> {
@@ -201,19 +226,23 @@ struct Coder<'a> {
 
 impl Coder<'_> {
     fn page<T: Stepped>(&mut self, values: &[T], stretches: impl Iterator<Item = Range<usize>>) -> Vec<u8> {
-        let (mut page, mut streams) = (Vec::new(), Vec::new());
-        let mut stretches = stretches.peekable();
-        while let Some(stretch) = stretches.next() {
+        let (mut page, mut before) = (Vec::new(), 0);
+        let mut streams: Vec<Vec<u8>> = Vec::new();
+        for stretch in stretches {
             let values = &values[stretch];
+            let first = values[0].wide();
+            put_signed(&mut page, first.wrapping_sub(before).into());
+            before = first;
             pairs(values).for_each(|pair| self.pair(pair));
-            let stream = self.out.finish();
-            put_signed(&mut page, values[0].wide().into());
-            if stretches.peek().is_some() {
-                put(&mut page, stream.len() as u128);
-            }
-            streams.extend_from_slice(&stream);
+            streams.push(self.out.finish());
         }
-        page.append(&mut streams);
+        // The last one ends with the page.
+        let lengths = streams.iter().rev().skip(1).rev().map(Vec::len);
+        if let Some(shortest) = lengths.clone().min() {
+            put(&mut page, shortest as u128);
+            lengths.for_each(|length| put(&mut page, (length - shortest) as u128));
+        }
+        streams.iter().for_each(|stream| page.extend_from_slice(stream));
         page
     }
 
@@ -222,8 +251,11 @@ impl Coder<'_> {
         let symbol = if self.code.length(symbol) > 0 { symbol } else { ESCAPE };
         self.out.put(self.codes[symbol].into(), self.code.length(symbol).into());
         if symbol == ESCAPE {
-            self.out.put(zigzag(pair.0), self.code.plain_bits());
-            self.out.put(zigzag(pair.1), self.code.plain_bits());
+            let widths = self.code.widths();
+            let (mark, width) = if is_near(pair, widths) { (0, widths.near) } else { (1, widths.far) };
+            self.out.put(mark, 1);
+            self.out.put(zigzag(pair.0), width);
+            self.out.put(zigzag(pair.1), width);
         }
     }
 }
