@@ -150,6 +150,36 @@ impl Source {
         (!runs.is_empty()).then(|| Self { runs: runs.into_iter(), columns, first_row: 0, more: None })
     }
 
+    /// The runs that are left.
+    pub fn runs(&self) -> &[SourceRun] {
+        self.runs.as_slice()
+    }
+
+    /// How many rows it has, if all of them are in memory and none is a tombstone; else 0.
+    pub fn rows_in_memory(&self) -> usize {
+        match self.more.is_none() && self.columns.deleted.is_none() {
+            true => self.runs().iter().map(|run| (run.rows.end - run.rows.start) as usize).sum(),
+            false => 0,
+        }
+    }
+
+    /// First and last time of a run of rows in memory, or those of the whole segment.
+    pub fn times(&self, run: &SourceRun) -> (i64, i64) {
+        match &self.more {
+            Some(more) => (more.segment.meta().min_us, more.segment.meta().max_us),
+            None => (self.columns.time[run.rows.start as usize], self.columns.time[run.rows.end as usize - 1]),
+        }
+    }
+
+    /// First and last time of all runs; `None` without any.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let wider = |(a, b): (i64, i64), (c, d): (i64, i64)| (a.min(c), b.max(d));
+        match &self.more {
+            Some(_) => self.runs().first().map(|run| self.times(run)),
+            None => self.runs().iter().map(|run| self.times(run)).reduce(wider),
+        }
+    }
+
     /// The series whose run comes next.
     pub fn next_series(&self) -> Option<&Bytes> {
         self.runs.as_slice().first().map(|run| &run.series)

@@ -7,7 +7,6 @@ use super::data_file::PCO_ALONE;
 use super::error::Malformed;
 use super::items::{Items, take_items};
 use super::numbers::Unpacker;
-use super::step_reader::BEYOND;
 use super::steps::Stepped;
 use super::times::decode_runs;
 use super::varint::Input;
@@ -177,7 +176,7 @@ impl<T: ArrowPrimitiveType<Native: Stepped>> ColumnReader for Numbers<T> {
     }
 
     fn reserve(&mut self, rows: usize) {
-        self.out.reserve(rows + BEYOND);
+        self.out.reserve(rows);
     }
 
     fn finish(&mut self) -> Result<ArrayRef, Malformed> {

@@ -12,17 +12,20 @@ const ENTRIES: usize = 1 << CODE_BITS;
 const LANES: usize = 4;
 /// So many looks fit into the 57 bits that are in hand wherever they begin in a byte.
 const LOOKS: usize = 57 / CODE_BITS as usize;
-/// Values that may be written beyond those that are wanted.
-pub const BEYOND: usize = (LOOKS + 1) * LANES;
+/// Room for a stretch and what may be written beyond its end; a power of two, and as many values more as are written at once.
+const ROOM: usize = 2 * STRETCH;
 /// Bytes that may be read beyond the end.
 const PADDING: usize = 8;
+
+// What is written last begins below the end of a stretch, after the other looks.
+const _: () = assert!(STRETCH + LOOKS * LANES <= ROOM);
 
 /// What begins with some bits.
 struct Table {
     /// Bits that are used up, and values that they are: none for an escape, and then no bits where no code begins so.
     takes: [Take; ENTRIES],
-    /// The first step, the first two together, and so on; the last one repeated.
-    sums: [[i16; LANES]; ENTRIES],
+    /// The first step, the first two together, and so on; the last one repeated. Wide already, so that they are added side by side.
+    sums: [[i32; LANES]; ENTRIES],
 }
 
 #[derive(Clone, Copy, Default)]
@@ -69,14 +72,15 @@ impl StepReader {
         self.page.clear();
         self.page.extend_from_slice(bits);
         self.page.extend_from_slice(&[0; PADDING]);
+        let mut values = [T::default(); ROOM + LANES];
         let mut at = wanted.start;
         while at < wanted.end {
             let Stretch { first, start } = stretches[at / STRETCH];
             let end = wanted.end.min((at / STRETCH + 1) * STRETCH);
-            let (skipped, before) = (at % STRETCH, out.len());
+            let (skipped, n) = (at % STRETCH, end - at);
             let bits = self.page.get(start..).ok_or_else(cut)?;
-            self.table.read(bits, self.widths, T::narrow(first), skipped + end - at, out)?;
-            out.drain(before..before + skipped);
+            self.table.read(bits, self.widths, T::narrow(first), skipped + n, &mut values)?;
+            out.extend_from_slice(&values[skipped..skipped + n]);
             at = end;
         }
         Ok(())
@@ -134,23 +138,20 @@ impl Table {
         table
     }
 
-    fn fill(&mut self, entries: Range<usize>, take: Take, sums: [i16; LANES]) {
+    fn fill(&mut self, entries: Range<usize>, take: Take, sums: [i32; LANES]) {
         self.takes[entries.clone()].fill(take);
         self.sums[entries].fill(sums);
     }
 
-    /// Appends to `out` the first `n` (not 0) values of the stretch that begins with `first`, whose bits begin with `bits`.
+    /// The first `n` (not 0) values of the stretch that begins with `first`, whose bits begin with `bits`.
     fn read<T: Stepped>(
         &self,
         bits: &[u8],
         widths: Widths,
         first: T,
         n: usize,
-        out: &mut Vec<T>,
+        values: &mut [T; ROOM + LANES],
     ) -> Result<(), Malformed> {
-        let start = out.len();
-        out.resize(start + n + BEYOND, T::default());
-        let values = &mut out[start..];
         let (mut last, mut at, mut bit) = (first, 1, 0);
         values[0] = first;
         while at < n {
@@ -161,9 +162,12 @@ impl Table {
                 if take.values == 0 {
                     break;
                 }
-                let sums = self.sums[entry];
-                let lanes = values[at..].first_chunk_mut::<LANES>().ok_or_else(cut)?;
-                *lanes = sums.map(|sum| last.step(sum));
+                let sums = &self.sums[entry];
+                // Never more than that: no check is needed.
+                let place = at % ROOM;
+                for lane in 0..LANES {
+                    values[place + lane] = last.step(sums[lane]);
+                }
                 last = last.step(sums[LANES - 1]);
                 at += usize::from(take.values);
                 bit += usize::from(take.bits);
@@ -176,12 +180,11 @@ impl Table {
                 bit += 1;
                 for _ in 0..2 {
                     last = T::narrow(last.wide().wrapping_add(plain(self::word(bits, bit)?, width)));
-                    values[at] = last;
+                    values[at % ROOM] = last;
                     (at, bit) = (at + 1, bit + width as usize);
                 }
             }
         }
-        out.truncate(start + n);
         Ok(())
     }
 
@@ -199,7 +202,7 @@ struct Symbol {
     code: u16,
     bits: u32,
     /// None = escape.
-    steps: Option<[i16; 2]>,
+    steps: Option<[i32; 2]>,
 }
 
 impl Symbol {
@@ -212,7 +215,7 @@ impl Symbol {
 
 fn symbols(code: &StepCode) -> Vec<Symbol> {
     let steps = code.steps();
-    let pair = |pair: usize| [steps[pair / steps.len()], steps[pair % steps.len()]];
+    let pair = |pair: usize| [steps[pair / steps.len()].into(), steps[pair % steps.len()].into()];
     let symbol = |(symbol, bits): (usize, u16)| Symbol {
         code: bits,
         bits: code.length(symbol).into(),

@@ -37,8 +37,8 @@ pub trait Stepped: Number + Default {
     fn wide(self) -> i64;
     /// Back.
     fn narrow(wide: i64) -> Self;
-    /// `self` and a small step, wrapping.
-    fn step(self, step: i16) -> Self;
+    /// `self` and some small steps, wrapping.
+    fn step(self, steps: i32) -> Self;
 }
 
 macro_rules! integers {
@@ -51,8 +51,8 @@ macro_rules! integers {
             wide as Self
         }
         #[inline]
-        fn step(self, step: i16) -> Self {
-            self.wrapping_add(step as Self)
+        fn step(self, steps: i32) -> Self {
+            self.wrapping_add(steps as Self)
         }
     })* };
 }
@@ -67,7 +67,7 @@ macro_rules! floats {
         fn narrow(_: i64) -> Self {
             0.0
         }
-        fn step(self, _: i16) -> Self {
+        fn step(self, _: i32) -> Self {
             self
         }
     })* };
