@@ -76,22 +76,14 @@ impl Apart {
 /// Which of the sources do, and have at least `rows_min` rows.
 fn stand_apart(sources: &[Source], rows_min: usize) -> Vec<bool> {
     let mut apart: Vec<bool> = sources.iter().map(|source| source.rows_in_memory() >= rows_min.max(1)).collect();
-    let none = || vec![false; sources.len()];
-    let mut spans = Vec::with_capacity(sources.len());
-    for (place, source) in sources.iter().enumerate() {
-        match source.span() {
-            Some((first, last)) => spans.push((first, last, place)),
-            // It may have anything.
-            None => return none(),
-        }
-    }
+    let mut spans: Vec<_> = sources.iter().enumerate().map(|(place, source)| (source.span(), place)).collect();
     spans.sort_unstable();
     let mut pairs = 0;
-    for (at, &(_, last, a)) in spans.iter().enumerate() {
-        for &(_, _, b) in spans[at + 1..].iter().take_while(|(first, ..)| *first <= last) {
+    for (at, &((_, last), a)) in spans.iter().enumerate() {
+        for &(_, b) in spans[at + 1..].iter().take_while(|((first, _), _)| *first <= last) {
             pairs += 1;
             if pairs > PAIRS_MAX * sources.len() {
-                return none();
+                return vec![false; sources.len()];
             }
             if (apart[a] || apart[b]) && meet(&sources[a], &sources[b]) {
                 (apart[a], apart[b]) = (false, false);

@@ -14,6 +14,7 @@ mod column_reader;
 mod columns;
 mod cursor;
 mod data_file;
+mod decimals;
 mod directory;
 mod error;
 mod items;

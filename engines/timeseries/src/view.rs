@@ -135,8 +135,8 @@ impl View {
         // Blocks are found in segments alone.
         let Some(files) = files.filter(|files| !files.is_empty()) else { return Ok(overlaps) };
         for Memory { chunk, columns } in self.own.iter().chain(&self.memory) {
-            for run in chunk.section(partition).into_iter().flat_map(|section| chunk.runs_within(section, bounds)) {
-                overlaps.add(&run.series, (columns.time[run.rows.start], columns.time[run.rows.end - 1]));
+            for (series, rows) in chunk.section(partition).into_iter().flat_map(|s| chunk.within(s, bounds)) {
+                overlaps.add(series, (columns.time[rows.start], columns.time[rows.end - 1]));
             }
         }
         for file in files {
@@ -176,7 +176,7 @@ impl View {
     pub fn only_segment(&self, partition: i64, bounds: &Bounds) -> Result<Option<Arc<Segment>>> {
         for memory in self.own.iter().chain(&self.memory) {
             let section = memory.chunk.section(partition);
-            if section.is_some_and(|section| !memory.chunk.runs_within(section, bounds).is_empty()) {
+            if section.is_some_and(|section| memory.chunk.within(section, bounds).next().is_some()) {
                 return Ok(None);
             }
         }
@@ -202,10 +202,10 @@ impl View {
         }
         for memory in self.own.iter().chain(&self.memory) {
             for section in &memory.chunk.sections {
-                let runs = memory.chunk.runs_within(section, bounds);
-                let rows = runs.iter().map(|run| run.rows.len() as u64).sum();
+                let runs = || memory.chunk.within(section, bounds).map(|(series, rows)| (series, rows.len() as u64));
+                let rows = runs().map(|(_, rows)| rows).sum();
                 if rows > largest.0 {
-                    largest = (rows, runs.into_iter().map(|run| (run.series, run.rows.len() as u64)).collect());
+                    largest = (rows, runs().map(|(series, rows)| (series.clone(), rows)).collect());
                 }
             }
         }
@@ -225,7 +225,7 @@ impl View {
         let mut out = BTreeSet::new();
         for memory in self.own.iter().chain(&self.memory) {
             for section in &memory.chunk.sections {
-                out.extend(memory.chunk.runs_within(section, bounds).into_iter().map(|run| run.series));
+                out.extend(memory.chunk.within(section, bounds).map(|(series, _)| series.clone()));
             }
         }
         for file in self.stored.iter().flat_map(|stored| stored.segments()) {

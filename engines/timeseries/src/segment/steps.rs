@@ -6,6 +6,7 @@
 //! [`super::step_code`] is the code.
 
 use super::columns::PAGE_ROWS;
+use super::decimals::Decimal;
 use super::numbers::{self, Packed};
 use super::step_code::{CODE_BITS, ESCAPE, STEPS_MAX, StepCode, WIDTH_MAX, Widths};
 use super::varint::{put, put_signed};
@@ -18,7 +19,7 @@ pub const STRETCH: usize = 1024;
 pub const STRETCHES_MAX: usize = PAGE_ROWS.div_ceil(STRETCH);
 
 /// Fewer values are not worth a table.
-const VALUES_MIN: usize = PAGE_ROWS;
+pub const VALUES_MIN: usize = PAGE_ROWS;
 /// pco is tried on so many values in so many places.
 const SAMPLE_VALUES: usize = 1024;
 const SAMPLES: usize = 8;
@@ -30,7 +31,7 @@ const NEAR: i64 = 256;
 const FAR_MIN: usize = 8;
 
 /// Numbers of fields.
-pub trait Stepped: Number + Default {
+pub trait Stepped: Number + Default + Decimal {
     /// Does it count in steps?
     const STEPS: bool;
     /// As an integer; no matter which where there are no steps.
@@ -104,8 +105,8 @@ fn stretches(rows: &[usize]) -> impl Iterator<Item = impl Iterator<Item = Range<
     })
 }
 
-/// How many values pco was tried on, and how many bits it needs for them.
-fn try_pco<T: Stepped>(values: &[T]) -> (usize, u128) {
+/// How many of `values` pco was tried on, and how many bits it needs for them.
+pub fn try_pco<T: Number>(values: &[T]) -> (usize, u128) {
     let apart = values.len() / SAMPLES;
     let taken = SAMPLE_VALUES.min(apart);
     let sample: Vec<T> = (0..SAMPLES).flat_map(|n| values[n * apart..n * apart + taken].iter().copied()).collect();

@@ -66,16 +66,19 @@ fn pages_and_row_groups_are_crossed() {
 #[test]
 fn small_steps_come_back() {
     let layout =
-        layout(&[PgType::new(oid::INT4), PgType::new(oid::INT8), PgType::new(oid::INT2), PgType::new(oid::TEXT)]);
+        layout(&[PgType::new(oid::INT4), PgType::new(oid::INT8), PgType::new(oid::FLOAT8), PgType::new(oid::TEXT)]);
     let (per_series, hosts) = (7000u64, 21u64);
     let total = per_series * hosts;
     let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    // A walk: as many ones as there are in a number that counts up, and a bit.
-    let walk = |row: u64| (row.count_ones() as i64) + i64::from(mixed(row).count_ones() > 13);
+    let step = |at: &mut i64, row: u64| {
+        *at += i64::from(mixed(row).count_ones() % 4) - 1;
+        Some(*at)
+    };
+    let walk: Vec<i64> = (0..total).scan(0, step).collect();
     let value = |row: u64| {
-        let walk = walk(row);
+        let walk = walk[row as usize];
         let second = if mixed(row).is_multiple_of(5) { Datum::Null } else { Datum::Int8(walk - (1 << 40)) };
-        vec![Datum::Int4(walk as i32), second, Datum::Int2(-walk as i16), Datum::text(format!("{}", row % 9))]
+        vec![Datum::Int4(walk as i32), second, Datum::Float8(walk as f64 / 100.0), Datum::text(format!("{}", row % 9))]
     };
     let env = env();
     let mut writer = writer(&env, &layout).expect("a healthy disk");
