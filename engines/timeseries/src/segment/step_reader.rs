@@ -50,6 +50,9 @@ struct Stretch {
     start: usize,
 }
 
+/// The first values of a stretch.
+type Values<T> = [T; ROOM + LANES];
+
 impl StepReader {
     /// From the head.
     pub fn new(head: &[u8]) -> Result<Self, Malformed> {
@@ -72,19 +75,46 @@ impl StepReader {
         self.page.clear();
         self.page.extend_from_slice(bits);
         self.page.extend_from_slice(&[0; PADDING]);
-        let mut values = [T::default(); ROOM + LANES];
-        let mut at = wanted.start;
-        while at < wanted.end {
-            let Stretch { first, start } = stretches[at / STRETCH];
-            let end = wanted.end.min((at / STRETCH + 1) * STRETCH);
-            let (skipped, n) = (at % STRETCH, end - at);
-            let bits = self.page.get(start..).ok_or_else(cut)?;
-            self.table.read(bits, self.widths, T::narrow(first), skipped + n, &mut values)?;
-            out.extend_from_slice(&values[skipped..skipped + n]);
-            at = end;
+        let mut buffers = [[T::default(); ROOM + LANES]; 2];
+        let mut parts = parts(&stretches, wanted);
+        while let Some(first) = parts.next() {
+            let second = parts.next();
+            let [values, other_values] = &mut buffers;
+            let mut a = self.stream(&first, values)?;
+            if let Some(second) = &second {
+                // Two at a time: neither waits for what the other one looks up.
+                let mut b = self.stream(second, other_values)?;
+                read_both(&mut a, &mut b, &self.table, self.widths)?;
+                b.read(&self.table, self.widths)?;
+            }
+            a.read(&self.table, self.widths)?;
+            for (part, values) in [Some(first), second].into_iter().flatten().zip(&buffers) {
+                out.extend_from_slice(&values[part.wanted]);
+            }
         }
         Ok(())
     }
+
+    fn stream<'a, T: Stepped>(&'a self, part: &Part, values: &'a mut Values<T>) -> Result<Stream<'a, T>, Malformed> {
+        let bits = self.page.get(part.stretch.start..).ok_or_else(cut)?;
+        Ok(Stream::new(bits, T::narrow(part.stretch.first), part.wanted.end, values))
+    }
+}
+
+/// What is wanted of a stretch.
+struct Part {
+    stretch: Stretch,
+    /// Values, counted from its first.
+    wanted: Range<usize>,
+}
+
+fn parts(stretches: &[Stretch; STRETCHES_MAX], wanted: Range<usize>) -> impl Iterator<Item = Part> {
+    let numbers = if wanted.is_empty() { 0..0 } else { wanted.start / STRETCH..wanted.end.div_ceil(STRETCH) };
+    numbers.map(move |number| {
+        let begin = number * STRETCH;
+        let from = wanted.start.max(begin) - begin;
+        Part { stretch: stretches[number], wanted: from..wanted.end.min(begin + STRETCH) - begin }
+    })
 }
 
 #[cold]
@@ -142,58 +172,118 @@ impl Table {
         self.takes[entries.clone()].fill(take);
         self.sums[entries].fill(sums);
     }
+}
 
-    /// The first `n` (not 0) values of the stretch that begins with `first`, whose bits begin with `bits`.
-    fn read<T: Stepped>(
-        &self,
-        bits: &[u8],
-        widths: Widths,
-        first: T,
-        n: usize,
-        values: &mut [T; ROOM + LANES],
-    ) -> Result<(), Malformed> {
-        let (mut last, mut at, mut bit) = (first, 1, 0);
+/// Reads two stretches until one of them is done.
+fn read_both<T: Stepped>(
+    a: &mut Stream<'_, T>,
+    b: &mut Stream<'_, T>,
+    table: &Table,
+    widths: Widths,
+) -> Result<(), Malformed> {
+    while !a.is_done() && !b.is_done() {
+        a.fill()?;
+        b.fill()?;
+        let (mut more_a, mut more_b) = (true, true);
+        for _ in 0..LOOKS {
+            more_a = a.look(table);
+            more_b = b.look(table);
+            if !(more_a && more_b) {
+                break;
+            }
+        }
+        if !more_a {
+            a.escape(table, widths)?;
+        }
+        if !more_b {
+            b.escape(table, widths)?;
+        }
+    }
+    Ok(())
+}
+
+/// A stretch that is being read.
+struct Stream<'a, T: Stepped> {
+    bits: &'a [u8],
+    /// How many of them are used up.
+    bit: usize,
+    /// Those that come next, highest first.
+    word: u64,
+    last: T,
+    /// How many values there are so far, and how many are wanted.
+    at: usize,
+    n: usize,
+    values: &'a mut Values<T>,
+}
+
+impl<'a, T: Stepped> Stream<'a, T> {
+    fn new(bits: &'a [u8], first: T, n: usize, values: &'a mut Values<T>) -> Self {
         values[0] = first;
-        while at < n {
-            let (mut word, begin) = (word(bits, bit)?, bit);
-            for _ in 0..LOOKS {
-                let entry = (word >> (u64::BITS - CODE_BITS)) as usize;
-                let take = self.takes[entry];
-                if take.values == 0 {
-                    break;
-                }
-                let sums = &self.sums[entry];
-                // Never more than that: no check is needed.
-                let place = at % ROOM;
-                for lane in 0..LANES {
-                    values[place + lane] = last.step(sums[lane]);
-                }
-                last = last.step(sums[LANES - 1]);
-                at += usize::from(take.values);
-                bit += usize::from(take.bits);
-                word <<= take.bits;
-            }
-            if bit == begin {
-                bit += self.escape(word)?;
-                let is_far = self::word(bits, bit)? >> (u64::BITS - 1) == 1;
-                let width = if is_far { widths.far } else { widths.near };
-                bit += 1;
-                for _ in 0..2 {
-                    last = T::narrow(last.wide().wrapping_add(plain(self::word(bits, bit)?, width)));
-                    values[at % ROOM] = last;
-                    (at, bit) = (at + 1, bit + width as usize);
-                }
-            }
+        Self { bits, bit: 0, word: 0, last: first, at: 1, n, values }
+    }
+
+    fn is_done(&self) -> bool {
+        self.at >= self.n
+    }
+
+    /// Makes sure that there are bits for [`LOOKS`] looks.
+    #[inline(always)]
+    fn fill(&mut self) -> Result<(), Malformed> {
+        self.word = word(self.bits, self.bit)?;
+        Ok(())
+    }
+
+    /// Takes what the next bits stand for; false where they begin no code but an escape, or none at all.
+    #[inline(always)]
+    fn look(&mut self, table: &Table) -> bool {
+        let entry = (self.word >> (u64::BITS - CODE_BITS)) as usize;
+        let take = table.takes[entry];
+        if take.values == 0 {
+            return false;
+        }
+        let sums = &table.sums[entry];
+        // Never more than that: no check is needed.
+        let place = self.at % ROOM;
+        for lane in 0..LANES {
+            self.values[place + lane] = self.last.step(sums[lane]);
+        }
+        self.last = self.last.step(sums[LANES - 1]);
+        self.at += usize::from(take.values);
+        self.bit += usize::from(take.bits);
+        self.word <<= take.bits;
+        true
+    }
+
+    /// Takes the escape that the next bits begin with, unless there are enough values: what comes behind them means nothing.
+    fn escape(&mut self, table: &Table, widths: Widths) -> Result<(), Malformed> {
+        if self.is_done() {
+            return Ok(());
+        }
+        self.bit += match table.takes[(self.word >> (u64::BITS - CODE_BITS)) as usize] {
+            Take { bits, values: 0 } if bits > 0 => usize::from(bits),
+            _ => return Err(Malformed::new("no code of steps begins so")),
+        };
+        let is_far = word(self.bits, self.bit)? >> (u64::BITS - 1) == 1;
+        let width = if is_far { widths.far } else { widths.near };
+        self.bit += 1;
+        for _ in 0..2 {
+            let step = plain(word(self.bits, self.bit)?, width);
+            self.last = T::narrow(self.last.wide().wrapping_add(step));
+            self.values[self.at % ROOM] = self.last;
+            (self.at, self.bit) = (self.at + 1, self.bit + width as usize);
         }
         Ok(())
     }
 
-    /// Bits of the escape that `word` begins with.
-    fn escape(&self, word: u64) -> Result<usize, Malformed> {
-        match self.takes[(word >> (u64::BITS - CODE_BITS)) as usize] {
-            Take { bits, values: 0 } if bits > 0 => Ok(bits.into()),
-            _ => Err(Malformed::new("no code of steps begins so")),
+    /// Takes all that is wanted.
+    fn read(&mut self, table: &Table, widths: Widths) -> Result<(), Malformed> {
+        while !self.is_done() {
+            self.fill()?;
+            if !(0..LOOKS).all(|_| self.look(table)) {
+                self.escape(table, widths)?;
+            }
         }
+        Ok(())
     }
 }
 
