@@ -173,6 +173,22 @@ pub(crate) fn check_bytes(b: &[u8]) -> Result<()> {
     if sound { Ok(()) } else { Err(Error::new(SqlState::DATA_CORRUPTED, "malformed numeric value")) }
 }
 
+/// Most fraction digits of a [`short`] numeric.
+const SHORT_SCALE_MAX: u16 = 18;
+
+/// The unscaled integer and the scale of compact bytes that hold a number of few digits.
+pub(crate) fn short(b: &[u8]) -> Option<(i64, usize)> {
+    let [FINITE, s0, s1, ref m @ ..] = *b else { return None };
+    let scale = u16::from_le_bytes([s0, s1]);
+    if m.len() > 8 || scale > SHORT_SCALE_MAX {
+        return None;
+    }
+    let negative = m.last().is_some_and(|b| b & 0x80 != 0);
+    let mut wide = [if negative { 0xff } else { 0 }; 8];
+    wide[..m.len()].copy_from_slice(m);
+    Some((i64::from_le_bytes(wide), scale.into()))
+}
+
 fn from_unscaled_bytes(m: &[u8], scale: u16) -> Numeric {
     if m.len() > 16 {
         return Numeric::from_big(BigInt::from_signed_bytes_le(m), scale);
