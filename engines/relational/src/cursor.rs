@@ -8,7 +8,6 @@ mod run_rows;
 
 use crate::backend::damaged;
 use crate::base::{BaseView, base_key, row_index, storage_end};
-use crate::filter::KeyHash;
 use crate::memtable::{Memtable, VersionKey};
 use crate::versions::Versions;
 use bytes::Bytes;
@@ -265,7 +264,7 @@ impl TableRows {
             walked += 1;
             if walked > WALK_MAX {
                 let sought = VersionKey::newest(self.storage, at.key.clone(), self.index);
-                if let Some((index, row)) = table.newest(KeyHash::of(sought.storage, &sought.key), &sought) {
+                if let Some((index, row)) = table.newest(&sought) {
                     self.push(sought.key.clone(), index, row);
                 }
                 return Some((lower, Bound::Excluded(VersionKey::before(self.storage, sought.key))));
