@@ -178,15 +178,8 @@ const SHORT_SCALE_MAX: u16 = 18;
 
 /// The unscaled integer and the scale of compact bytes that hold a number of few digits.
 pub(crate) fn short(b: &[u8]) -> Option<(i64, usize)> {
-    let [FINITE, s0, s1, ref m @ ..] = *b else { return None };
-    let scale = u16::from_le_bytes([s0, s1]);
-    if m.len() > 8 || scale > SHORT_SCALE_MAX {
-        return None;
-    }
-    let negative = m.last().is_some_and(|b| b & 0x80 != 0);
-    let mut wide = [if negative { 0xff } else { 0 }; 8];
-    wide[..m.len()].copy_from_slice(m);
-    Some((i64::from_le_bytes(wide), scale.into()))
+    let (unscaled, scale) = small_parts(b)?;
+    (scale <= SHORT_SCALE_MAX).then_some((unscaled, scale.into()))
 }
 
 fn from_unscaled_bytes(m: &[u8], scale: u16) -> Numeric {
