@@ -8,6 +8,7 @@
 //! | [`wire`] | HeddleDB and PostgreSQL, started fresh and spoken to over the wire |
 //! | [`embedded`] | DuckDB and chdb, in a Python process |
 //! | [`pgbench`] | runs PostgreSQL's pgbench and reads what it prints |
+//! | [`count`] | system calls and allocations for each transaction |
 //! | [`answers`] | are two answers the same? |
 //! | [`proc`] | CPU time and memory of processes, size of folders |
 //! | [`machine`] | what this ran on |
@@ -17,6 +18,7 @@
 //! folder of its own, and all of them end with this process.
 
 mod answers;
+mod count;
 mod embedded;
 mod machine;
 mod page;

@@ -26,6 +26,8 @@ pub struct Outcome {
     pub tps: f64,
     /// CPU time of the server for each transaction, in microseconds.
     pub cpu_micros: f64,
+    /// How many there were.
+    pub transactions: f64,
 }
 
 /// Makes and fills pgbench's tables with `pgbench -i`.
@@ -70,7 +72,8 @@ fn run_until(wire: &Wire, run: &Run, end: [&str; 2]) -> Result<Outcome> {
     }
     let tps = number(&text, "tps = ").ok_or("pgbench printed no tps")?;
     let count = number(&text, "number of transactions actually processed: ").ok_or("pgbench printed no count")?;
-    Ok(Outcome { tps, cpu_micros: used as f64 / count.max(1.0) })
+    let transactions = count.max(1.0);
+    Ok(Outcome { tps, cpu_micros: used as f64 / transactions, transactions })
 }
 
 /// Latencies of single transactions in microseconds, sorted.

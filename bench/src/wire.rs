@@ -17,6 +17,43 @@ const COPY_BYTES: usize = 64 << 10;
 /// What PostgreSQL runs with, beyond its defaults.
 pub const POSTGRES_SETTINGS: [&str; 4] = ["shared_buffers=2GB", "fsync=on", "max_connections=600", "jit=off"];
 
+/// What the servers may keep in memory of their tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// What each takes by itself.
+    Default,
+    /// The same for both, and enough for everything.
+    Large,
+}
+
+impl Memory {
+    const HEDDLE_LARGE: [&str; 2] = ["--cache-size", "2GB"];
+    const POSTGRES_DEFAULT: [&str; 3] = ["fsync=on", "max_connections=600", "jit=off"];
+
+    fn heddle(self) -> &'static [&'static str] {
+        match self {
+            Self::Default => &[],
+            Self::Large => &Self::HEDDLE_LARGE,
+        }
+    }
+
+    fn postgres(self) -> &'static [&'static str] {
+        match self {
+            Self::Default => &Self::POSTGRES_DEFAULT,
+            Self::Large => &POSTGRES_SETTINGS,
+        }
+    }
+
+    /// For the reader.
+    pub fn note(self) -> String {
+        let cache = match self {
+            Self::Default => "cache_size=256MB, its default; PostgreSQL with shared_buffers=128MB, its default, ",
+            Self::Large => "cache_size=2GB; PostgreSQL with ",
+        };
+        format!("HeddleDB with {cache}{}", self.postgres().join(", "))
+    }
+}
+
 /// A running server.
 pub struct Wire {
     peer: Peer,
@@ -55,7 +92,7 @@ impl Wire {
     pub fn start(peer: Peer) -> Result<Self> {
         let running = match peer {
             Peer::Heddle => Self::heddle(&[])?,
-            Peer::Postgres => Running::Postgres(postgres(&[])?),
+            Peer::Postgres => Running::Postgres(postgres(&POSTGRES_SETTINGS)?),
             Peer::Duck | Peer::Chdb => return Err(format!("{} is no server", peer.name())),
         };
         Ok(Self { peer, running })
@@ -68,7 +105,10 @@ impl Wire {
     pub fn start_without_checkpoints(peer: Peer) -> Result<Self> {
         let running = match peer {
             Peer::Heddle => Self::heddle(&["--memtable-size", "8GB", "--unmerged-memory-max", "16GB"])?,
-            _ => Running::Postgres(postgres(&["max_wal_size=32GB", "checkpoint_timeout=1d"])?),
+            _ => {
+                let more = ["max_wal_size=32GB", "checkpoint_timeout=1d"];
+                Running::Postgres(postgres(&[&POSTGRES_SETTINGS[..], &more].concat())?)
+            }
         };
         Ok(Self { peer, running })
     }
@@ -85,8 +125,10 @@ impl Wire {
     ///
     /// # Errors
     /// Those of [`Wire::start`].
-    pub fn both() -> Result<[Self; 2]> {
-        Ok([Self::start(Peer::Heddle)?, Self::start(Peer::Postgres)?])
+    pub fn both(memory: Memory) -> Result<[Self; 2]> {
+        let heddle = Self { peer: Peer::Heddle, running: Self::heddle(memory.heddle())? };
+        let postgres = Running::Postgres(postgres(memory.postgres())?);
+        Ok([heddle, Self { peer: Peer::Postgres, running: postgres }])
     }
 
     /// Who it is.
@@ -163,9 +205,8 @@ impl Wire {
     }
 }
 
-fn postgres(more: &[&str]) -> Result<Judge> {
-    let settings = [&POSTGRES_SETTINGS, more].concat();
-    Judge::start_with(&settings).ok_or("PostgreSQL 15 cannot be started".to_owned())
+fn postgres(settings: &[&str]) -> Result<Judge> {
+    Judge::start_with(settings).ok_or("PostgreSQL 15 cannot be started".to_owned())
 }
 
 /// A session.

@@ -422,7 +422,10 @@ impl<'a, 'b> Bench<'a, 'b> {
             Operation::Seal(force) => drop(self.engine().seal(*force)),
             Operation::Merge(behind) => self.merge(u64::from(*behind)),
             Operation::Snapshot => self.snapshot(self.last()),
-            Operation::SnapshotOld => self.snapshot(self.visible),
+            Operation::SnapshotOld => {
+                self.snapshot(self.visible);
+                self.glance(self.visible);
+            }
             Operation::Check(n, scan) if !self.snapshots.is_empty() => {
                 self.snapshots[usize::from(*n) % self.snapshots.len()].check(scan);
             }
@@ -473,6 +476,23 @@ impl<'a, 'b> Bench<'a, 'b> {
         self.snapshots.push(Snapshot { reader, truth: self.recent[&index].clone() });
     }
 
+    /// Single rows, of which nothing is kept.
+    fn glance(&self, index: LogIndex) {
+        let mut calls = 0;
+        self.engine().glance(&|| index, &mut |view| {
+            calls += 1;
+            assert_eq!(view.index(), index);
+            for (storage, n) in (0..STORAGES).flat_map(|s| (0..=KEYS).map(move |n| (StorageId(u64::from(s)), n))) {
+                let mut seen = None;
+                let found = view.look(storage, &key(n), &mut |row| seen = Some(Bytes::copy_from_slice(row)));
+                assert_eq!(found.expect("a healthy disk"), seen.is_some());
+                let want = self.recent[&index].get(&(storage, key(n)));
+                assert_eq!(seen.as_ref(), want.map(|(_, row)| row), "look {storage} {n}");
+            }
+        });
+        assert_eq!(calls, 1, "the view is given once");
+    }
+
     fn reopen(&mut self) {
         self.snapshots.clear();
         let flushed = self.engine().flushed_index();
@@ -498,6 +518,7 @@ impl<'a, 'b> Bench<'a, 'b> {
             }
         }
         self.snapshots.pop();
+        self.glance(self.last());
     }
 }
 

@@ -104,6 +104,30 @@ pub trait RowReader: Send + Sync {
     fn estimate_rows(&self, storage: StorageId) -> u64;
 }
 
+/// Reads single rows of one moment, of which nothing is kept.
+pub trait RowGlance {
+    /// The moment: changes at or below it are seen.
+    fn index(&self) -> LogIndex;
+    /// Shows the row under `key` to `see`, without a copy where the engine can help it. False: there is none.
+    ///
+    /// # Errors
+    /// `XX001` on a checksum mismatch, `58030` on read errors.
+    fn look(&self, storage: StorageId, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool>;
+}
+
+/// A reader and its index.
+impl RowGlance for (LogIndex, Arc<dyn RowReader>) {
+    fn index(&self) -> LogIndex {
+        self.0
+    }
+
+    fn look(&self, storage: StorageId, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let found = self.1.get(storage, key)?;
+        found.iter().for_each(|row| see(&row.row));
+        Ok(found.is_some())
+    }
+}
+
 /// An immutable set of parts of a row engine.
 pub trait RowVersions: Send + Sync {
     /// A reader that sees changes at or below `index`, which must not be lower than what the base already merged.
@@ -114,6 +138,17 @@ pub trait RowVersions: Send + Sync {
 pub trait RowEngine: Send + Sync {
     /// Current parts. Cheap, lock-free.
     fn versions(&self) -> Arc<dyn RowVersions>;
+    /// Calls `read` once with a view of now, which ends with the call. `visible` tells visible_index: it is asked when the parts
+    /// are at hand, and both are taken again if the parts were replaced meanwhile.
+    fn glance(&self, visible: &dyn Fn() -> LogIndex, read: &mut dyn FnMut(&dyn RowGlance)) {
+        loop {
+            let versions = self.versions();
+            let index = visible();
+            if std::ptr::addr_eq(Arc::as_ptr(&versions), Arc::as_ptr(&self.versions())) {
+                return read(&(index, versions.reader(index)));
+            }
+        }
+    }
     /// Applies one committed entry. `index` grows with every call. An entry at or below [`Self::flushed_index`] is skipped.
     fn apply(&self, index: LogIndex, changes: Vec<RowChange>);
     /// Bytes in memtables that are not merged yet, sealed ones included.

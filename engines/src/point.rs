@@ -158,6 +158,8 @@ pub struct PointScan {
     pub versions: bool,
     /// Most rows of a batch.
     pub batch_rows: usize,
+    /// May points come in any order, one series several times in a batch? Otherwise each partition is in the order of series and times.
+    pub any_order: bool,
     /// Are blocks that are known without being read wanted as such ([`PointCursor::next_points`])?
     pub blocks: Option<blocks::BlockScan>,
     /// In how many cursors to split the work at most: each gets series of its own.

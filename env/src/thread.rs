@@ -1,16 +1,33 @@
-//! Threads whose wake-up somebody waits for: the log's, and those that own connections.
+//! What threads mean to each other: the log's, for which every writer waits, and those that compute for long (queries).
 //!
-//! A woken thread gets a core at once only if its deadline is earlier than that of who runs there, and the deadline is as far
-//! off as its time slice is long (EEVDF, Linux 6.12 and later). These threads run for microseconds and need no slice of 3 ms.
-//! Measured on two busy cores, TPC-B-like with one client: 781 transactions a second without, 1252 with short slices.
+//! A woken thread gets a core at once only if its slice is shorter than that of who runs there and its deadline earlier, which is
+//! as far off as the slice is long and the weight small (EEVDF, Linux 6.12 and later). Otherwise it waits for the end of the
+//! other's slice, which the next tick notices. The log's thread runs for microseconds and gets the shortest slices, queries get the
+//! longest: then everybody goes before them, clients on the same machine too. A smaller weight alone does not do. Threads that own
+//! connections keep the usual ones: with shorter ones they would take the core from a client that has more requests to
+//! send, and serve one where they could serve eight.
+//! Measured: docs/internals/speed.md.
 
-/// What `sched_setattr` calls `runtime`; 0.1 ms is the shortest it takes.
-const SLICE_NS: u64 = 100_000;
+/// What `sched_setattr` calls `runtime`: the shortest it takes, and the longest.
+const SHORT_SLICE_NS: u64 = 100_000;
+const LONG_SLICE_NS: u64 = 100_000_000;
+/// A third of the weight of an ordinary thread: its share of a core that all want. On an idle one it has it all.
+const BACKGROUND_NICE: i32 = 5;
 
 /// Gives the calling thread short time slices. Older kernels keep theirs: it is a wish, so nobody is told.
 pub fn short_slices() {
     #[cfg(target_os = "linux")]
-    linux::set_slice(SLICE_NS);
+    linux::adjust(|attr| attr.runtime = SHORT_SLICE_NS);
+}
+
+/// Lets the calling thread, which computes for long, stand back behind others. It must not hold for long what others wait for.
+/// A wish as well.
+pub fn background() {
+    #[cfg(target_os = "linux")]
+    linux::adjust(|attr| {
+        attr.runtime = LONG_SLICE_NS;
+        attr.nice = attr.nice.max(BACKGROUND_NICE);
+    });
 }
 
 #[cfg(target_os = "linux")]
@@ -18,13 +35,13 @@ mod linux {
     /// The kernel's `struct sched_attr`, first version.
     #[repr(C)]
     #[derive(Default)]
-    struct SchedAttr {
+    pub(super) struct SchedAttr {
         size: u32,
         policy: u32,
         flags: u64,
-        nice: i32,
+        pub nice: i32,
         priority: u32,
-        runtime: u64,
+        pub runtime: u64,
         deadline: u64,
         period: u64,
     }
@@ -32,9 +49,9 @@ mod linux {
     const SIZE: usize = size_of::<SchedAttr>();
     const _: () = assert!(SIZE == 48, "SCHED_ATTR_SIZE_VER0");
 
-    /// Keeps policy and niceness.
+    /// Keeps the policy; threads of another one than the usual are left alone.
     #[expect(unsafe_code, reason = "neither std nor rustix has these two system calls")]
-    pub(super) fn set_slice(ns: u64) {
+    pub(super) fn adjust(change: impl FnOnce(&mut SchedAttr)) {
         let mut attr = SchedAttr::default();
         let place = &raw mut attr;
         // SAFETY: `place` is a live struct of the size that is passed, laid out as the kernel's; thread 0 is the calling one.
@@ -42,7 +59,7 @@ mod linux {
         if got != 0 || attr.policy != libc::SCHED_OTHER as u32 {
             return;
         }
-        attr.runtime = ns;
+        change(&mut attr);
         let place = &raw const attr;
         // SAFETY: as above; the kernel only reads it.
         unsafe { libc::syscall(libc::SYS_sched_setattr, 0, place, 0) };
@@ -54,5 +71,22 @@ mod tests {
     #[test]
     fn short_slices_can_be_asked_for() {
         std::thread::spawn(super::short_slices).join().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_background_thread_weighs_less_and_others_do_not() {
+        let nice = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let behind_name = &stat[stat.rfind(')').unwrap() + 2..];
+            behind_name.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = nice();
+        let inside = std::thread::spawn(move || {
+            super::background();
+            nice()
+        });
+        assert_eq!(inside.join().unwrap(), before.max(super::BACKGROUND_NICE));
+        assert_eq!(nice(), before);
     }
 }

@@ -75,7 +75,7 @@ impl Wire {
         } else {
             self.output.clear();
         }
-        if self.scratch.capacity() > BUFFER_KEEP_BYTES {
+        if self.scratch.is_empty() && self.scratch.capacity() > BUFFER_KEEP_BYTES {
             self.scratch = Vec::new();
         }
         Ok(())
@@ -90,6 +90,13 @@ impl Wire {
 
     /// Whole messages out of the scratch buffer.
     async fn put_scratch(&mut self) -> Result<()> {
+        if self.scratch.len() >= OUTPUT_FLUSH_BYTES {
+            // They need not be copied to be sent.
+            self.flush().await.map_err(|e| lost(&e))?;
+            self.socket.write_all(&self.scratch).await.map_err(|e| lost(&e))?;
+            self.scratch.clear();
+            return Ok(());
+        }
         self.output.put_slice(&self.scratch);
         self.scratch.clear();
         self.flush_if_full().await
@@ -198,10 +205,11 @@ impl Client for Wire {
             .map(|(i, (column, array))| Cells::new(array, column.ty, format_of(formats, i) != 0, settings))
             .collect();
         self.scratch.clear();
+        let [high, low] = (columns.len() as u16).to_be_bytes();
+        let begin = [b'D', 0, 0, 0, 0, high, low];
         for row in range {
             let start = self.scratch.len();
-            self.scratch.extend_from_slice(&[b'D', 0, 0, 0, 0]);
-            self.scratch.extend_from_slice(&(columns.len() as u16).to_be_bytes());
+            self.scratch.extend_from_slice(&begin);
             cells.iter_mut().for_each(|cells| cells.append(&mut self.scratch, row, settings));
             let length = (self.scratch.len() - start - 1) as u32;
             self.scratch[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
@@ -229,6 +237,7 @@ impl Client for Wire {
             self.output.put_i32(self.scratch.len() as i32);
             self.output.put_slice(&self.scratch);
         }
+        self.scratch.clear();
         self.end_message(start);
     }
 

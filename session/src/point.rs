@@ -8,7 +8,6 @@ use crate::portal::Completion;
 use crate::prepared::Prepared;
 use crate::session::{Block, Session};
 use heddle_types::{Datum, Result};
-use std::sync::Arc;
 
 impl Session {
     /// Runs a statement to its end if it is such a read and nothing stands in its way; None: it has to go the long way.
@@ -29,15 +28,15 @@ impl Session {
         if let Some(e) = self.interrupt().due() {
             return Err(e);
         }
-        let Some(glance) = self.server.txns.glance(read.table()) else { return Ok(None) };
-        if !Arc::ptr_eq(glance.catalog(), &planned.catalog) {
-            return Ok(None);
+        let mut scratch = std::mem::take(&mut self.point);
+        let found =
+            self.server.txns.glance(read.table(), &planned.catalog, |view| read.run(params, view, &mut scratch));
+        if let Some(Ok(true)) = found {
+            client.row(columns, formats, scratch.values(), self.text());
         }
-        let row = read.run(params, &glance)?;
-        if let Some(values) = &row {
-            client.row(columns, formats, values, self.text());
-        }
-        let tag = if row.is_some() { "SELECT 1" } else { "SELECT 0" };
-        Ok(Some(Completion::Complete(tag.to_owned())))
+        scratch.clear();
+        self.point = scratch;
+        let Some(found) = found.transpose()? else { return Ok(None) };
+        Ok(Some(Completion::Complete(if found { "SELECT 1" } else { "SELECT 0" }.into())))
     }
 }

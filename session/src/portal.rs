@@ -6,13 +6,14 @@ use futures::StreamExt;
 use heddle_planner::RowStream;
 use heddle_planner::bound::OutputColumn;
 use heddle_types::Datum;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How an Execute ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// CommandComplete with this tag.
-    Complete(String),
+    Complete(Cow<'static, str>),
     /// PortalSuspended.
     Suspended,
     /// EmptyQueryResponse.

@@ -57,7 +57,7 @@ impl Prepared {
     /// The plan, if the one at hand still holds.
     pub fn current(&self, session: &mut Session) -> Option<Arc<Planned>> {
         let planned = Arc::clone(self.planned.lock().as_ref()?);
-        let holds = Arc::ptr_eq(&planned.catalog, &session.catalog()) && planned.search_path == session.search_path();
+        let holds = session.has_catalog(&planned.catalog) && planned.search_path == session.search_path();
         holds.then_some(planned)
     }
 

@@ -95,7 +95,7 @@ impl Session {
             State::Kept(_) => {
                 return Err(Error::unsupported("Execute of a cursor that was declared SCROLL or WITH HOLD"));
             }
-            State::Finished { query: true } => return Ok(Completion::Complete("SELECT 0".to_owned())),
+            State::Finished { query: true } => return Ok(Completion::Complete("SELECT 0".into())),
             State::Finished { query: false } => {
                 let text = format!("portal \"{name}\" cannot be run");
                 return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
@@ -127,7 +127,7 @@ impl Session {
                 let (rows, tag) = self.fetch(name, *direction, *is_move, client).await?;
                 match rows {
                     Some(rows) => portal.state = State::Rows(rows),
-                    None => return Ok(Some(Completion::Complete(tag))),
+                    None => return Ok(Some(Completion::Complete(tag.into()))),
                 }
                 Ok(None)
             }
@@ -136,9 +136,9 @@ impl Session {
                     return Err(no_parameter(first));
                 }
                 let tag = self.copy(copy, client).await.map_err(|e| e.shifted(parsed.offset))?;
-                Ok(Some(Completion::Complete(tag)))
+                Ok(Some(Completion::Complete(tag.into())))
             }
-            _ => Ok(Some(Completion::Complete(self.utility(parsed, client).await?))),
+            _ => Ok(Some(Completion::Complete(self.utility(parsed, client).await?.into()))),
         }
     }
 
@@ -174,7 +174,7 @@ impl Session {
             },
             Outcome::Done { rows: None } => ddl_tag(statement).to_owned(),
         };
-        Ok(Some(Completion::Complete(tag)))
+        Ok(Some(Completion::Complete(tag.into())))
     }
 
     /// Locks, snapshot, and off it goes. When DDL changed a table between binding and its lock, binds again.
@@ -250,7 +250,7 @@ impl Session {
             let Some((batch, at)) = next_batch(rows, &interrupt, client).await? else {
                 let tag = rows.tag.finish(sent);
                 portal.state = State::Finished { query: true };
-                return Ok(Completion::Complete(tag));
+                return Ok(Completion::Complete(tag.into()));
             };
             let n = (max - sent).min((batch.num_rows() - at) as u64) as usize;
             let send = at..at + n;

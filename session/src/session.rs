@@ -11,7 +11,7 @@ use crate::transaction::NamedSavepoint;
 use bytes::Bytes;
 use heddle_catalog::{CatalogSnapshot, DatabaseDef};
 use heddle_planner::bound::OutputColumn;
-use heddle_planner::exec::Deferred;
+use heddle_planner::exec::{Deferred, PointScratch};
 use heddle_planner::function::SessionSequences;
 use heddle_planner::parse::{self, Kind, Parsed};
 use heddle_planner::{EvalContext, SessionInfo};
@@ -97,6 +97,7 @@ pub struct Session {
     pub(crate) deadline: Option<tokio::time::Instant>,
     cached: Option<Cached>,
     pub(crate) texts: Texts,
+    pub(crate) point: PointScratch,
     reported: BTreeMap<&'static str, String>,
     reported_generation: u64,
 }
@@ -187,6 +188,7 @@ impl Session {
             deadline: None,
             cached: None,
             texts: Texts::default(),
+            point: PointScratch::default(),
             reported: BTreeMap::new(),
             reported_generation: 0,
         })
@@ -333,6 +335,14 @@ impl Session {
         match &self.txn {
             Some(txn) => txn.catalog(),
             None => self.server.txns.catalog(),
+        }
+    }
+
+    /// Is it [`Self::catalog`]?
+    pub(crate) fn has_catalog(&self, catalog: &Arc<CatalogSnapshot>) -> bool {
+        match &self.txn {
+            Some(txn) => Arc::ptr_eq(&txn.catalog(), catalog),
+            None => self.server.txns.is_newest(catalog),
         }
     }
 

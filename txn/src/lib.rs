@@ -40,7 +40,6 @@ pub use lock::{Locked, RelationLock, RowLock, Wait};
 pub use manager::{CommitEvent, Counter, TxnConfig, TxnManager};
 pub use overlay::ReadView;
 pub use sequence::Position;
-pub use snapshot::Glance;
 pub use transaction::{Isolation, Savepoint, Transaction};
 
 use heddle_types::{Error, Result, SqlState};

@@ -16,9 +16,9 @@ use crate::moved::MovedKeys;
 use crate::payload::{PartBody, PartBuilder, damaged, propose_run};
 use crate::sequence::Sequences;
 use crate::snapshot::{self, Snapshot};
-use crate::{Glance, Isolation, RelationLock, Transaction};
+use crate::{Isolation, RelationLock, Transaction};
 use heddle_catalog::{CatalogEdit, CatalogSnapshot};
-use heddle_engines::RowChange;
+use heddle_engines::{RowChange, RowGlance};
 use heddle_env::Env;
 use heddle_log::{Log, LogConfig};
 use heddle_relational::RelationalConfig;
@@ -127,13 +127,32 @@ impl TxnManager {
         Arc::new(Transaction::new(Arc::clone(self), owner, isolation, read_only))
     }
 
-    /// A read view of now without a transaction, for a statement that reads one relation and ends at once; None when somebody
-    /// holds or awaits ACCESS EXCLUSIVE on it, which such a statement would have to wait for. A lock of its own it needs not:
-    /// it would be gone before anybody could run into it, and the view keeps what it reads alive.
-    pub fn glance(&self, relation: Oid) -> Option<Glance> {
+    /// Calls `read` with a view of now without a transaction, for a statement that was bound against `catalog`, reads rows of one
+    /// relation and ends at once. None when that catalog is no longer the newest, or when somebody holds or awaits ACCESS
+    /// EXCLUSIVE on the relation, which such a statement would have to wait for. A lock of its own it needs not: it would be
+    /// gone before anybody could run into it.
+    pub fn glance<T>(
+        &self,
+        relation: Oid,
+        catalog: &Arc<CatalogSnapshot>,
+        read: impl FnOnce(&dyn RowGlance) -> T,
+    ) -> Option<T> {
         // Looked at before the view is taken: a commit is visible before its relation locks go.
-        let mode = RelationLock::AccessShare.into();
-        (!self.locks.is_contested(&LockKey::Relation(relation), mode)).then(|| Glance { snapshot: self.snapshot() })
+        if self.locks.is_contested(&LockKey::Relation(relation), RelationLock::AccessShare.into()) {
+            return None;
+        }
+        let (mut read, mut answer) = (Some(read), None);
+        self.applied.engines.rows.glance(&|| self.applied.visible.get(), &mut |view| {
+            if self.applied.catalogs.holds(catalog, view.index()) {
+                answer = read.take().map(|read| read(view));
+            }
+        });
+        answer
+    }
+
+    /// Is this the newest visible catalog?
+    pub fn is_newest(&self, catalog: &Arc<CatalogSnapshot>) -> bool {
+        self.applied.catalogs.holds(catalog, self.applied.visible.get())
     }
 
     /// The newest visible catalog.

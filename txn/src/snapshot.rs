@@ -8,8 +8,7 @@ use crate::engines::{Engines, Reader};
 use crate::visible::Visible;
 use arc_swap::ArcSwap;
 use heddle_catalog::CatalogSnapshot;
-use heddle_engines::{Row, RowReader};
-use heddle_types::{LogIndex, Result, StorageId};
+use heddle_types::LogIndex;
 use std::sync::Arc;
 
 /// A read view of everything committed at or below its index.
@@ -18,26 +17,6 @@ pub(crate) struct Snapshot {
     pub index: LogIndex,
     pub reader: Reader,
     pub catalog: Arc<CatalogSnapshot>,
-}
-
-/// A snapshot that nobody's transaction belongs to: see [`crate::TxnManager::glance`].
-pub struct Glance {
-    pub(crate) snapshot: Snapshot,
-}
-
-impl Glance {
-    /// Its catalog.
-    pub fn catalog(&self) -> &Arc<CatalogSnapshot> {
-        &self.snapshot.catalog
-    }
-
-    /// The row under a key.
-    ///
-    /// # Errors
-    /// `XX001` on a checksum mismatch, `58030` on read errors.
-    pub fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
-        self.snapshot.reader.get(storage, key)
-    }
 }
 
 /// Catalogs by the index from which they hold, ascending: the newest visible one and those above.
@@ -54,6 +33,13 @@ impl Catalogs {
         let mut list = old[first..].to_vec();
         list.push(catalog);
         self.0.store(Arc::new(list));
+    }
+
+    /// Is `catalog` the one that holds at `index`, a visible one? False, too, when `index` is so old that it is forgotten here.
+    pub(crate) fn holds(&self, catalog: &Arc<CatalogSnapshot>, index: LogIndex) -> bool {
+        let list = self.0.load();
+        let at = list.partition_point(|c| c.from_index() <= index).checked_sub(1);
+        at.is_some_and(|at| Arc::ptr_eq(&list[at], catalog))
     }
 
     /// The newest, visible or not: what the next entry of the log edits.

@@ -68,6 +68,7 @@ fn points(view: &ReadView) -> BTreeMap<(String, i64), i64> {
         conditions: Vec::new(),
         versions: false,
         batch_rows: 3,
+        any_order: false,
         blocks: None,
         cursors: 2,
     };

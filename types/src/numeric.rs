@@ -21,7 +21,7 @@ use num_bigint::BigInt;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
-pub(crate) use bytes::check_bytes;
+pub(crate) use bytes::{check_bytes, short};
 pub use bytes::{small_parts, write_parts};
 use repr::{pow10, pow10_big};
 

@@ -174,8 +174,16 @@ impl RowLayout {
 
     /// Decodes some attributes (0-based, in any order): one value each. What lies behind the last of them is not looked at.
     pub fn decode_some(&self, row: &[u8], columns: &[usize]) -> Result<Vec<Datum>> {
+        let mut out = Vec::new();
+        self.decode_some_into(row, columns, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`Self::decode_some`], in place of what `out` has.
+    pub fn decode_some_into(&self, row: &[u8], columns: &[usize], out: &mut Vec<Datum>) -> Result<()> {
         let mut stored = self.open(row)?;
-        let mut out = vec![Datum::Null; columns.len()];
+        out.clear();
+        out.resize(columns.len(), Datum::Null);
         let end = columns.iter().max().map_or(0, |last| last + 1);
         for at in 0..end.min(stored.natts) {
             if is_null(stored.nulls, at) {
@@ -186,14 +194,14 @@ impl RowLayout {
                 continue;
             }
             let value = stored.values.value(self.classes[at])?;
-            for (_, slot) in columns.iter().zip(&mut out).filter(|(column, _)| **column == at) {
+            for (_, slot) in columns.iter().zip(out.iter_mut()).filter(|(column, _)| **column == at) {
                 *slot = value.clone();
             }
         }
-        for (&column, slot) in columns.iter().zip(&mut out).filter(|(column, _)| **column >= stored.natts) {
+        for (&column, slot) in columns.iter().zip(out.iter_mut()).filter(|(column, _)| **column >= stored.natts) {
             *slot = self.missing[column].clone();
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Decodes straight into Arrow builders: `columns[i]` is the attribute (0-based) that goes to `builders[i]`.

@@ -332,3 +332,32 @@ fn interval_scaling_as_postgresql() {
     }
     assert_eq!(v.checked_div(0.0).expect_err("division").code(), SqlState::DIVISION_BY_ZERO);
 }
+
+/// Whatever way a char(n) comes in, a row has it without the blanks that fill it up; they are back on the way out.
+#[test]
+fn char_n_is_stored_without_its_blanks() {
+    use heddle_types::text::{self, TextSettings};
+    let (ty, settings) = (PgType::with_typmod(oid::BPCHAR, 4 + 4), TextSettings::default());
+    let layout = RowLayout::new(vec![ty], vec![Datum::Null]);
+    for (given, stored, shown) in [
+        ("", "", "    "),
+        ("    ", "", "    "),
+        ("ab", "ab", "ab  "),
+        ("ab  ", "ab", "ab  "),
+        ("abcd", "abcd", "abcd"),
+        ("abcd  ", "abcd", "abcd"),
+        ("zo\u{eb}", "zo\u{eb}", "zo\u{eb} "),
+        (" a", " a", " a  "),
+    ] {
+        let mut copied = ColumnBuilder::new(ty, 1);
+        text::parse_into(&mut copied, given, ty, &settings).expect("it fits");
+        let (parsed, copied) = (text::parse(given, ty, &settings).expect("it fits"), copied.finish());
+        let row = layout.encode(&[parsed]);
+        let mut of_column = vec![];
+        layout.encode_at(&mut of_column, &[copied], 0);
+        assert_eq!(row, of_column, "{given:?}");
+        assert_eq!(row[4..], *stored.as_bytes(), "format, natts, nulls, length, text");
+        let values = layout.decode(&row).expect("just encoded");
+        assert_eq!(text::to_string(&values[0], ty, &settings), shown);
+    }
+}

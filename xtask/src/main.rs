@@ -144,6 +144,7 @@ fn bench(args: &[String]) -> Outcome {
         return Step::new(&bench).run();
     }
     let prepared = tools::prepare(tools::Wanted { judge: true, python: false });
+    tools::prepare_tracers();
     let python = tools::python(&tools::PEERS);
     // The whole workspace's features, as for the tests: a package by itself has other ones and would build everything again.
     cargo(&["build", "--release", "--workspace", "--bin", "heddledb", "--bin", "bench"]).run()?;

@@ -64,6 +64,13 @@ pub fn prepare(wanted: Wanted) -> Prepared {
     Prepared { path: search_path(), python }
 }
 
+/// What counts system calls and allocations for benchmarks.
+pub fn prepare_tracers() {
+    if !(in_path("strace") && in_path("perf")) {
+        lacking("strace or perf", "counts of system calls and allocations", apt(&["strace", "linux-perf"]));
+    }
+}
+
 /// Is the faster test runner there?
 pub fn has_nextest() -> bool {
     cargo(&["nextest", "--version"]).succeeds()

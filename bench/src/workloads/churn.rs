@@ -4,7 +4,7 @@ use super::ingest::settled;
 use super::pgbench::prepare;
 use crate::pgbench::{self, Run};
 use crate::report::{Peer, Report};
-use crate::wire::{POSTGRES_SETTINGS, Transport, Wire};
+use crate::wire::{Memory, Transport, Wire};
 use crate::{Options, Result, proc};
 
 /// The same number of updates for everyone.
@@ -14,7 +14,7 @@ const TRANSACTIONS_PER_CLIENT: u32 = 25_000;
 pub fn run(options: &Options) -> Result<Report> {
     let scale = if options.quick { 1 } else { 100 };
     let mut report = Report::default();
-    for server in Wire::both()? {
+    for server in Wire::both(Memory::Large)? {
         prepare(&server, scale)?;
         let size = |report: &mut Report, what: &str| {
             report.add(what, "MB", server.peer(), tables(&server).map(|bytes| bytes / 1e6));
@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<Report> {
     report.note(
         "size: what the files of the data folder take on the disk, without log or WAL, when it no longer changes",
     );
-    report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
+    report.note(Memory::Large.note());
     Ok(report)
 }
 

@@ -1,7 +1,7 @@
 //! COPY of 5 M rows into a relational table with a primary key.
 
 use crate::report::{Peer, Report};
-use crate::wire::{POSTGRES_SETTINGS, Wire};
+use crate::wire::{BOTH, POSTGRES_SETTINGS, Wire};
 use crate::{Options, Result, proc};
 use heddle_fleet::Random;
 use std::fmt::Write;
@@ -16,13 +16,14 @@ pub fn run(options: &Options) -> Result<Report> {
     for (order, text) in [("ascending keys", rows(count, false)), ("random keys", rows(count, true))] {
         for _ in 0..options.rounds {
             // Fresh servers for each turn: a second load would meet the first one's leftovers.
-            for server in Wire::both()? {
+            for peer in BOTH {
+                let server = Wire::start(peer)?;
                 let mut client = server.client()?;
                 client.run(TABLE)?;
                 let begin = server.cpu_micros();
                 let took = client.copy_in("COPY items FROM STDIN", [text.as_bytes()]);
                 let used = (server.cpu_micros() - begin) as f64;
-                let (name, peer) = (format!("COPY text, {order}"), server.peer());
+                let name = format!("COPY text, {order}");
                 report.add(&name, "M rows/s", peer, took.clone().map(|t| f64::from(count) / t.as_secs_f64() / 1e6));
                 report.add(&name, "CPU µs/row", peer, took.clone().map(|_| used / f64::from(count)));
                 if peer == Peer::Heddle {

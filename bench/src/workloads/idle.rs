@@ -3,7 +3,7 @@
 use super::pgbench::prepare;
 use crate::pgbench::{self, Run};
 use crate::report::Report;
-use crate::wire::{Client, Transport, Wire};
+use crate::wire::{Client, Memory, Transport, Wire};
 use crate::{Options, Result, proc};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let count = if options.quick { 50 } else { 500 };
     let mut report = Report::default();
     for _ in 0..options.rounds {
-        for server in Wire::both()? {
+        for server in Wire::both(Memory::Default)? {
             std::thread::sleep(Duration::from_secs(1));
             let before = proc::memory_mib(server.pid());
             let clients = connect(&server, count);
@@ -32,6 +32,7 @@ pub fn run(options: &Options) -> Result<Report> {
             drop(clients);
         }
     }
+    report.note(Memory::Default.note());
     report.note("the busy ones run pgbench's select-only, scale 10, whose pages count, too");
     report.note(
         "memory is PSS over all processes of a server (shared pages count once); each connection has run `SELECT 1`",

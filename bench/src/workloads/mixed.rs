@@ -3,7 +3,7 @@
 use super::pgbench::prepare;
 use crate::pgbench::{self, Run};
 use crate::report::Report;
-use crate::wire::{Client, POSTGRES_SETTINGS, Transport, Wire};
+use crate::wire::{Client, Memory, Transport, Wire};
 use crate::{Options, Result};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -14,7 +14,7 @@ const ANALYTIC: &str = "SELECT bid, count(*), sum(abalance), avg(abalance), max(
 /// Latencies of simple-update alone and while another session runs the query over and over.
 pub fn run(options: &Options) -> Result<Report> {
     let (scale, folder) = (if options.quick { 1 } else { 50 }, tempfile::tempdir().map_err(|e| e.to_string())?);
-    let servers = Wire::both()?;
+    let servers = Wire::both(Memory::Large)?;
     let mut report = Report::default();
     for server in &servers {
         prepare(server, scale)?;
@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> Result<Report> {
     }
     report.note(format!("pgbench scale {scale}, {} s a run; the query: `{ANALYTIC}`", options.seconds));
     report.note(super::DURABILITY);
-    report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
+    report.note(Memory::Large.note());
     Ok(report)
 }
 

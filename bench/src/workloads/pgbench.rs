@@ -2,8 +2,8 @@
 
 use crate::pgbench::{self, Run};
 use crate::report::{Peer, Report};
-use crate::wire::{POSTGRES_SETTINGS, Transport, Wire};
-use crate::{Options, Result};
+use crate::wire::{Memory, Transport, Wire};
+use crate::{Options, Result, count};
 
 const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Unix];
 const PIPELINE: usize = 20;
@@ -21,6 +21,7 @@ pub fn select_only(options: &Options) -> Result<Report> {
         }
     }
     pipelined(&mut report, &servers, options)?;
+    counted(&mut report, &servers, options);
     single_client(&mut report, &servers, options)?;
     Ok(report)
 }
@@ -50,7 +51,7 @@ fn plural(clients: u32) -> String {
 /// Both servers with pgbench's tables.
 fn filled(options: &Options) -> Result<([Wire; 2], Report)> {
     let scale = if options.quick { 1 } else { 50 };
-    let servers = Wire::both()?;
+    let servers = Wire::both(Memory::Large)?;
     let mut report = Report::default();
     for server in &servers {
         prepare(server, scale)?;
@@ -61,7 +62,7 @@ fn filled(options: &Options) -> Result<([Wire; 2], Report)> {
     ));
     report.note("CPU is the server's, user and system, all its processes, for each transaction");
     report.note(super::DURABILITY);
-    report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
+    report.note(Memory::Large.note());
     Ok((servers, report))
 }
 
@@ -96,6 +97,21 @@ fn pipelined(report: &mut Report, servers: &[Wire; 2], options: &Options) -> Res
     let what = format!("select-only, pipelined by {PIPELINE}, 16 clients, TCP");
     turns(report, servers, options, &what, &run, PIPELINE as f64);
     Ok(())
+}
+
+/// What is done for a request, beside the time it takes.
+fn counted(report: &mut Report, servers: &[Wire; 2], options: &Options) {
+    for clients in [1, 16] {
+        let (protocol, transport, seconds) = ("prepared", Transport::Tcp, options.seconds);
+        let run = Run { script: &["-S"], protocol, clients, transport, seconds, scale: None };
+        let what = format!("select-only, prepared, {}, TCP", plural(clients));
+        for server in servers {
+            report.add(&what, "system calls", server.peer(), count::system_calls(server, &run));
+        }
+        let [ours, _] = servers;
+        report.add(&what, "allocations", ours.peer(), count::allocations(ours, &run));
+    }
+    report.note("system calls are strace's count, allocations that of probes on the allocator; of all threads, for each transaction");
 }
 
 /// Latencies seen by one client.

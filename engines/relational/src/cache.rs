@@ -15,9 +15,8 @@
 //! is lost against LRU, and a read changes nothing. A full cache takes in one row of [`ADMIT_ONE_OF`] that it does not have.
 
 use crate::filter::KeyHash;
-use bytes::Bytes;
 use heddle_types::{LogIndex, StorageId};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use std::cell::Cell;
 
 const SHARDS: usize = 64;
@@ -40,14 +39,28 @@ pub struct RowCache {
 }
 
 /// What the cache knows.
-pub enum Cached {
+pub enum Cached<'a> {
     /// The row.
-    Row(LogIndex, Bytes),
+    Row(CachedRow<'a>),
     /// Nothing.
     Miss {
         /// Nothing would be lost by entering more than this row.
         has_room: bool,
     },
+}
+
+/// A row in its shard, which changes nothing meanwhile.
+pub struct CachedRow<'a> {
+    shard: RwLockReadGuard<'a, Shard>,
+    at: usize,
+}
+
+impl CachedRow<'_> {
+    /// Shows log index and row.
+    pub fn show<T>(&self, see: impl FnOnce(LogIndex, &[u8]) -> T) -> T {
+        let entry = self.shard.entry(self.at);
+        see(entry.index, entry.row)
+    }
 }
 
 /// Rows one behind the other in a ring, and a table of their places.
@@ -89,26 +102,25 @@ impl RowCache {
         Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), ring_bytes_max }
     }
 
-    /// The row of `key` in the base of `epoch`.
-    pub fn get(&self, hash: KeyHash, storage: StorageId, key: &[u8], epoch: u32) -> Cached {
-        let shard = self.shard(hash).read();
-        match shard.find(hash, storage, key, epoch) {
-            Some(row) => Cached::Row(row.index, Bytes::copy_from_slice(row.row)),
+    /// The row of `key` in the base of `epoch`. Waits for nobody: a merge works on a shard at the lowest priority.
+    pub fn get(&self, hash: KeyHash, storage: StorageId, key: &[u8], epoch: u32) -> Cached<'_> {
+        let Some(shard) = self.shard(hash).try_read() else { return Cached::Miss { has_room: false } };
+        match shard.find(hash, storage, key, epoch).map(|entry| entry.at) {
+            Some(at) => Cached::Row(CachedRow { shard, at }),
             None => Cached::Miss { has_room: !shard.is_full },
         }
     }
 
-    /// Enters a row that was read from the base of `epoch`, if the cache is still there.
+    /// Enters a row that was read from the base of `epoch`, if the cache is still there and nobody uses the shard.
     pub fn put(&self, hash: KeyHash, storage: StorageId, key: &[u8], epoch: u32, (index, row): (LogIndex, &[u8])) {
         let entry = Entry { at: 0, epoch, index, storage, key, row };
         if key.len() > KEY_BYTES_MAX || row.len() > ROW_BYTES_MAX || entry.bytes() > self.ring_bytes_max {
             return;
         }
-        let shard = self.shard(hash);
-        if shard.read().is_full && !is_admitted() {
+        let Some(mut shard) = self.shard(hash).try_write() else { return };
+        if shard.is_full && !is_admitted() {
             return;
         }
-        let mut shard = shard.write();
         if shard.epoch == epoch && shard.find(hash, storage, key, epoch).is_none() {
             shard.push(hash, &entry, self.ring_bytes_max);
         }
@@ -305,6 +317,7 @@ fn place(slot: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     const STORAGE: StorageId = StorageId(9);
 
@@ -314,7 +327,7 @@ mod tests {
 
     fn get(cache: &RowCache, key: &[u8], epoch: u32) -> Option<(u64, Bytes)> {
         match cache.get(KeyHash::of(STORAGE, key), STORAGE, key, epoch) {
-            Cached::Row(index, row) => Some((index.0, row)),
+            Cached::Row(row) => Some(row.show(|index, row| (index.0, Bytes::copy_from_slice(row)))),
             Cached::Miss { .. } => None,
         }
     }

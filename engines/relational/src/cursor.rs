@@ -7,7 +7,6 @@
 mod base_rows;
 mod run_rows;
 
-use crate::filter::KeyHash;
 use crate::memtable::{Memtable, VersionKey};
 use crate::versions::Versions;
 use base_rows::BaseRows;
@@ -306,7 +305,7 @@ impl TableRows {
             walked += 1;
             if walked > WALK_MAX {
                 let sought = VersionKey::newest(self.storage, at.key.clone(), self.index);
-                if let Some((index, row)) = table.newest(KeyHash::of(sought.storage, &sought.key), &sought) {
+                if let Some((index, row)) = table.newest(&sought) {
                     self.push(sought.key.clone(), index, row);
                 }
                 return Some((lower, Bound::Excluded(VersionKey::before(self.storage, sought.key))));

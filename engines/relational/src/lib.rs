@@ -21,9 +21,9 @@ use crate::base::{Base, BaseView};
 use crate::cache::RowCache;
 use crate::filter::KeyHash;
 use crate::memtable::Memtable;
-use crate::versions::{Parts, Versions};
+use crate::versions::{Glance, Parts, Versions};
 use arc_swap::ArcSwap;
-use heddle_engines::{RowChange, RowEngine, RowVersions};
+use heddle_engines::{RowChange, RowEngine, RowGlance, RowVersions};
 use heddle_env::Env;
 use heddle_types::{Error, LogIndex, Result, StorageId};
 use parking_lot::Mutex;
@@ -136,6 +136,17 @@ impl Relational {
 impl RowEngine for Relational {
     fn versions(&self) -> Arc<dyn RowVersions> {
         self.versions.load_full()
+    }
+
+    /// Counts no references: every reader on every core would change the same count.
+    fn glance(&self, visible: &dyn Fn() -> LogIndex, read: &mut dyn FnMut(&dyn RowGlance)) {
+        loop {
+            let versions = self.versions.load();
+            let index = visible();
+            if Arc::ptr_eq(&versions, &self.versions.load()) {
+                return read(&Glance { parts: versions.parts(), index });
+            }
+        }
     }
 
     fn apply(&self, index: LogIndex, changes: Vec<RowChange>) {

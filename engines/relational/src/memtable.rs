@@ -162,11 +162,8 @@ impl Memtable {
         self.has_runs.load(Ordering::Acquire).then(|| self.runs.load_full())
     }
 
-    /// The newest version of a row at `at.index` or below: its index and row. `hash` is that of the row's key.
-    pub fn newest(&self, hash: KeyHash, at: &VersionKey) -> Option<(LogIndex, Option<Bytes>)> {
-        if !self.may_have(hash) {
-            return None;
-        }
+    /// The newest version of a row at `at.index` or below: its index and row. Ask [`Self::may_have`] first.
+    pub fn newest(&self, at: &VersionKey) -> Option<(LogIndex, Option<Bytes>)> {
         let single = self.newest_single(at);
         if !self.has_runs.load(Ordering::Acquire) {
             return single;

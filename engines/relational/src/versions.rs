@@ -10,7 +10,7 @@ use crate::cursor::Cursor;
 use crate::filter::KeyHash;
 use crate::memtable::{Memtable, VersionKey};
 use bytes::Bytes;
-use heddle_engines::{KeyRange, Row, RowCursor, RowReader, RowVersions};
+use heddle_engines::{KeyRange, Row, RowCursor, RowGlance, RowReader, RowVersions};
 use heddle_types::{LogIndex, Result, StorageId};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -90,18 +90,8 @@ struct Reader {
 
 impl RowReader for Reader {
     fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
-        let parts = self.versions.parts();
-        let dropped = parts.dropped_at(storage, self.index);
-        let hash = KeyHash::of(storage, key);
-        let at = VersionKey::newest(storage, Bytes::copy_from_slice(key), self.index);
-        for table in parts.memtables() {
-            if let Some((index, row)) = table.newest(hash, &at) {
-                let row = row.filter(|_| index > dropped);
-                return Ok(row.map(|row| Row { key: at.key, index, row }));
-            }
-        }
-        let found = parts.base_row(hash, &at)?.filter(|(index, _)| *index > dropped);
-        Ok(found.map(|(index, row)| Row { key: at.key, index, row }))
+        let copy = |index, row: Found<'_>| Row { key: Bytes::copy_from_slice(key), index, row: row.into_bytes() };
+        self.versions.parts().look(self.index, storage, key, copy)
     }
 
     fn scan(&self, storage: StorageId, range: KeyRange, reverse: bool) -> Result<Box<dyn RowCursor>> {
@@ -120,43 +110,119 @@ impl RowReader for Reader {
     }
 }
 
+/// Parts at an index, for as long as somebody looks.
+pub struct Glance<'a> {
+    /// The parts.
+    pub parts: &'a Parts,
+    /// The index.
+    pub index: LogIndex,
+}
+
+impl RowGlance for Glance<'_> {
+    fn index(&self) -> LogIndex {
+        self.index
+    }
+
+    fn look(&self, storage: StorageId, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let seen = self.parts.look(self.index, storage, key, |_, row| see(row.bytes()))?;
+        Ok(seen.is_some())
+    }
+}
+
+/// A row where it was found.
+enum Found<'a> {
+    Memtable(Bytes),
+    Base(&'a [u8]),
+}
+
+impl Found<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Memtable(row) => row,
+            Self::Base(row) => row,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Memtable(row) => row,
+            Self::Base(row) => Bytes::copy_from_slice(row),
+        }
+    }
+}
+
 impl Parts {
-    /// The row in the base.
-    fn base_row(&self, hash: KeyHash, at: &VersionKey) -> Result<Option<(LogIndex, Bytes)>> {
-        let has_room = match self.cache.get(hash, at.storage, &at.key, self.base.epoch) {
-            Cached::Row(index, row) => return Ok(Some((index, row))),
+    /// Shows the row under `key`, as a reader at `index` finds it, and the index of its entry to `see`.
+    fn look<T>(
+        &self,
+        index: LogIndex,
+        storage: StorageId,
+        key: &[u8],
+        see: impl FnOnce(LogIndex, Found<'_>) -> T,
+    ) -> Result<Option<T>> {
+        let dropped = self.dropped_at(storage, index);
+        let hash = KeyHash::of(storage, key);
+        let mut at = None;
+        for table in self.memtables().filter(|table| table.may_have(hash)) {
+            let at = at.get_or_insert_with(|| VersionKey::newest(storage, Bytes::copy_from_slice(key), index));
+            if let Some((index, row)) = table.newest(at) {
+                return Ok(row.filter(|_| index > dropped).map(|row| see(index, Found::Memtable(row))));
+            }
+        }
+        let see = |index, row: &[u8]| (index > dropped).then(|| see(index, Found::Base(row)));
+        Ok(self.look_in_base(hash, storage, key, see)?.flatten())
+    }
+
+    /// The same in the base alone.
+    fn look_in_base<T>(
+        &self,
+        hash: KeyHash,
+        storage: StorageId,
+        key: &[u8],
+        see: impl FnOnce(LogIndex, &[u8]) -> T,
+    ) -> Result<Option<T>> {
+        let has_room = match self.cache.get(hash, storage, key, self.base.epoch) {
+            Cached::Row(row) => return Ok(Some(row.show(see))),
             Cached::Miss { has_room } => has_room,
         };
-        let mut place = Vec::with_capacity(8 + at.key.len());
-        base_key(&mut place, at.storage, &at.key);
+        let mut place = Vec::with_capacity(8 + key.len());
+        base_key(&mut place, storage, key);
         if has_room {
-            return self.read_ahead(&place);
+            return self.read_ahead(&place, see);
         }
         let explain = |e| self.base.failure.explain(&e);
         let Some(value) = self.base.rows.get(&place[..]).map_err(explain)? else { return Ok(None) };
         let (index, row) = split_value(value.value())?;
-        self.cache.put(hash, at.storage, &at.key, self.base.epoch, (index, row));
-        Ok(Some((index, Bytes::copy_from_slice(row))))
+        self.cache.put(hash, storage, key, self.base.epoch, (index, row));
+        Ok(Some(see(index, row)))
     }
 
-    /// The row at `place`. It and those behind it enter the cache: they are on the same page, and an empty cache fills sooner.
-    fn read_ahead(&self, place: &[u8]) -> Result<Option<(LogIndex, Bytes)>> {
+    /// Shows the row at `place`. It and those behind it enter the cache: they are on the same page, and an empty cache fills sooner.
+    fn read_ahead<T>(&self, place: &[u8], see: impl FnOnce(LogIndex, &[u8]) -> T) -> Result<Option<T>> {
         let explain = |e| self.base.failure.explain(&e);
-        let mut found = None;
-        for (n, entry) in self.base.rows.range::<&[u8]>(place..).map_err(explain)?.take(READ_AHEAD_ROWS).enumerate() {
-            let (key, value) = entry.map_err(explain)?;
-            if n == 0 && key.value() != place {
-                break;
-            }
-            let (index, row) = split_value(value.value())?;
-            if n == 0 {
-                found = Some((index, Bytes::copy_from_slice(row)));
-            }
-            let Some((storage, key)) = key.value().split_first_chunk() else { break };
-            let storage = StorageId(u64::from_be_bytes(*storage));
-            self.cache.put(KeyHash::of(storage, key), storage, key, self.base.epoch, (index, row));
+        let mut rows = self.base.rows.range::<&[u8]>(place..).map_err(explain)?.take(READ_AHEAD_ROWS);
+        let Some(first) = rows.next() else { return Ok(None) };
+        let (key, value) = first.map_err(explain)?;
+        if key.value() != place {
+            return Ok(None);
         }
-        Ok(found)
+        self.enter(key.value(), value.value())?;
+        for entry in rows {
+            let (key, value) = entry.map_err(explain)?;
+            self.enter(key.value(), value.value())?;
+        }
+        let (index, row) = split_value(value.value())?;
+        Ok(Some(see(index, row)))
+    }
+
+    /// Enters a row of the base into the cache.
+    fn enter(&self, place: &[u8], value: &[u8]) -> Result<()> {
+        let row = split_value(value)?;
+        let (storage, key) =
+            place.split_first_chunk().ok_or_else(|| damaged("a key of the relational base has no storage"))?;
+        let storage = StorageId(u64::from_be_bytes(*storage));
+        self.cache.put(KeyHash::of(storage, key), storage, key, self.base.epoch, row);
+        Ok(())
     }
 }
 

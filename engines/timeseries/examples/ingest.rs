@@ -146,6 +146,7 @@ fn scan(engine: &dyn PointEngine, series: Vec<KeyRange>, times: (i64, i64), fiel
         conditions: Vec::new(),
         versions: false,
         batch_rows: 8192,
+        any_order: false,
         blocks: None,
         cursors,
     };

@@ -293,23 +293,32 @@ impl Chunk {
 
     /// The runs of a section within `bounds`; none is empty.
     pub fn runs_within(&self, section: &Section, bounds: &Bounds) -> Vec<Run> {
-        if !bounds.meets(section.min_us, section.max_us) {
-            return Vec::new();
-        }
+        self.within(section, bounds).map(|(series, rows)| Run { series: series.clone(), rows }).collect()
+    }
+
+    /// The same, without copies of the keys: they are counted for all threads in one place.
+    pub fn within<'a>(
+        &'a self,
+        section: &'a Section,
+        bounds: &Bounds,
+    ) -> impl Iterator<Item = (&'a Bytes, Range<usize>)> + use<'a> {
+        let (from_us, to_us) = (bounds.from_us, bounds.to_us);
         let runs = &self.runs[section.runs.clone()];
-        let places = bounds.places(runs, |run| &run.series);
-        let all_times = bounds.from_us <= section.min_us && section.max_us <= bounds.to_us;
-        let wanted = places.into_iter().flatten().map(|at| &runs[at]);
-        if all_times {
-            return wanted.cloned().collect();
-        }
-        let cut = |run: &Run| {
-            let times = &self.columns.time[run.rows.clone()];
-            let start = run.rows.start + times.partition_point(|&time| time < bounds.from_us);
-            let end = run.rows.start + times.partition_point(|&time| time <= bounds.to_us);
-            (start < end).then(|| Run { series: run.series.clone(), rows: start..end })
+        let places = match bounds.meets(section.min_us, section.max_us) {
+            true => bounds.places(runs, |run| &run.series),
+            false => Vec::new(),
         };
-        wanted.filter_map(cut).collect()
+        let all_times = from_us <= section.min_us && section.max_us <= to_us;
+        places.into_iter().flatten().filter_map(move |at| {
+            let run = &runs[at];
+            if all_times {
+                return Some((&run.series, run.rows.clone()));
+            }
+            let times = &self.columns.time[run.rows.clone()];
+            let start = run.rows.start + times.partition_point(|&time| time < from_us);
+            let end = run.rows.start + times.partition_point(|&time| time <= to_us);
+            (start < end).then_some((&run.series, start..end))
+        })
     }
 
     /// Does a reader at `at` see every row, when what was written up to `dropped` is hidden?

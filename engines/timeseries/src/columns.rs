@@ -91,6 +91,10 @@ impl Columns {
     fn string_bytes(&self, rows: &Range<usize>) -> usize {
         self.fields.iter().map(|field| string_bytes(field, rows)).sum()
     }
+
+    fn has_strings(&self) -> bool {
+        self.fields.iter().any(|field| matches!(field.data_type(), DataType::Utf8 | DataType::Binary))
+    }
 }
 
 fn string_bytes(array: &ArrayRef, rows: &Range<usize>) -> usize {
@@ -132,6 +136,8 @@ pub struct Gather {
     want_written: bool,
     all_cores: bool,
     parts: Vec<Arc<Columns>>,
+    /// Of each part: has it columns of strings?
+    strings: Vec<bool>,
     /// The part that each source put in last.
     newest: Vec<Option<usize>>,
     pieces: Vec<Piece>,
@@ -148,6 +154,7 @@ impl Gather {
             want_written: options.written,
             all_cores: options.all_cores,
             parts: Vec::new(),
+            strings: Vec::new(),
             newest: vec![None; sources],
             pieces: Vec::new(),
             series: Vec::new(),
@@ -176,10 +183,13 @@ impl Gather {
         let known = self.newest[source].filter(|part| Arc::ptr_eq(&self.parts[*part], columns));
         let part = known.unwrap_or_else(|| {
             self.parts.push(Arc::clone(columns));
+            self.strings.push(columns.has_strings());
             self.parts.len() - 1
         });
         self.newest[source] = Some(part);
-        self.bytes += columns.string_bytes(&rows);
+        if self.strings[part] {
+            self.bytes += columns.string_bytes(&rows);
+        }
         self.rows += rows.len();
         match self.series.last_mut() {
             Some((last, n)) if last == series => *n += rows.len(),
@@ -202,6 +212,7 @@ impl Gather {
         };
         let gathered = Gathered { time: self.time(), written: self.written(), series: self.take_series(), fields };
         self.parts.clear();
+        self.strings.clear();
         self.newest.fill(None);
         self.pieces.clear();
         (self.rows, self.bytes) = (0, 0);

@@ -245,8 +245,9 @@ impl<'a> Search<'a> {
         let one = |key: Bytes| KeyRange { lower: Bound::Included(key.clone()), upper: Bound::Included(key) };
         let bounds = Bounds { series: series.into_iter().map(one).collect(), ..self.wanted.bounds };
         let options = MergeOptions { written: true, deletes: false, ..self.wanted.options };
-        let mut merger = self.view.merge(partition, &bounds, &options)?;
-        while let Some(rows) = merger.next_batch()? {
+        let wanted = Wanted { bounds, options, any_order: false, ..self.wanted.clone() };
+        let mut merge = self.view.merge(partition, &wanted)?;
+        while let Some(rows) = merge.next_batch()? {
             let mut ends = Vec::new();
             let mut end = 0;
             for (series, n) in rows.series {

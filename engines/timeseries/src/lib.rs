@@ -9,6 +9,7 @@
 //!
 //! Locks: `upkeep` before `publish`. Readers take neither. `publish` is held for pointer work only.
 
+mod apart;
 pub mod base;
 pub mod blocks;
 mod bounds;

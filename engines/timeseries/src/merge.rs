@@ -126,7 +126,7 @@ impl Merger {
             }
             let (columns, offset) = self.sources[source].at(rows.start)?;
             let end = columns.rows().min(offset + (rows.end - rows.start) as usize);
-            let skip = gallop(&columns.time[offset..end], |time| time < self.from_us);
+            let skip = gallop(&columns.time[offset..end], |time| *time < self.from_us);
             if offset + skip < end {
                 let time = columns.time[offset + skip];
                 rows.start += skip as u64;
@@ -158,9 +158,9 @@ impl Merger {
         let end = columns.rows().min(offset + (rows.end - rows.start) as usize);
         let end = end.min(offset + self.gather.room());
         let times = &columns.time[offset..end];
-        let mut taken = limit.map_or(times.len(), |limit| gallop(times, |time| time < limit));
+        let mut taken = limit.map_or(times.len(), |limit| gallop(times, |time| *time < limit));
         if times[taken - 1] > self.to_us {
-            taken = gallop(times, |time| time <= self.to_us);
+            taken = gallop(times, |time| *time <= self.to_us);
         }
         self.emit(source, &columns, offset..offset + taken);
         self.put_back(source, rows.start + taken as u64..rows.end, more)
@@ -188,16 +188,16 @@ impl Merger {
     }
 }
 
-/// How many of the first `times` are `before`: quick when it is few, logarithmic when it is many.
-fn gallop(times: &[i64], before: impl Fn(i64) -> bool) -> usize {
+/// How many of the first `items`, which are sorted, are `before`: quick when it is few, logarithmic when it is many.
+pub fn gallop<T>(items: &[T], before: impl Fn(&T) -> bool) -> usize {
     let mut step = 1;
     let mut low = 0;
-    while low + step <= times.len() && before(times[low + step - 1]) {
+    while low + step <= items.len() && before(&items[low + step - 1]) {
         low += step;
         step *= 2;
     }
-    let high = times.len().min(low + step);
-    low + times[low..high].partition_point(|&time| before(time))
+    let high = items.len().min(low + step);
+    low + items[low..high].partition_point(before)
 }
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
         for limit in -1..205 {
             for len in [0, 1, 2, 3, 50, 100] {
                 let times = &times[..len];
-                assert_eq!(gallop(times, |t| t < limit), times.partition_point(|&t| t < limit), "{limit} of {len}");
+                assert_eq!(gallop(times, |t| *t < limit), times.partition_point(|&t| t < limit), "{limit} of {len}");
             }
         }
     }

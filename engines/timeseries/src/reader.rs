@@ -5,7 +5,7 @@ use crate::bounds::Bounds;
 use crate::chunk::Chunk;
 use crate::last;
 use crate::memtable::Table;
-use crate::merge::MergeOptions;
+use crate::merge::{MergeOptions, gallop};
 use crate::rows::RowScan;
 use crate::scan;
 use crate::shape::Shape;
@@ -17,7 +17,6 @@ use heddle_engines::point::last::of_cursors;
 use heddle_engines::point::{OwnPoint, PointBatch, PointCursor, PointReader, PointScan, split_point_key};
 use heddle_engines::{KeyRange, Row, RowCursor, RowReader};
 use heddle_types::{LogIndex, Result, StorageId};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// See the module.
@@ -44,6 +43,7 @@ impl Reader {
                 deletes: false,
                 all_cores: false,
             },
+            any_order: scan.any_order,
             blocks: scan.blocks,
             sieve,
         };
@@ -104,6 +104,21 @@ fn find_in_segments(
     Ok(None)
 }
 
+/// Adds to `all`, which is sorted, those of `keys`, which are too, that it does not have. They mostly are the ones of the part before.
+fn add_sorted<'a>(all: &mut Vec<Bytes>, keys: impl Iterator<Item = &'a Bytes>) {
+    let (mut at, mut new) = (0, Vec::new());
+    for key in keys {
+        at += gallop(&all[at..], |known| known < key);
+        if all.get(at) != Some(key) {
+            new.push(key.clone());
+        }
+    }
+    if !new.is_empty() {
+        all.append(&mut new);
+        all.sort();
+    }
+}
+
 impl RowReader for Reader {
     fn get(&self, storage: StorageId, key: &[u8]) -> Result<Option<Row>> {
         let parts = self.versions.parts();
@@ -151,18 +166,25 @@ impl PointReader for Reader {
     }
 
     fn series(&self, storage: StorageId) -> Result<Vec<Bytes>> {
-        let mut keys = BTreeSet::new();
+        let mut all = Vec::new();
         for table in self.versions.parts().memtables().filter_map(|memtable| memtable.table(storage)) {
-            let rows = table.rows();
-            keys.extend(rows.open.series().iter().cloned());
-            let chunks = rows.chunks.clone();
-            drop(rows);
-            keys.extend(chunks.iter().flat_map(|chunk| &chunk.runs).map(|run| run.series.clone()));
+            let (chunks, open) = {
+                let rows = table.rows();
+                (rows.chunks.clone(), rows.open.series().to_vec())
+            };
+            all.extend(open);
+            all.sort();
+            all.dedup();
+            for chunk in chunks {
+                chunk.sections.iter().for_each(|section| {
+                    add_sorted(&mut all, chunk.runs[section.runs.clone()].iter().map(|run| &run.series));
+                });
+            }
         }
         for file in self.stored_visible(storage).into_iter().flat_map(|stored| stored.segments()) {
-            keys.extend(file.open()?.series().iter().map(|entry| entry.key.clone()));
+            add_sorted(&mut all, file.open()?.series().iter().map(|entry| &entry.key));
         }
-        Ok(keys.into_iter().collect())
+        Ok(all)
     }
 
     fn time_range(&self, storage: StorageId) -> Option<(i64, i64)> {

@@ -56,6 +56,7 @@ impl RowScan {
             bounds: Bounds { series, ..Bounds::all() },
             fields: shape.iter().flat_map(|shape| shape.fields.clone()).collect(),
             options: MergeOptions { batch_rows: BATCH_ROWS, written: true, deletes: false, all_cores: false },
+            any_order: false,
             blocks: None,
             sieve: None,
         };

@@ -4,9 +4,8 @@
 use crate::blocks::Blocks;
 use crate::bounds::Bounds;
 use crate::columns::Gathered;
-use crate::merge::Merger;
 use crate::sifted::Sifted;
-use crate::view::{View, Wanted};
+use crate::view::{Merge, View, Wanted};
 use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray, UInt64Array};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
@@ -59,7 +58,7 @@ pub struct Cursor {
 
 /// The points of one partition.
 enum Rows {
-    Merged(Merger),
+    Merged(Merge),
     /// Of one segment, with nothing to merge.
     Sifted(Sifted),
 }
@@ -85,7 +84,7 @@ impl Cursor {
         let batch = loop {
             let merged = match rows {
                 Rows::Sifted(sifted) => break sifted.next_batch()?,
-                Rows::Merged(merger) => merger.next_batch()?,
+                Rows::Merged(merge) => merge.next_batch()?,
             };
             match (merged, sieve) {
                 (Some(merged), Some(sieve)) => match sieve.sift(merged)? {
@@ -107,9 +106,9 @@ impl Cursor {
         self.rows = Some(match self.wanted.blocks {
             // Blocks are asked for without conditions on fields.
             Some(scan) if self.wanted.sieve.is_none() => {
-                let (merger, blocks) = self.view.merge_beside_blocks(partition, &self.wanted, scan)?;
+                let (merge, blocks) = self.view.merge_beside_blocks(partition, &self.wanted, scan)?;
                 self.blocks = Some(blocks);
-                Rows::Merged(merger)
+                Rows::Merged(merge)
             }
             _ => self.rows_of(partition)?,
         });
@@ -124,7 +123,7 @@ impl Cursor {
             let (shape, sieve) = (Arc::clone(&self.view.shape), Arc::clone(sieve));
             return Sifted::open(segment, shape, sieve, bounds, options.batch_rows, options.written).map(Rows::Sifted);
         }
-        self.view.merge(partition, bounds, options).map(Rows::Merged)
+        self.view.merge(partition, &self.wanted).map(Rows::Merged)
     }
 
     /// All batches of the next partition that has any; `None` at the end.

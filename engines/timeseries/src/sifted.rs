@@ -3,11 +3,11 @@
 //!
 //!   block statistics -> the tested columns -> rows that fulfil the conditions -> the other columns near those rows
 //!
-//! The segment is read in windows of whole pages, so that no page is decoded twice for one column.
+//! The segment is read group by group, so that no page is decoded twice for one column.
 
 use crate::bounds::Bounds;
 use crate::columns::Gathered;
-use crate::segment::{FieldStatistics, FieldValues, Segment};
+use crate::segment::{FieldStatistics, FieldValues, GROUP_ROWS, Segment};
 use crate::shape::Shape;
 use crate::sieve::Sieve;
 use crate::source::{SourceRun, joined, segment_runs};
@@ -23,8 +23,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Rows looked at in one go; a multiple of a page's.
-const WINDOW_ROWS: u64 = 64 << 10;
+/// Rows looked at in one go: those of a group, so that what its pages share is read once.
+const WINDOW_ROWS: u64 = GROUP_ROWS as u64;
+/// Rows decoded together: what of some columns fits into a cache.
+const BATCH_ROWS: usize = 16 << 10;
 /// Rows between two that are wanted which are rather decoded than skipped.
 const GAP_ROWS: u64 = 1024;
 
@@ -163,7 +165,7 @@ impl Sifted {
     ) -> Result<()> {
         let known = self.segment.meta().fields;
         let stored: Vec<usize> = fields.iter().copied().filter(|field| *field < known).collect();
-        let mut cursor = self.segment.scan(&stored, ranges, WINDOW_ROWS as usize)?;
+        let mut cursor = self.segment.scan(&stored, ranges, BATCH_ROWS)?;
         while let Some(batch) = cursor.next_batch()? {
             let rows = batch.time.len();
             let mut columns = batch.fields;

@@ -34,6 +34,8 @@ impl SourceRun {
 /// See the module.
 pub struct Source {
     runs: IntoIter<SourceRun>,
+    /// No row is before the first or after the second time.
+    span: (i64, i64),
     columns: Arc<Columns>,
     /// Row number of the first row in `columns`.
     first_row: u64,
@@ -71,7 +73,7 @@ impl Source {
             return Ok(None);
         }
         if chunk.is_all_visible(visibility.at, visibility.dropped) {
-            return Ok(Some(Self::memory(Arc::clone(columns), runs)));
+            return Ok(Some(Self::memory(Arc::clone(columns), runs, section)));
         }
         let mut rows = Vec::new();
         let mut cut = Vec::new();
@@ -85,19 +87,19 @@ impl Source {
         if cut.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Self::memory(Arc::new(columns.take(&rows)?), cut)))
+        Ok(Some(Self::memory(Arc::new(columns.take(&rows)?), cut, section)))
     }
 
     /// All rows of a section of a chunk, in which each point is once.
     pub fn whole(chunk: &Chunk, columns: &Arc<Columns>, section: &Section, bounds: &Bounds) -> Option<Self> {
         let runs = chunk.runs_within(section, bounds);
-        (!runs.is_empty()).then(|| Self::memory(Arc::clone(columns), runs))
+        (!runs.is_empty()).then(|| Self::memory(Arc::clone(columns), runs, section))
     }
 
-    fn memory(columns: Arc<Columns>, runs: Vec<Run>) -> Self {
+    fn memory(columns: Arc<Columns>, runs: Vec<Run>, section: &Section) -> Self {
         let wide = |rows: Range<usize>| rows.start as u64..rows.end as u64;
         let runs: Vec<SourceRun> = runs.into_iter().map(|run| SourceRun::new(run.series, wide(run.rows))).collect();
-        Self { runs: runs.into_iter(), columns, first_row: 0, more: None }
+        Self { runs: runs.into_iter(), span: (section.min_us, section.max_us), columns, first_row: 0, more: None }
     }
 
     /// The points of a segment, but for those that `finder` takes out as blocks.
@@ -129,7 +131,8 @@ impl Source {
             written: Written::At(segment.meta().sequence),
             deleted: None,
         });
-        Ok(Some(Self { runs: runs.into_iter(), columns, first_row: 0, more: Some(more) }))
+        let span = (segment.meta().min_us, segment.meta().max_us);
+        Ok(Some(Self { runs: runs.into_iter(), span, columns, first_row: 0, more: Some(more) }))
     }
 
     /// The tombstones of a segment.
@@ -144,10 +147,37 @@ impl Source {
             }
         }
         let deleted = Some(BooleanBuffer::new_set(time.len()));
+        let span = time.iter().fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(*time), last.max(*time)));
         // Rows that are tombstones never hand out fields.
         let columns = Columns { time: time.into(), fields: Vec::new(), written: Written::At(sequence), deleted };
         let columns = Arc::new(columns);
-        (!runs.is_empty()).then(|| Self { runs: runs.into_iter(), columns, first_row: 0, more: None })
+        (!runs.is_empty()).then(|| Self { runs: runs.into_iter(), span, columns, first_row: 0, more: None })
+    }
+
+    /// The runs that are left.
+    pub fn runs(&self) -> &[SourceRun] {
+        self.runs.as_slice()
+    }
+
+    /// How many rows it has, if all of them are in memory and none is a tombstone; else 0.
+    pub fn rows_in_memory(&self) -> usize {
+        match self.more.is_none() && self.columns.deleted.is_none() {
+            true => self.runs().iter().map(|run| (run.rows.end - run.rows.start) as usize).sum(),
+            false => 0,
+        }
+    }
+
+    /// First and last time of a run of rows in memory, or those of the whole segment.
+    pub fn times(&self, run: &SourceRun) -> (i64, i64) {
+        match &self.more {
+            Some(_) => self.span,
+            None => (self.columns.time[run.rows.start as usize], self.columns.time[run.rows.end as usize - 1]),
+        }
+    }
+
+    /// No row is before the first or after the second time.
+    pub fn span(&self) -> (i64, i64) {
+        self.span
     }
 
     /// The series whose run comes next.

@@ -1,11 +1,12 @@
 //! [`View`]: one storage as one reader sees it, and the sources that a merge of one of its partitions has.
 
+use crate::apart::Apart;
 use crate::base::StorageBase;
 use crate::blocks::{BlockFinder, Blocks, Overlaps};
 use crate::bounds::Bounds;
 use crate::chunk::Chunk;
 use crate::chunk::OpenRows;
-use crate::columns::Columns;
+use crate::columns::{Columns, Gathered};
 use crate::merge::{MergeOptions, Merger};
 use crate::segment::Segment;
 use crate::shape::Shape;
@@ -28,6 +29,8 @@ pub struct Wanted {
     pub fields: Arc<[usize]>,
     /// How it is handed out.
     pub options: MergeOptions,
+    /// May it come in any order?
+    pub any_order: bool,
     /// Are whole blocks wanted as such?
     pub blocks: Option<BlockScan>,
     /// Tests the fields read, and says which of them are handed out; without it all are.
@@ -114,27 +117,29 @@ impl View {
     }
 
     /// The merge of one partition.
-    pub fn merge(&self, partition: i64, bounds: &Bounds, options: &MergeOptions) -> Result<Merger> {
-        Ok(Merger::new(self.sources(partition, bounds, options, None)?, bounds, options))
+    pub fn merge(&self, partition: i64, wanted: &Wanted) -> Result<Merge> {
+        Ok(Merge::new(self.sources(partition, wanted, None)?, wanted))
     }
 
     /// The same, without the blocks that need not be read; and these.
-    pub fn merge_beside_blocks(&self, partition: i64, wanted: &Wanted, scan: BlockScan) -> Result<(Merger, Blocks)> {
-        let (bounds, options) = (&wanted.bounds, &wanted.options);
+    pub fn merge_beside_blocks(&self, partition: i64, wanted: &Wanted, scan: BlockScan) -> Result<(Merge, Blocks)> {
+        let bounds = &wanted.bounds;
         let mut finder = BlockFinder::new(scan, &self.fields, bounds, self.overlaps(partition, bounds)?);
-        let sources = self.sources(partition, bounds, options, Some(&mut finder))?;
-        Ok((Merger::new(sources, bounds, options), finder.finish()))
+        let sources = self.sources(partition, wanted, Some(&mut finder))?;
+        Ok((Merge::new(sources, wanted), finder.finish()))
     }
 
     fn overlaps(&self, partition: i64, bounds: &Bounds) -> Result<Overlaps> {
         let mut overlaps = Overlaps::default();
+        let files = self.stored.as_ref().and_then(|stored| stored.partitions.get(&partition));
+        // Blocks are found in segments alone.
+        let Some(files) = files.filter(|files| !files.is_empty()) else { return Ok(overlaps) };
         for Memory { chunk, columns } in self.own.iter().chain(&self.memory) {
-            for run in chunk.section(partition).into_iter().flat_map(|section| chunk.runs_within(section, bounds)) {
-                overlaps.add(&run.series, (columns.time[run.rows.start], columns.time[run.rows.end - 1]));
+            for (series, rows) in chunk.section(partition).into_iter().flat_map(|s| chunk.within(s, bounds)) {
+                overlaps.add(series, (columns.time[rows.start], columns.time[rows.end - 1]));
             }
         }
-        let files = self.stored.as_ref().and_then(|stored| stored.partitions.get(&partition));
-        for file in files.into_iter().flatten() {
+        for file in files {
             overlaps.add_segment(&file.open()?);
         }
         Ok(overlaps)
@@ -143,10 +148,10 @@ impl View {
     fn sources(
         &self,
         partition: i64,
-        bounds: &Bounds,
-        options: &MergeOptions,
+        wanted: &Wanted,
         mut finder: Option<&mut BlockFinder<'_>>,
     ) -> Result<Vec<Source>> {
+        let (bounds, options) = (&wanted.bounds, &wanted.options);
         let mut sources = Vec::new();
         if let Some(own) = &self.own {
             let section = own.chunk.section(partition);
@@ -171,7 +176,7 @@ impl View {
     pub fn only_segment(&self, partition: i64, bounds: &Bounds) -> Result<Option<Arc<Segment>>> {
         for memory in self.own.iter().chain(&self.memory) {
             let section = memory.chunk.section(partition);
-            if section.is_some_and(|section| !memory.chunk.runs_within(section, bounds).is_empty()) {
+            if section.is_some_and(|section| memory.chunk.within(section, bounds).next().is_some()) {
                 return Ok(None);
             }
         }
@@ -197,10 +202,10 @@ impl View {
         }
         for memory in self.own.iter().chain(&self.memory) {
             for section in &memory.chunk.sections {
-                let runs = memory.chunk.runs_within(section, bounds);
-                let rows = runs.iter().map(|run| run.rows.len() as u64).sum();
+                let runs = || memory.chunk.within(section, bounds).map(|(series, rows)| (series, rows.len() as u64));
+                let rows = runs().map(|(_, rows)| rows).sum();
                 if rows > largest.0 {
-                    largest = (rows, runs.into_iter().map(|run| (run.series, run.rows.len() as u64)).collect());
+                    largest = (rows, runs().map(|(series, rows)| (series.clone(), rows)).collect());
                 }
             }
         }
@@ -220,7 +225,7 @@ impl View {
         let mut out = BTreeSet::new();
         for memory in self.own.iter().chain(&self.memory) {
             for section in &memory.chunk.sections {
-                out.extend(memory.chunk.runs_within(section, bounds).into_iter().map(|run| run.series));
+                out.extend(memory.chunk.within(section, bounds).map(|(series, _)| series.clone()));
             }
         }
         for file in self.stored.iter().flat_map(|stored| stored.segments()) {
@@ -233,6 +238,30 @@ impl View {
             }
         }
         Ok(out)
+    }
+}
+
+/// The rows of one partition: first those of chunks that stand apart, if any order will do, then the merge of the rest.
+pub struct Merge {
+    apart: Option<Apart>,
+    rest: Merger,
+}
+
+impl Merge {
+    fn new(mut sources: Vec<Source>, wanted: &Wanted) -> Self {
+        let apart = wanted.any_order.then(|| Apart::take(&mut sources, &wanted.options));
+        Self { apart, rest: Merger::new(sources, &wanted.bounds, &wanted.options) }
+    }
+
+    /// The next batch; `None` at the end.
+    pub fn next_batch(&mut self) -> Result<Option<Gathered>> {
+        if let Some(apart) = &mut self.apart {
+            match apart.next_batch()? {
+                None => self.apart = None,
+                some => return Ok(some),
+            }
+        }
+        self.rest.next_batch()
     }
 }
 

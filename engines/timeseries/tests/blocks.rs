@@ -90,6 +90,7 @@ impl Life {
             conditions: vec![],
             versions: false,
             batch_rows: 1000,
+            any_order: false,
             blocks,
             cursors: 2,
         };

@@ -98,6 +98,7 @@ fn points_of(engine: &dyn PointEngine, storage: StorageId) -> Result<Points> {
         conditions: Vec::new(),
         versions: false,
         batch_rows: 50,
+        any_order: false,
         blocks: None,
         cursors: 1,
     };

@@ -100,6 +100,7 @@ fn read(
         conditions: Vec::new(),
         versions: false,
         batch_rows,
+        any_order: false,
         blocks: None,
         cursors: 1,
     };

@@ -31,7 +31,7 @@ pub use bulk::{BulkInsert, RowError};
 pub use deferred::{Deferred, set_constraints, settle_deferred};
 pub(crate) use direct::{limits, row_limits};
 pub(crate) use index_build::IndexBuild;
-pub use point::PointRead;
+pub use point::{PointRead, PointScratch};
 pub use runtime::ExecutorConfig;
 pub(crate) use write::TableWriter;
 

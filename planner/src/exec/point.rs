@@ -1,12 +1,11 @@
 //! The shape of most requests of an OLTP program: plain columns of the one row under a complete unique key.
 //!
 //! Compiled once per plan to what the read needs and no more: parameters are the key, the tuple's values are the answer. No
-//! evaluation context, no Arrow, no transaction: the session gives it a [`Glance`].
+//! evaluation context, no Arrow, no transaction, no allocation: the session gives it a [`RowGlance`] and memory to work in.
 
 use super::direct::{Direct, Form, Get, Source, Stage, as_key};
 use crate::bound::{ColId, Expr, OutputColumn, TableScan};
-use heddle_engines::Row;
-use heddle_txn::Glance;
+use heddle_engines::RowGlance;
 use heddle_types::key::{self, KeyOrder};
 use heddle_types::row::RowLayout;
 use heddle_types::{Datum, Oid, PgType, Result, StorageId};
@@ -21,6 +20,27 @@ pub struct PointRead {
     layout: RowLayout,
     /// Attributes to show, in the client's order.
     columns: Vec<usize>,
+}
+
+/// What a read works in; kept from one to the next.
+#[derive(Default)]
+pub struct PointScratch {
+    key: Vec<u8>,
+    /// Of the table, when the read goes through another index.
+    row_key: Vec<u8>,
+    values: Vec<Datum>,
+}
+
+impl PointScratch {
+    /// The row's values in the order of the output columns.
+    pub fn values(&self) -> &[Datum] {
+        &self.values
+    }
+
+    /// Lets go of them: texts may be large.
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
 }
 
 /// One column of the key.
@@ -66,34 +86,43 @@ impl PointRead {
         self.table
     }
 
-    /// The row's values in the order of the output columns; None when there is no such row.
+    /// Reads the row's values; false when there is no such row.
     ///
     /// # Errors
     /// `XX001` on a checksum mismatch, `58030` on read errors.
-    pub fn run(&self, params: &[Datum], glance: &Glance) -> Result<Option<Vec<Datum>>> {
-        match self.fetch(params, glance)? {
-            Some(row) => self.layout.decode_some(&row.row, &self.columns).map(Some),
-            None => Ok(None),
+    pub fn run(&self, params: &[Datum], view: &dyn RowGlance, scratch: &mut PointScratch) -> Result<bool> {
+        let PointScratch { key, row_key, values } = scratch;
+        if !self.encode_key(params, key) {
+            return Ok(false);
         }
+        let mut key: &[u8] = key;
+        if let Some(index) = self.index {
+            row_key.clear();
+            if !view.look(index, key, &mut |entry| row_key.extend_from_slice(entry))? {
+                return Ok(false);
+            }
+            key = row_key;
+        }
+        let mut decoded = Ok(());
+        let found = view.look(self.storage, key, &mut |row| {
+            decoded = self.layout.decode_some_into(row, &self.columns, values);
+        })?;
+        decoded.map(|()| found)
     }
 
-    fn fetch(&self, params: &[Datum], glance: &Glance) -> Result<Option<Row>> {
-        let mut bytes = Vec::with_capacity(self.key.len() * 12);
-        for part in &self.key {
+    /// False when no row can have such a key.
+    fn encode_key(&self, params: &[Datum], key: &mut Vec<u8>) -> bool {
+        key.clear();
+        self.key.iter().all(|part| {
             let value = match &part.value {
-                Value::Param(i) => params[*i].clone(),
-                Value::Literal(value) => value.clone(),
+                Value::Param(i) => &params[*i],
+                Value::Literal(value) => value,
             };
-            let Some(value) = as_key(value, part.ty) else { return Ok(None) };
-            key::encode(&mut bytes, &value, part.order);
-        }
-        match self.index {
-            None => glance.get(self.storage, &bytes),
-            Some(index) => match glance.get(index, &bytes)? {
-                Some(entry) => glance.get(self.storage, &entry.row),
-                None => Ok(None),
-            },
-        }
+            as_key(value.clone(), part.ty).is_some_and(|value| {
+                key::encode(key, &value, part.order);
+                true
+            })
+        })
     }
 }
 

@@ -94,6 +94,7 @@ impl Engine {
             .worker_threads(config.partitions.max(1))
             .thread_name("query")
             .thread_stack_size(STACK_BYTES)
+            .on_thread_start(heddle_env::background)
             .enable_all()
             .build()
             .map_err(|e| Error::internal(format!("cannot start query threads: {e}")))?;

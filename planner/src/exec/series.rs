@@ -33,6 +33,21 @@ use std::sync::Arc;
 /// Series whose tags a statement remembers; beyond that it looks them up again.
 const KNOWN_SERIES_MAX: usize = 1 << 20;
 
+/// The keys of all series whose primary tags have these values, which are given tag by tag; ascending. No series has a tag that is NULL.
+pub(crate) fn series_keys(tags: impl IntoIterator<Item = Vec<Datum>>) -> Vec<Bytes> {
+    let mut keys = vec![vec![]];
+    for values in tags {
+        let longer = |value: &Datum| {
+            let encoded = key::encode_row([value]);
+            keys.iter().map(move |key: &Vec<u8>| [&key[..], &encoded].concat()).collect::<Vec<_>>()
+        };
+        keys = values.iter().filter(|value| !value.is_null()).flat_map(longer).collect();
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into_iter().map(Bytes::from).collect()
+}
+
 /// Takes rows of a time-series table apart and puts them together.
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesCodec {

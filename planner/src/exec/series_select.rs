@@ -194,6 +194,7 @@ impl Rows {
             versions: false,
             blocks: None,
             batch_rows: BATCH_ROWS.min(self.left.saturating_add(self.skip)),
+            any_order: false,
             cursors: 1,
         }
     }

@@ -228,6 +228,7 @@ impl ExecutionPlan for SeriesScanExec {
             cursors: None,
             left: self.limit.unwrap_or(usize::MAX),
             batch_rows: context.session_config().batch_size(),
+            any_order: !self.access.is_single(),
         };
         let (access, task) = (self.access.clone(), (partition, self.tasks));
         let stream = futures::stream::unfold(Some(reader), move |reader| {
@@ -258,6 +259,8 @@ struct Reader {
     cursors: Option<VecDeque<Box<dyn PointCursor>>>,
     left: usize,
     batch_rows: usize,
+    /// More than one series is read, whose order nobody relies on.
+    any_order: bool,
 }
 
 impl Reader {
@@ -309,6 +312,7 @@ impl Reader {
             conditions: selection.conditions.clone(),
             versions: self.columns.has_versions(),
             batch_rows: self.batch_rows.min(self.left),
+            any_order: self.any_order,
             blocks: None,
             cursors: 1,
         }

@@ -7,7 +7,7 @@ use super::field_filter::{FieldFilter, is_field_filter};
 use super::range::{self, Condition, Operand, POINTS_MAX};
 use super::{arrow_schema, name};
 use crate::bound::{ColId, TableScan};
-use crate::exec::series::{SeriesCodec, shown_from};
+use crate::exec::series::{SeriesCodec, series_keys, shown_from};
 use crate::function::from_df;
 use arrow::array::{ArrayRef, BooleanArray};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -23,7 +23,6 @@ use heddle_engines::condition::FieldCondition;
 use heddle_engines::{KeyRange, RowReader};
 use heddle_txn::ReadView;
 use heddle_types::arrow::ColumnBuilder;
-use heddle_types::key::{self, KeyOrder};
 use heddle_types::{Datum, PgType, Result};
 use std::collections::HashMap;
 use std::ops::Bound;
@@ -306,25 +305,9 @@ impl Access {
 
 /// The keys that the values give, ascending.
 fn direct(values: &[Vec<Operand>]) -> Result<Vec<Bytes>> {
-    let mut keys: Vec<Vec<u8>> = vec![vec![]];
-    for column in values {
-        let mut next = vec![];
-        for operand in column {
-            let value = operand.value().map_err(from_df)?;
-            if value.is_null() {
-                continue;
-            }
-            for key in &keys {
-                let mut longer = key.clone();
-                key::encode(&mut longer, &value, KeyOrder::default());
-                next.push(longer);
-            }
-        }
-        keys = next;
-    }
-    keys.sort();
-    keys.dedup();
-    Ok(keys.into_iter().map(Bytes::from).collect())
+    let evaluated = |column: &Vec<Operand>| column.iter().map(Operand::value).collect::<DfResult<Vec<Datum>>>();
+    let tags = values.iter().map(evaluated).collect::<DfResult<Vec<_>>>().map_err(from_df)?;
+    Ok(series_keys(tags))
 }
 
 /// Rows of the other tags by series.

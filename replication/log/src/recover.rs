@@ -233,7 +233,7 @@ impl<'a> Walk<'a> {
         };
         let head = frame::peek(&self.bytes.all[self.offset..]);
         let mut torn = self.cursor_mid_batch() || head.is_some_and(|h| self.is_expected(&h));
-        match scan(&self.bytes, self.offset, at.header.seed(), &self.cursor) {
+        match scan(&self.bytes, self.offset, at.header.seed(), &self.cursor, self.cursor.index) {
             Behind::LaterBatch(offset) => return refuse(&at.path, offset),
             Behind::SameBatch => torn = true,
             Behind::Nothing => {}
@@ -245,7 +245,8 @@ impl<'a> Walk<'a> {
                 return refuse(&s.path, 0);
             }
             let bytes = read_segment(self.folder, later, &*self.folder.open(later, OpenMode::Read)?)?;
-            if let Behind::LaterBatch(offset) = scan(&bytes, HEADER_BYTES as usize, s.header.seed(), &self.cursor) {
+            let (from, first) = (HEADER_BYTES as usize, s.header.first_index);
+            if let Behind::LaterBatch(offset) = scan(&bytes, from, s.header.seed(), &self.cursor, first) {
                 return refuse(&s.path, offset);
             }
         }
@@ -315,17 +316,22 @@ enum Behind {
     Nothing,
 }
 
-/// Looks for valid records at every place where one could begin.
+/// Looks for valid records at every place behind `from`, where that of `first` was to begin.
 ///
 /// A record behind the end has a higher index, but not higher than the bytes in between can hold; that spares the checksum of
-/// nearly all rubbish, and makes an accidental match as unlikely as it can be.
-fn scan(bytes: &SegmentBytes, from: usize, seed: u32, cursor: &Cursor) -> Behind {
+/// nearly all rubbish, and makes an accidental match as unlikely as it can be. Rubbish is mostly what the file held before it was
+/// recycled: megabytes of rows, each of which would else be taken for the beginning of a record, and summed up to its end.
+fn scan(bytes: &SegmentBytes, from: usize, seed: u32, cursor: &Cursor, first: u64) -> Behind {
     let (bytes, zero_from) = (&bytes.all, bytes.zero_from);
     let mut found = Behind::Nothing;
     // A record does not begin with zeroes.
     for at in (from..zero_from.min(bytes.len().saturating_sub(FRAME_MIN - 1))).step_by(ALIGN) {
         let Some(h) = frame::peek(&bytes[at..]) else { break };
-        if h.kind == 0 || h.index < cursor.index || h.batch < cursor.batch {
+        let highest = first.max(cursor.index).saturating_add(((at - from) / FRAME_MIN) as u64);
+        let indexes = cursor.index..=highest;
+        // A batch has a record at least.
+        let batches = cursor.batch..=cursor.batch.saturating_add(highest - cursor.index + 1);
+        if h.kind == 0 || !indexes.contains(&h.index) || !batches.contains(&h.batch) {
             continue;
         }
         if frame::decode(&bytes[at..], seed).is_some() {
@@ -396,4 +402,43 @@ fn zero_between(file: &dyn File, from: u64, to: u64) -> std::io::Result<()> {
         at += n as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Place, encode};
+    use crate::record::{GROUP, TERM};
+
+    const SEED: u32 = 7;
+
+    /// Every eight bytes claim to begin a record of 2 MiB: summing up each of them would take hours.
+    fn rubbish(bytes: usize) -> Vec<u8> {
+        (1_u64 << 32 | 2 << 20).to_le_bytes().repeat(bytes / ALIGN)
+    }
+
+    fn later_record(at: &mut [u8], cursor: &Cursor, batches: u64) {
+        let payload = Bytes::from_static(b"row");
+        let index = LogIndex(cursor.index + batches);
+        let record = Record { index, term: Term(TERM.0), group: GROUP, kind: Kind::Part, payload };
+        let mut frame = Vec::new();
+        encode(&mut frame, &record, Place { batch: cursor.batch + batches, chain: 1, end_of_batch: true }, SEED);
+        at[..frame.len()].copy_from_slice(&frame);
+    }
+
+    #[test]
+    fn rows_of_an_earlier_life_cost_no_checksums_and_hide_no_record() {
+        let cursor = Cursor { index: 100, batch: 40, chain: 1 };
+        let mut bytes = SegmentBytes { all: rubbish(16 << 20), zero_from: 16 << 20 };
+        assert_eq!(scan(&bytes, 0, SEED, &cursor, 100), Behind::Nothing);
+        let at = 15 << 20;
+        later_record(&mut bytes.all[at..], &cursor, 0);
+        assert_eq!(scan(&bytes, 0, SEED, &cursor, 100), Behind::SameBatch);
+        // As many records as the bytes in between can hold, each a batch.
+        let between = (at / FRAME_MIN) as u64;
+        later_record(&mut bytes.all[at..], &cursor, between);
+        assert_eq!(scan(&bytes, 0, SEED, &cursor, 100), Behind::LaterBatch(at));
+        later_record(&mut bytes.all[at..], &cursor, between + 1);
+        assert_eq!(scan(&bytes, 0, SEED, &cursor, 100), Behind::Nothing, "there is no room for so many");
+    }
 }

@@ -173,6 +173,15 @@ pub(crate) fn check_bytes(b: &[u8]) -> Result<()> {
     if sound { Ok(()) } else { Err(Error::new(SqlState::DATA_CORRUPTED, "malformed numeric value")) }
 }
 
+/// Most fraction digits of a [`short`] numeric.
+const SHORT_SCALE_MAX: u16 = 18;
+
+/// The unscaled integer and the scale of compact bytes that hold a number of few digits.
+pub(crate) fn short(b: &[u8]) -> Option<(i64, usize)> {
+    let (unscaled, scale) = small_parts(b)?;
+    (scale <= SHORT_SCALE_MAX).then_some((unscaled, scale.into()))
+}
+
 fn from_unscaled_bytes(m: &[u8], scale: u16) -> Numeric {
     if m.len() > 16 {
         return Numeric::from_big(BigInt::from_signed_bytes_le(m), scale);

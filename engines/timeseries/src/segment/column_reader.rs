@@ -1,10 +1,13 @@
 //! Decodes the pages of a column of a group, one after the other, into an Arrow array.
 
 use super::blob::take_blob;
+use super::coding::Reader;
 use super::columns::{ALL_NULL, NO_NULLS, SOME_NULLS, with_numbers};
+use super::data_file::PCO_ALONE;
 use super::error::Malformed;
 use super::items::{Items, take_items};
 use super::numbers::Unpacker;
+use super::steps::Stepped;
 use super::times::decode_runs;
 use super::varint::Input;
 use arrow::array::{
@@ -13,13 +16,16 @@ use arrow::array::{
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, TimestampMicrosecondType};
-use pco::data_types::Number;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Collects the rows of pages.
 pub trait ColumnReader: Send {
-    /// Appends the first `wanted` of the `rows` rows of `page`.
-    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed>;
+    /// Appends the `wanted` ones (not none) of the `rows` rows of `page`.
+    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed>;
+
+    /// So many rows will come.
+    fn reserve(&mut self, _rows: usize) {}
 
     /// Bytes that were collected, where they may be many.
     fn bytes(&self) -> usize {
@@ -36,9 +42,9 @@ pub fn times(ty: &DataType, head: &[u8]) -> Result<Box<dyn ColumnReader>, Malfor
     Ok(Box::new(Times { ty: ty.clone(), numbers, out: Vec::new() }))
 }
 
-/// Reads a field of type `ty`.
-pub fn field(ty: &DataType, head: &[u8]) -> Result<Box<dyn ColumnReader>, Malformed> {
-    Ok(with_numbers!(ty, T => Box::new(Numbers::<T>::new(ty, head)?), _ => match ty {
+/// Reads a field of type `ty` in a segment of this version.
+pub fn field(ty: &DataType, head: &[u8], version: u32) -> Result<Box<dyn ColumnReader>, Malformed> {
+    Ok(with_numbers!(ty, T => Box::new(Numbers::<T>::new(ty, head, version)?), _ => match ty {
         DataType::Boolean => Box::new(Bits::default()),
         other => Box::new(Values::new(other)),
     }))
@@ -52,11 +58,15 @@ struct Times {
 }
 
 impl ColumnReader for Times {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
         match &self.numbers {
             Some(numbers) => numbers.read(page, rows, wanted, &mut self.out),
             None => decode_runs(page, wanted, &mut self.out),
         }
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.out.reserve(rows);
     }
 
     fn finish(&mut self) -> Result<ArrayRef, Malformed> {
@@ -95,21 +105,29 @@ impl Present {
         }
     }
 
-    /// Places of those of the first `rows`.
-    fn places(&self, rows: usize) -> Box<dyn Iterator<Item = usize> + '_> {
+    /// Which of the values are those of `rows`.
+    fn values(&self, rows: &Range<usize>) -> Range<usize> {
+        self.count(rows.start)..self.count(rows.end)
+    }
+
+    /// Those of `rows`, counted from its start.
+    fn places(&self, rows: &Range<usize>) -> Box<dyn Iterator<Item = usize> + '_> {
         match self {
-            Self::All => Box::new(0..rows),
+            Self::All => Box::new(0..rows.len()),
             Self::None => Box::new(std::iter::empty()),
-            Self::Some(bits) => Box::new(bits.set_indices().take_while(move |place| *place < rows)),
+            Self::Some(bits) => {
+                let places: Vec<usize> = bits.slice(rows.start, rows.len()).set_indices().collect();
+                Box::new(places.into_iter())
+            }
         }
     }
 
-    fn append_to(&self, nulls: &mut Option<NullBufferBuilder>, rows: usize) {
-        let nulls = nulls.get_or_insert_with(|| NullBufferBuilder::new(rows));
+    fn append_to(&self, nulls: &mut Option<NullBufferBuilder>, rows: &Range<usize>) {
+        let nulls = nulls.get_or_insert_with(|| NullBufferBuilder::new(rows.len()));
         match self {
-            Self::All => nulls.append_n_non_nulls(rows),
-            Self::None => nulls.append_n_nulls(rows),
-            Self::Some(bits) => nulls.append_buffer(&NullBuffer::new(bits.slice(0, rows))),
+            Self::All => nulls.append_n_non_nulls(rows.len()),
+            Self::None => nulls.append_n_nulls(rows.len()),
+            Self::Some(bits) => nulls.append_buffer(&NullBuffer::new(bits.slice(rows.start, rows.len()))),
         }
     }
 }
@@ -126,34 +144,39 @@ fn take_bits(input: &mut Input<'_>, rows: usize) -> Result<BooleanBuffer, Malfor
     Ok(BooleanBuffer::new(Buffer::from_vec(bytes), 0, rows))
 }
 
-struct Numbers<T: ArrowPrimitiveType<Native: Number>> {
+struct Numbers<T: ArrowPrimitiveType<Native: Stepped>> {
     ty: DataType,
-    numbers: Unpacker<T::Native>,
+    numbers: Reader<T::Native>,
     out: Vec<T::Native>,
     nulls: Option<NullBufferBuilder>,
 }
 
-impl<T: ArrowPrimitiveType<Native: Number>> Numbers<T> {
-    fn new(ty: &DataType, head: &[u8]) -> Result<Self, Malformed> {
-        Ok(Self { ty: ty.clone(), numbers: Unpacker::new(head)?, out: Vec::new(), nulls: None })
+impl<T: ArrowPrimitiveType<Native: Stepped>> Numbers<T> {
+    fn new(ty: &DataType, head: &[u8], version: u32) -> Result<Self, Malformed> {
+        let numbers = if version == PCO_ALONE { Reader::pco(head)? } else { Reader::new(head)? };
+        Ok(Self { ty: ty.clone(), numbers, out: Vec::new(), nulls: None })
     }
 }
 
-impl<T: ArrowPrimitiveType<Native: Number>> ColumnReader for Numbers<T> {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+impl<T: ArrowPrimitiveType<Native: Stepped>> ColumnReader for Numbers<T> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
         let mut input = Input(page);
         let present = Present::take(&mut input, rows)?;
         if let Present::All = present {
-            self.numbers.read(input.0, rows, wanted, &mut self.out)?;
+            self.numbers.read(input.0, rows, wanted.clone(), &mut self.out)?;
         } else {
             let mut values = Vec::new();
-            self.numbers.read(input.0, present.count(rows), present.count(wanted), &mut values)?;
+            self.numbers.read(input.0, present.count(rows), present.values(&wanted), &mut values)?;
             let start = self.out.len();
-            self.out.resize(start + wanted, Default::default());
-            present.places(wanted).zip(values).for_each(|(place, value)| self.out[start + place] = value);
+            self.out.resize(start + wanted.len(), Default::default());
+            present.places(&wanted).zip(values).for_each(|(place, value)| self.out[start + place] = value);
         }
-        present.append_to(&mut self.nulls, wanted);
+        present.append_to(&mut self.nulls, &wanted);
         Ok(())
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.out.reserve(rows);
     }
 
     fn finish(&mut self) -> Result<ArrayRef, Malformed> {
@@ -173,14 +196,14 @@ impl Default for Bits {
 }
 
 impl ColumnReader for Bits {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
         let mut input = Input(page);
         let present = Present::take(&mut input, rows)?;
         match present {
-            Present::None => self.out.append_n(wanted, false),
-            _ => self.out.append_buffer(&take_bits(&mut input, rows)?.slice(0, wanted)),
+            Present::None => self.out.append_n(wanted.len(), false),
+            _ => self.out.append_buffer(&take_bits(&mut input, rows)?.slice(wanted.start, wanted.len())),
         }
-        present.append_to(&mut self.nulls, wanted);
+        present.append_to(&mut self.nulls, &wanted);
         Ok(())
     }
 
@@ -210,10 +233,10 @@ impl Values {
         }
     }
 
-    fn append(&mut self, present: &Present, wanted: usize, items: &Items) -> Result<(), Malformed> {
-        let mut items = items.iter();
+    fn append(&mut self, present: &Present, wanted: &Range<usize>, items: &Items) -> Result<(), Malformed> {
+        let mut items = items.iter().skip(present.count(wanted.start));
         let mut places = present.places(wanted).peekable();
-        for row in 0..wanted {
+        for row in 0..wanted.len() {
             let item = if places.next_if_eq(&row).is_some() { items.next() } else { None };
             self.bytes.extend_from_slice(item.unwrap_or_default());
             match self.width() {
@@ -229,15 +252,15 @@ impl Values {
 }
 
 impl ColumnReader for Values {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: usize) -> Result<(), Malformed> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
         let mut input = Input(page);
         let present = Present::take(&mut input, rows)?;
         let items = match present.count(rows) {
             0 => Items::default(),
             n => take_items(&mut input, n, self.width())?,
         };
-        self.append(&present, wanted, &items)?;
-        present.append_to(&mut self.nulls, wanted);
+        self.append(&present, &wanted, &items)?;
+        present.append_to(&mut self.nulls, &wanted);
         Ok(())
     }
 

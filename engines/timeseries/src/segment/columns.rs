@@ -1,18 +1,19 @@
-//! How the columns of a group of rows are encoded: numbers, dates and times by pco, the rest by zstd, NULLs beside them.
+//! How the columns of a group of rows are encoded: numbers, dates and times by steps or pco, the rest by zstd, NULLs beside them.
 //!
 //! A column of a group is a head (what the pages share, may be empty) and pages, which are decoded alone. Byte tables in
 //! docs/formats/segment.md; [`super::column_reader`] reads.
 
 use super::blob::put_blob;
+use super::coding;
 use super::items::put_items;
-use super::numbers::{Packed, pack};
+use super::numbers::{self, Packed};
+use super::steps::Stepped;
 use super::times::encode_runs;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanBufferBuilder};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, TimestampMicrosecondType};
 use heddle_engines::point::SeriesLayout;
 use heddle_types::arrow::data_type;
-use pco::data_types::Number;
 use std::ops::Range;
 
 /// Rows of a page: what the reader of a few rows decodes at most.
@@ -53,7 +54,7 @@ fn type_code(ty: &DataType) -> u8 {
     }
 }
 
-/// Runs `$call` with `$T` as the Arrow type of `$ty` if pco can have its numbers, else `$other`.
+/// Runs `$call` with `$T` as the Arrow type of `$ty` if it is one of numbers, else `$other`.
 macro_rules! with_numbers {
     (@ $ty:expr, $T:ident, $call:expr, $other:expr, $($pattern:pat => $type:ident),*) => {
         match $ty {
@@ -85,7 +86,7 @@ pub fn encode_times(column: &ArrayRef) -> Packed {
     let runs: Option<Vec<_>> = pages(times.len()).map(|rows| encode_runs(&times[rows])).collect();
     match runs {
         Some(pages) => Packed { head: Vec::new(), pages },
-        None => pack(times, &pages(times.len()).map(|rows| rows.len()).collect::<Vec<_>>()),
+        None => numbers::pack(times, &pages(times.len()).map(|rows| rows.len()).collect::<Vec<_>>()),
     }
 }
 
@@ -97,7 +98,7 @@ pub fn encode(column: &ArrayRef) -> Packed {
     })
 }
 
-fn encode_numbers<T: ArrowPrimitiveType<Native: Number>>(column: &ArrayRef) -> Packed {
+fn encode_numbers<T: ArrowPrimitiveType<Native: Stepped>>(column: &ArrayRef) -> Packed {
     let numbers = column.as_primitive::<T>();
     let mut prefixes: Vec<Vec<u8>> = Vec::new();
     let mut counts = Vec::new();
@@ -108,8 +109,8 @@ fn encode_numbers<T: ArrowPrimitiveType<Native: Number>>(column: &ArrayRef) -> P
         counts.push(rows.len() - page.null_count());
     }
     let mut packed = match column.null_count() {
-        0 => pack(&numbers.values()[..], &counts),
-        _ => pack(&numbers.iter().flatten().collect::<Vec<_>>(), &counts),
+        0 => coding::pack(&numbers.values()[..], &counts),
+        _ => coding::pack(&numbers.iter().flatten().collect::<Vec<_>>(), &counts),
     };
     for (page, mut prefix) in packed.pages.iter_mut().zip(prefixes) {
         prefix.append(page);

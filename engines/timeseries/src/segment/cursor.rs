@@ -7,6 +7,7 @@ use super::Segment;
 use super::column_reader::{self, ColumnReader};
 use super::directory::Group;
 use super::error::{Failure, Malformed, guarded};
+use super::steps::STRETCH;
 use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use bytes::Bytes;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 /// Pages are not decoded together above this many bytes of long values: Arrow counts them in 32 bits.
 const WINDOW_BYTES_MAX: usize = 64 << 20;
+
+/// Fewer rows between two that are wanted are decoded with them.
+const SKIPPED_ROWS_MIN: u64 = STRETCH as u64;
 
 /// Contiguous rows of a segment.
 #[derive(Clone, Debug)]
@@ -150,7 +154,10 @@ impl OpenGroup {
             let head = this.bytes(group.columns[column].head())?;
             let reader = match column {
                 0 => column_reader::times(&data_type(segment.layout.time.ty), &head)?,
-                _ => column_reader::field(&data_type(segment.layout.fields[column - 1].ty), &head)?,
+                _ => {
+                    let ty = data_type(segment.layout.fields[column - 1].ty);
+                    column_reader::field(&ty, &head, segment.sidecar.version)?
+                }
             };
             this.columns.push((column, reader));
         }
@@ -161,7 +168,7 @@ impl OpenGroup {
         bytes_in(&self.runs, wanted)
     }
 
-    /// Decodes from the page of `row` on, while pages are wanted to their end and there are too few rows for a batch.
+    /// Decodes from `row` on, while pages are wanted to their end and there are too few rows for a batch.
     fn decode(
         &mut self,
         segment: &Segment,
@@ -170,31 +177,30 @@ impl OpenGroup {
         batch_rows: usize,
     ) -> Result<Window, Malformed> {
         let group = &segment.sidecar.directory.groups()[self.number];
-        let first = group.page_of(row);
-        let start = group.page_rows(first).start;
-        let mut end = start;
-        for page in first..group.pages() {
+        let pages = window_pages(group, row, ranges, batch_rows);
+        let rows = pages.iter().map(|(_, wanted)| wanted.len()).sum();
+        self.columns.iter_mut().for_each(|(_, reader)| reader.reserve(rows));
+        let mut end = row;
+        for (page, wanted) in pages {
             let rows = group.page_rows(page);
-            let Some(wanted_to) = last_wanted(ranges, &rows) else { break };
-            let (all, wanted) = ((rows.end - rows.start) as usize, (wanted_to - rows.start) as usize);
             let mut bytes = 0;
             for (column, reader) in &mut self.columns {
                 let page = bytes_in(&self.runs, group.columns[*column].pages(page..page + 1))?;
-                reader.page(&page, all, wanted)?;
+                reader.page(&page, (rows.end - rows.start) as usize, wanted.clone())?;
                 bytes += reader.bytes();
             }
-            end = wanted_to;
-            if wanted < all || end - row >= batch_rows as u64 || bytes > WINDOW_BYTES_MAX {
+            end += wanted.len() as u64;
+            if bytes > WINDOW_BYTES_MAX {
                 break;
             }
         }
         let columns = self.columns.iter_mut().map(|(_, reader)| reader.finish());
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let rows = (end - start) as usize;
+        let rows = (end - row) as usize;
         if columns.iter().any(|column| column.len() != rows) {
             return Err(Malformed::new("columns have different numbers of rows"));
         }
-        Ok(Window { rows: start..end, columns })
+        Ok(Window { rows: row..end, columns })
     }
 }
 
@@ -223,11 +229,37 @@ fn wanted_pages(group: &Group, ranges: &VecDeque<Range<u64>>) -> Vec<Range<usize
     runs
 }
 
-/// Row number after the last row among `rows` that is wanted; `None` when none is.
-fn last_wanted(ranges: &VecDeque<Range<u64>>, rows: &Range<u64>) -> Option<u64> {
-    let after = ranges.partition_point(|range| range.start < rows.end);
-    let last = &ranges[after.checked_sub(1)?];
-    (last.end > rows.start).then(|| last.end.min(rows.end))
+/// The pages that are decoded together from `row` on, and which of their rows.
+fn window_pages(
+    group: &Group,
+    row: u64,
+    ranges: &VecDeque<Range<u64>>,
+    batch_rows: usize,
+) -> Vec<(usize, Range<usize>)> {
+    let (mut pages, mut end) = (Vec::new(), row);
+    for page in group.page_of(row)..group.pages() {
+        let rows = group.page_rows(page);
+        let Some(wanted_to) = wanted_to(ranges, end..rows.end) else { break };
+        pages.push((page, (end - rows.start) as usize..(wanted_to - rows.start) as usize));
+        end = wanted_to;
+        if end < rows.end || end - row >= batch_rows as u64 {
+            break;
+        }
+    }
+    pages
+}
+
+/// How far the rows of `rows` are wanted, but for small gaps; `None` when the first ones are not.
+fn wanted_to(ranges: &VecDeque<Range<u64>>, rows: Range<u64>) -> Option<u64> {
+    let mut end = rows.start;
+    let first = ranges.partition_point(|range| range.end <= rows.start);
+    for range in ranges.range(first..).take_while(|range| range.start < rows.end) {
+        if range.start > end + SKIPPED_ROWS_MIN {
+            break;
+        }
+        end = range.end.min(rows.end);
+    }
+    (end > rows.start).then_some(end)
 }
 
 /// Columns to decode (time first), and where each of `fields` is then found.

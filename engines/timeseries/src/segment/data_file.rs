@@ -3,7 +3,9 @@
 /// What it begins with.
 pub const MAGIC: &[u8; 8] = b"HEDLSEGD";
 /// The version of both files.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+/// The version in which pco coded all numbers. It is read, too.
+pub const PCO_ALONE: u32 = 2;
 /// Magic and version.
 pub const HEADER_BYTES: u64 = 8 + 4;
 

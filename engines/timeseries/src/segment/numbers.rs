@@ -8,6 +8,7 @@ use pco::data_types::Number;
 use pco::wrapped::{ChunkDecompressor, FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DecompressorScratch, PagingSpec};
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// pco's effort, and its default: 4 costs up to a fifth in size.
 const LEVEL: usize = 8;
@@ -61,22 +62,23 @@ impl<T: Number> Unpacker<T> {
         if rest.is_empty() { Ok(Self(Some(chunk))) } else { Err(Malformed::new("a head is too long")) }
     }
 
-    /// Appends to `out` the first `wanted` of the `rows` numbers of `page`.
-    pub fn read(&self, page: &[u8], rows: usize, wanted: usize, out: &mut Vec<T>) -> Result<(), Malformed> {
-        if wanted == 0 {
+    /// Appends to `out` the `wanted` ones of the `rows` numbers of `page`; those before them are decoded, too.
+    pub fn read(&self, page: &[u8], rows: usize, wanted: Range<usize>, out: &mut Vec<T>) -> Result<(), Malformed> {
+        if wanted.is_empty() {
             return Ok(());
         }
         let chunk = self.0.as_ref().ok_or_else(|| Malformed::new("numbers have no head"))?;
         let start = out.len();
         // Whole batches only, unless it is the rest.
-        out.resize(start + wanted.next_multiple_of(pco::FULL_BATCH_N).min(rows), T::default());
+        out.resize(start + wanted.end.next_multiple_of(pco::FULL_BATCH_N).min(rows), T::default());
         let n = SCRATCH.with_borrow_mut(|scratch| {
             chunk.page_decompressor_with_scratch(page, rows, scratch)?.read(&mut out[start..])
         })?;
-        if n.n_processed < wanted {
+        if n.n_processed < wanted.end {
             return Err(Malformed::new("a page has too few numbers"));
         }
-        out.truncate(start + wanted);
+        out.truncate(start + wanted.end);
+        out.drain(start..start + wanted.start);
         Ok(())
     }
 }
@@ -90,10 +92,10 @@ mod tests {
         let unpacker = Unpacker::<T>::new(&packed.head).expect("ours");
         let mut at = 0;
         for (page, &rows) in packed.pages.iter().zip(rows) {
-            for wanted in [rows, rows / 2, 0] {
+            for wanted in [0..rows, 0..rows / 2, rows / 3..rows, 0..0] {
                 let mut out = vec![T::default()];
-                unpacker.read(page, rows, wanted, &mut out).expect("ours");
-                assert_eq!(out[1..], values[at..at + wanted]);
+                unpacker.read(page, rows, wanted.clone(), &mut out).expect("ours");
+                assert_eq!(out[1..], values[at..at + rows][wanted]);
             }
             at += rows;
         }
@@ -115,7 +117,7 @@ mod tests {
         let values = [nan(0), nan(5), -nan(3), -0.0, 0.0, f64::MIN_POSITIVE / 2.0, f64::INFINITY];
         let packed = pack(&values, &[7]);
         let mut out = Vec::new();
-        Unpacker::<f64>::new(&packed.head).expect("ours").read(&packed.pages[0], 7, 7, &mut out).expect("ours");
+        Unpacker::<f64>::new(&packed.head).expect("ours").read(&packed.pages[0], 7, 0..7, &mut out).expect("ours");
         assert!(out.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
     }
 
@@ -126,7 +128,7 @@ mod tests {
         let read = |head: &[u8], page: &[u8]| {
             let mut out = Vec::new();
             // Garbage or an error: anything but a panic.
-            let _ = Unpacker::<i64>::new(head).and_then(|unpacker| unpacker.read(page, 3000, 3000, &mut out));
+            let _ = Unpacker::<i64>::new(head).and_then(|unpacker| unpacker.read(page, 3000, 0..3000, &mut out));
         };
         for at in 0..packed.head.len() {
             let mut head = packed.head.clone();

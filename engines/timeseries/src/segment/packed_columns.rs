@@ -85,13 +85,12 @@ impl<T: Number> PackedColumn<T> {
         if places.is_empty() {
             return Ok(());
         }
-        let first = places.start / PAGE;
-        for page in first..places.end.div_ceil(PAGE) {
+        for page in places.start / PAGE..places.end.div_ceil(PAGE) {
             let start = page * PAGE;
-            let (rows, wanted) = (PAGE.min(len - start), places.end.min(start + PAGE) - start);
+            let wanted = places.start.max(start) - start..places.end.min(start + PAGE) - start;
+            let rows = PAGE.min(len - start);
             self.head.read(&self.bytes[self.starts[page]..self.starts[page + 1]], rows, wanted, out)?;
         }
-        out.drain(..places.start - first * PAGE);
         Ok(())
     }
 }

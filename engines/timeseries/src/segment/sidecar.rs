@@ -6,7 +6,7 @@
 use super::blocks::Blocks;
 use super::checked::{BLOCK, Checksums};
 use super::columns::type_codes;
-use super::data_file::VERSION;
+use super::data_file::{PCO_ALONE, VERSION};
 use super::directory::Directory;
 use super::error::{Malformed, damaged, guarded, other_version, read_error};
 use super::statistics_column::StatisticsColumn;
@@ -25,6 +25,8 @@ const FRAME_BYTES: usize = 8 + 4 + 4;
 
 /// See the module.
 pub struct Sidecar {
+    /// Of both files.
+    pub version: u32,
     /// Of the data file.
     pub checksums: Checksums,
     /// Where its pages lie.
@@ -45,14 +47,14 @@ impl Sidecar {
     /// # Errors
     /// `XX001` when it is missing, damaged or another segment's, `0A000` when another version wrote it, `58030` on read errors.
     pub fn read(disk: &dyn Disk, path: &Path, meta: &SegmentMeta, layout: &SeriesLayout) -> Result<Self> {
-        let bytes = read_checked(disk, path, meta.sidecar_bytes)?;
+        let (bytes, version) = read_checked(disk, path, meta.sidecar_bytes)?;
         let mut input = Input(&bytes[MAGIC.len() + 4..bytes.len() - 4]);
         let found = take_meta(&mut input).ok_or_else(|| damaged(path, "It is malformed."))?;
         let expected = SegmentMeta { min_us: 0, max_us: 0, deletes: 0, sidecar_bytes: 0, ..meta.clone() };
         if found != expected {
             return Err(damaged(path, "It belongs to another segment."));
         }
-        guarded(path, || Ok(Self::decode(&mut input, meta, layout)?))
+        guarded(path, || Ok(Self::decode(&mut input, version, meta, layout)?))
     }
 
     /// Reads the file again and compares its checksum.
@@ -63,7 +65,12 @@ impl Sidecar {
         read_checked(disk, path, meta.sidecar_bytes).map(drop)
     }
 
-    fn decode(input: &mut Input<'_>, meta: &SegmentMeta, layout: &SeriesLayout) -> Result<Self, Malformed> {
+    fn decode(
+        input: &mut Input<'_>,
+        version: u32,
+        meta: &SegmentMeta,
+        layout: &SeriesLayout,
+    ) -> Result<Self, Malformed> {
         let cut = || Malformed::new("it is cut short");
         if input.take(1 + meta.fields) != Some(&type_codes(layout, meta.fields)) {
             return Err(Malformed::new("its columns are not those of its table"));
@@ -81,7 +88,7 @@ impl Sidecar {
         if rows != meta.rows || deletes.len() as u64 != meta.deletes || !input.0.is_empty() {
             return Err(Malformed::new("it has other points or deletes than the segment"));
         }
-        Ok(Self { checksums, directory, series, blocks, statistics, deletes })
+        Ok(Self { version, checksums, directory, series, blocks, statistics, deletes })
     }
 
     /// Rows of series number `entry` that may lie in `[from_us, to_us]`.
@@ -103,8 +110,8 @@ fn take_checksums(input: &mut Input<'_>, len: u64) -> Option<Checksums> {
     Some(Checksums { len, blocks: words.iter().map(|word| u32::from_le_bytes(*word)).collect() })
 }
 
-/// The file's bytes; they have room for the frame, and the right checksum, magic and version.
-fn read_checked(disk: &dyn Disk, path: &Path, expected: u64) -> Result<Vec<u8>> {
+/// The file's bytes and version; they have room for the frame, and the right checksum and magic.
+fn read_checked(disk: &dyn Disk, path: &Path, expected: u64) -> Result<(Vec<u8>, u32)> {
     let read = |e: std::io::Error| read_error(path, &e);
     let file = disk.open(path, OpenMode::Read).map_err(read)?;
     let len = file.len().map_err(read)?;
@@ -122,7 +129,7 @@ fn read_checked(disk: &dyn Disk, path: &Path, expected: u64) -> Result<Vec<u8>> 
         return Err(damaged(path, "It is not a sidecar."));
     }
     match header.u32() {
-        Some(VERSION) => Ok(bytes),
+        Some(version @ (VERSION | PCO_ALONE)) => Ok((bytes, version)),
         other => Err(other_version(path, other.unwrap_or(0), VERSION)),
     }
 }

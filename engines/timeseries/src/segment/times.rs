@@ -2,6 +2,7 @@
 
 use super::error::Malformed;
 use super::varint::{Input, put, put_signed};
+use std::ops::Range;
 
 /// Pages with more runs than one in so many rows are numbers like any other.
 const ROWS_PER_RUN_MIN: usize = 32;
@@ -24,18 +25,20 @@ pub fn encode_runs(times: &[i64]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Appends to `out` the first `wanted` of the times in `page`.
-pub fn decode_runs(page: &[u8], wanted: usize, out: &mut Vec<i64>) -> Result<(), Malformed> {
+/// Appends to `out` the `wanted` ones of the times in `page`.
+pub fn decode_runs(page: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Result<(), Malformed> {
     let cut = || Malformed::new("times are cut short");
-    let end = out.len() + wanted;
-    let (mut input, mut before) = (Input(page), 0i64);
-    while out.len() < end {
+    let (mut input, mut before, mut at) = (Input(page), 0i64, 0);
+    while at < wanted.end as u64 {
         let start = before.wrapping_add(input.i64().ok_or_else(cut)?);
         let step = input.i64().ok_or_else(cut)?;
         let same = input.u64().ok_or_else(cut)?;
-        let n = same.saturating_add(1).min((end - out.len()) as u64) as i64;
-        out.extend((0..n).map(|i| start.wrapping_add(step.wrapping_mul(i))));
+        let end = at.saturating_add(same).saturating_add(1);
+        let from = (wanted.start as u64).clamp(at, end) - at;
+        let to = (wanted.end as u64).min(end) - at;
+        out.extend((from as i64..to as i64).map(|i| start.wrapping_add(step.wrapping_mul(i))));
         before = start.wrapping_add(step.wrapping_mul(same as i64));
+        at = end;
     }
     Ok(())
 }
@@ -56,12 +59,13 @@ mod tests {
             vec![],
         ] {
             let page = encode_runs(&times).expect("few runs");
-            for wanted in [times.len(), times.len() / 3, 0] {
+            let n = times.len();
+            for wanted in [0..n, 0..n / 3, n / 3..n, n / 2..n / 2, n - n.min(1)..n] {
                 let mut out = vec![5];
-                decode_runs(&page, wanted, &mut out).expect("ours");
-                assert_eq!(out[1..], times[..wanted]);
+                decode_runs(&page, wanted.clone(), &mut out).expect("ours");
+                assert_eq!(out[1..], times[wanted]);
             }
-            assert!(decode_runs(&page, times.len() + 1, &mut Vec::new()).is_err());
+            assert!(decode_runs(&page, 0..n + 1, &mut Vec::new()).is_err());
         }
         assert!(encode_runs(&(0..1000).map(|n| n * n).collect::<Vec<_>>()).is_none());
     }

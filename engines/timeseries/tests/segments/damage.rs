@@ -95,7 +95,7 @@ fn other_versions_are_refused() {
     let [_, sidecar] = files();
     let mut content = bytes(&*env.disk, &sidecar);
     content.truncate(content.len() - 4);
-    for version in [1, 3] {
+    for version in [1, 4] {
         content[8] = version;
         let checksum = crc32c::crc32c(&content).to_le_bytes();
         let file = env.disk.open(&sidecar, OpenMode::Write).expect("it is there");

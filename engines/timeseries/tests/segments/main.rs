@@ -2,6 +2,7 @@
 
 mod damage;
 mod reading;
+mod version_2;
 
 use arrow::array::ArrayRef;
 use bytes::Bytes;

@@ -64,6 +64,51 @@ fn pages_and_row_groups_are_crossed() {
 }
 
 #[test]
+fn small_steps_come_back() {
+    let layout =
+        layout(&[PgType::new(oid::INT4), PgType::new(oid::INT8), PgType::new(oid::FLOAT8), PgType::new(oid::TEXT)]);
+    let (per_series, hosts) = (7000u64, 21u64);
+    let total = per_series * hosts;
+    let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let step = |at: &mut i64, row: u64| {
+        *at += i64::from(mixed(row).count_ones() % 4) - 1;
+        Some(*at)
+    };
+    let walk: Vec<i64> = (0..total).scan(0, step).collect();
+    let value = |row: u64| {
+        let walk = walk[row as usize];
+        let second = if mixed(row).is_multiple_of(5) { Datum::Null } else { Datum::Int8(walk - (1 << 40)) };
+        vec![Datum::Int4(walk as i32), second, Datum::Float8(walk as f64 / 100.0), Datum::text(format!("{}", row % 9))]
+    };
+    let env = env();
+    let mut writer = writer(&env, &layout).expect("a healthy disk");
+    for s in 0..hosts {
+        let rows: Model = (0..per_series).map(|n| ((series(s), n as i64), value(s * per_series + n))).collect();
+        writer.push(&points(&layout, &rows)).expect("a healthy disk");
+    }
+    let segment = open(&env, &layout, &writer.finish().expect("a healthy disk")).expect("as written");
+    for ranges in [
+        vec![0..total],
+        vec![0..1, 1023..1025, 2047..2048, 4095..4097, 9000..13_000],
+        (0..total).step_by(1700).map(|row| row..total.min(row + 3)).collect(),
+        vec![5000..5001, 7900..7901, 8191..8192, 130_000..140_000, total - 1..total],
+    ] {
+        let mut cursor = segment.scan(&[2, 0, 1, 3], ranges.clone(), 3000).expect("in order");
+        let mut rows = ranges.into_iter().flatten();
+        while let Some(batch) = cursor.next_batch().expect("as written") {
+            for (i, row) in (batch.first_row..).take(batch.rows()).enumerate() {
+                assert_eq!(rows.next(), Some(row));
+                let expected = value(row);
+                for (column, field) in batch.fields.iter().zip([2, 0, 1, 3]) {
+                    assert_eq!(datum_at(column, layout.fields[field].ty, i), expected[field], "row {row}");
+                }
+            }
+        }
+        assert_eq!(rows.next(), None);
+    }
+}
+
+#[test]
 fn long_values_come_back() {
     let layout = layout(&[PgType::new(oid::TEXT)]);
     let text = |n: i64| format!("{n:08}").repeat(1 << 17);

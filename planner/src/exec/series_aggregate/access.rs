@@ -7,7 +7,7 @@ use super::super::direct::{as_key, column_of, equal_as_keys, equal_to, is_equali
 use crate::bound::{Call, ColId, Expr, TableScan};
 use crate::context::EvalContext;
 use crate::eval::{self, Columns, eval_constant, visit};
-use crate::exec::series::{SeriesCodec, shown_from};
+use crate::exec::series::{SeriesCodec, series_keys, shown_from};
 use crate::function::{self, Comparison, Kind};
 use crate::lower::series_access::{Selection, Tags};
 use arrow::array::ArrayRef;
@@ -15,7 +15,6 @@ use bytes::Bytes;
 use heddle_catalog::SeriesColumn;
 use heddle_txn::ReadView;
 use heddle_types::arrow::ColumnBuilder;
-use heddle_types::key::{self, KeyOrder};
 use heddle_types::{Datum, PgType, Result};
 use std::collections::{BTreeMap, HashMap};
 
@@ -136,26 +135,17 @@ impl Access {
     /// The series keys that the values of the primary tags give, ascending; None when they do not, or give too many.
     fn direct(&self, ctx: &EvalContext) -> Result<Option<Vec<Bytes>>> {
         let (Some(columns), Some(series)) = (&self.keys, &self.scan.table.series) else { return Ok(None) };
-        let mut keys: Vec<Vec<u8>> = vec![vec![]];
+        let (mut tags, mut keys) = (Vec::with_capacity(columns.len()), 1usize);
         for (values, attnum) in columns.iter().zip(&series.primary_tags) {
             let ty = self.scan.table.columns[*attnum as usize - 1].ty;
-            let values = values.evaluate(ctx)?;
-            if keys.len().saturating_mul(values.len()) > KEYS_MAX {
+            let values: Vec<Datum> = values.evaluate(ctx)?.into_iter().filter_map(|value| as_key(value, ty)).collect();
+            keys = keys.saturating_mul(values.len());
+            if keys > KEYS_MAX {
                 return Ok(None);
             }
-            let mut next = vec![];
-            for value in values.into_iter().filter_map(|value| as_key(value, ty)) {
-                for key in &keys {
-                    let mut longer = key.clone();
-                    key::encode(&mut longer, &value, KeyOrder::default());
-                    next.push(longer);
-                }
-            }
-            keys = next;
+            tags.push(values);
         }
-        keys.sort();
-        keys.dedup();
-        Ok(Some(keys.into_iter().map(Bytes::from).collect()))
+        Ok(Some(series_keys(tags)))
     }
 
     /// The series for which all conditions hold.

@@ -135,6 +135,7 @@ impl<'a> Run<'a> {
             conditions: vec![],
             versions: false,
             batch_rows: BATCH_ROWS,
+            any_order: true,
             blocks: self.blocks,
             cursors: if few { 1 } else { self.engine.partitions() },
         };
