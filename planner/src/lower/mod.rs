@@ -110,11 +110,6 @@ pub(crate) fn session_state(config: &ExecutorConfig, env: Arc<RuntimeEnv>) -> Se
     // `join_order` has chosen the sides; filters take nothing from what a table says it gives through them.
     session.options_mut().optimizer.join_reordering = false;
     session.options_mut().optimizer.default_filter_selectivity = 100;
-    if let Ok(text) = std::env::var("HEDDLE_DF") {
-        for (k, v) in text.split(',').filter_map(|kv| kv.split_once('=')) {
-            session.options_mut().set(k, v).expect("HACK");
-        }
-    }
     SessionStateBuilder::new()
         .with_config(session)
         .with_runtime_env(env)
