@@ -98,6 +98,10 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
         (Expr::Scalar { query: x, .. }, Expr::Scalar { query: y, .. })
         | (Expr::ArrayQuery { query: x, .. }, Expr::ArrayQuery { query: y, .. })
         | (Expr::Exists { query: x }, Expr::Exists { query: y }) => copies(x, y),
+        (
+            Expr::Quantified { query: x, ops: s, all: p, negated: m, .. },
+            Expr::Quantified { query: y, ops: t, all: q, negated: n, .. },
+        ) => copies(x, y) && (s, p, m) == (t, q, n),
         (Expr::AnyArray { op: x, all: p, .. }, Expr::AnyArray { op: y, all: q, .. }) => x == y && p == q,
         _ => false,
     };
