@@ -1,13 +1,16 @@
 //! What a join knows once it has read its smaller side: the values its key can have. Where they are few and the table has an index
-//! that begins with the key, a scan looks the rows up instead of reading them all.
+//! that begins with the key, a scan looks the rows up instead of reading them all; otherwise it tests each row for them, before
+//! it builds anything.
 //!
 //! DataFusion's hash join hands the values down as a dynamic filter. The join tests every row again, so what is looked up may be
 //! more than it needs. Each partition decides for itself and looks up what lies in its own range of keys: so nothing is lost
 //! or read twice, whatever the others do.
 
 use super::name;
+use super::row_filter::{Test, is_integer, whole};
 use crate::bound::TableScan;
 use crate::function::from_df;
+use arrow::array::{Array, ArrayRef};
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
@@ -23,12 +26,14 @@ use heddle_types::{Result, StorageId, key};
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// More keys than this are not looked up.
-pub(super) const KEYS_MAX: usize = 20_000;
+/// A join with more keys than this does not name them.
+pub(super) const KEYS_MAX: usize = 1 << 18;
 /// What finding a place in an index costs, in rows that are read in order.
-const SEEK_ROWS: u64 = 40;
+const SEEK_ROWS: u64 = 25;
 /// What a row costs that is fetched by its key.
-const FETCH_ROWS: u64 = 25;
+const FETCH_ROWS: u64 = 20;
+/// Bits of a set of numbers.
+const BITS_MAX: u64 = 1 << 25;
 /// Keys that are tried out to learn how many rows one has.
 const TRIED_KEYS: usize = 24;
 /// Entries of a key that are counted then.
@@ -40,6 +45,8 @@ pub(super) enum Found {
     Ranges(Vec<KeyRange>),
     /// Those with these keys, ascending.
     Keys(Vec<Bytes>),
+    /// Those that pass the tests of these attributes.
+    Tested(Vec<(usize, Test)>),
 }
 
 /// Values that columns may have together.
@@ -49,25 +56,46 @@ struct Members {
     rows: Vec<Vec<ScalarValue>>,
 }
 
+/// The same by columns.
+struct Values {
+    columns: Vec<(String, ArrayRef)>,
+    rows: usize,
+}
+
+impl Values {
+    fn of(members: Members) -> Result<Self> {
+        let rows = members.rows.len();
+        if rows == 0 {
+            return Ok(Self { columns: vec![], rows });
+        }
+        let column = |(place, name): (usize, String)| {
+            let values = members.rows.iter().map(|row| row[place].clone());
+            ScalarValue::iter_to_array(values).map(|array| (name, array)).map_err(from_df)
+        };
+        Ok(Self { columns: members.columns.into_iter().enumerate().map(column).collect::<Result<_>>()?, rows })
+    }
+}
+
 /// Is it a filter that a join fills in?
 pub(super) fn is_dynamic(e: &Arc<dyn PhysicalExpr>) -> bool {
     e.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()
 }
 
-/// How to find the rows of `within` that the filters let through; None when reading it all is as good. `parts` such ranges are
-/// read side by side.
+/// How to find the rows of `within` that the filters let through. `parts` such ranges are read side by side.
 pub(super) fn find(
     scan: &TableScan,
     filters: &[Arc<dyn PhysicalExpr>],
     view: &ReadView,
     within: &KeyRange,
     parts: usize,
-) -> Result<Option<Found>> {
+) -> Result<Found> {
+    let mut tests = vec![];
     let mut best: Option<(u64, Option<StorageId>, Vec<Vec<u8>>)> = None;
     let rows = view.estimate_rows(scan.table.storage);
     for filter in filters {
         let Some(dynamic) = filter.downcast_ref::<DynamicFilterPhysicalExpr>() else { continue };
         let Some(members) = members(&dynamic.current().map_err(from_df)?) else { continue };
+        let members = Values::of(members)?;
         for index in scan.table.indexes.iter().filter(|i| i.state == IndexState::Valid) {
             let Some(prefixes) = prefixes(scan, index, &members)? else { continue };
             let cost = cost(view, scan, index, &prefixes, parts as u64)?;
@@ -75,12 +103,15 @@ pub(super) fn find(
                 best = Some((cost, index.storage, prefixes));
             }
         }
+        tests.extend(self::tests(scan, &members)?);
     }
-    let Some((_, storage, prefixes)) = best.filter(|(cost, ..)| *cost < rows / parts as u64) else { return Ok(None) };
+    let Some((_, storage, prefixes)) = best.filter(|(cost, ..)| *cost < rows / parts as u64) else {
+        return Ok(Found::Tested(tests));
+    };
     let ranges = prefixes.iter().map(|p| KeyRange::prefix(p));
     let Some(storage) = storage else {
         let inside = ranges.map(|r| intersection(&r, within)).filter(|r| !r.is_empty());
-        return Ok(Some(Found::Ranges(inside.collect())));
+        return Ok(Found::Ranges(inside.collect()));
     };
     let mut keys = vec![];
     for range in ranges {
@@ -92,7 +123,39 @@ pub(super) fn find(
         })?;
     }
     keys.sort_unstable();
-    Ok(Some(Found::Keys(keys)))
+    Ok(Found::Keys(keys))
+}
+
+/// Each column must have one of its values, where they are numbers that lie close enough for a set of bits.
+fn tests(scan: &TableScan, members: &Values) -> Result<Vec<(usize, Test)>> {
+    let mut tests = vec![];
+    for (column, array) in &members.columns {
+        let Some((_, attribute)) = scan.columns.iter().find(|(id, _)| name(*id) == *column) else { continue };
+        let ty = scan.table.columns[*attribute].ty;
+        if !is_integer(ty.class()) {
+            continue;
+        }
+        let mut numbers = Vec::with_capacity(members.rows);
+        for i in (0..members.rows).filter(|i| array.is_valid(*i)) {
+            numbers.push(whole(&datum_at(array, ty, i))?);
+        }
+        tests.extend(set(&numbers).map(|set| (*attribute, set)));
+    }
+    Ok(tests)
+}
+
+fn set(numbers: &[i64]) -> Option<Test> {
+    let (least, most) = (*numbers.iter().min()?, *numbers.iter().max()?);
+    let span = most.abs_diff(least);
+    if span >= BITS_MAX {
+        return None;
+    }
+    let mut bits = vec![0_u64; span as usize / 64 + 1];
+    for n in numbers {
+        let at = n.abs_diff(least) as usize;
+        bits[at / 64] |= 1 << (at % 64);
+    }
+    Some(Test::Among { least, bits: bits.into() })
 }
 
 /// In rows that are read in order, for one of the parts.
@@ -117,33 +180,31 @@ fn cost(view: &ReadView, scan: &TableScan, index: &IndexDef, prefixes: &[Vec<u8>
 }
 
 /// The beginnings of an index's keys that have these values, ascending; None when it begins with another column.
-fn prefixes(scan: &TableScan, index: &IndexDef, members: &Members) -> Result<Option<Vec<Vec<u8>>>> {
+fn prefixes(scan: &TableScan, index: &IndexDef, members: &Values) -> Result<Option<Vec<Vec<u8>>>> {
     let mut columns = vec![];
     for column in &index.columns {
         let at = column.attnum as usize - 1;
         let id = scan.columns.iter().find(|(_, c)| *c == at).map(|(id, _)| name(*id));
-        let place = id.and_then(|id| members.columns.iter().position(|c| *c == id));
-        match place.filter(|_| native_order(scan.table.columns[at].ty)) {
-            Some(place) => columns.push((place, scan.table.columns[at].ty, column.order)),
+        let values = id.and_then(|id| members.columns.iter().find(|(c, _)| *c == id));
+        match values.filter(|_| native_order(scan.table.columns[at].ty)) {
+            Some((_, values)) => columns.push((values, scan.table.columns[at].ty, column.order)),
             None => break,
         }
     }
     // No values at all: nothing is found whatever the index.
-    if (columns.is_empty() && !members.rows.is_empty()) || members.rows.len() > KEYS_MAX {
+    if columns.is_empty() && members.rows > 0 {
         return Ok(None);
     }
-    let mut prefixes = Vec::with_capacity(members.rows.len());
-    for row in &members.rows {
+    let mut prefixes = Vec::with_capacity(members.rows);
+    for i in 0..members.rows {
+        if columns.iter().any(|(values, ..)| values.is_null(i)) {
+            continue;
+        }
         let mut prefix = vec![];
-        let mut null = false;
-        for (place, ty, order) in &columns {
-            let value = datum_at(&row[*place].to_array().map_err(from_df)?, *ty, 0);
-            null |= value.is_null();
-            key::encode(&mut prefix, &value, *order);
+        for (values, ty, order) in &columns {
+            key::encode(&mut prefix, &datum_at(values, *ty, i), *order);
         }
-        if !null {
-            prefixes.push(prefix);
-        }
+        prefixes.push(prefix);
     }
     prefixes.sort_unstable();
     prefixes.dedup();
@@ -237,7 +298,7 @@ fn intersection(a: &KeyRange, b: &KeyRange) -> KeyRange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int32Array, StructArray};
+    use arrow::array::{Int32Array, StructArray};
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::physical_expr::expressions::{col, lit};
 
@@ -290,6 +351,19 @@ mod tests {
         let fields: Vec<_> =
             row.columns().iter().map(|c| ScalarValue::try_from_array(c, 0).expect("a value")).collect();
         assert_eq!(fields, vec![ScalarValue::Int32(Some(3)), ScalarValue::Int32(Some(4))]);
+    }
+
+    #[test]
+    fn sets_of_numbers_have_their_numbers() {
+        let numbers = [i64::MAX - 3, i64::MAX - 70, i64::MAX - 1];
+        let set = set(&numbers).expect("they lie close");
+        for n in (i64::MAX - 100)..=i64::MAX {
+            let stored = n.to_le_bytes();
+            let has = set.holds(heddle_types::Class::Int8, &stored).expect("a number");
+            assert_eq!(has, numbers.contains(&n), "{n}");
+        }
+        assert!(!set.holds(heddle_types::Class::Int8, &i64::MIN.to_le_bytes()).expect("a number"));
+        assert!(super::set(&[i64::MIN, i64::MAX]).is_none() && super::set(&[]).is_none());
     }
 
     #[test]

@@ -228,7 +228,7 @@ fn comparison(op: Operator) -> Option<Comparison> {
 }
 
 /// Is it compared as an integer?
-fn is_integer(class: Class) -> bool {
+pub(super) fn is_integer(class: Class) -> bool {
     use Class::{Bool, Date, Int2, Int4, Int8, Oid, Time, Timestamp};
     matches!(class, Bool | Int2 | Int4 | Int8 | Date | Time | Timestamp | Oid)
 }
@@ -248,7 +248,8 @@ struct Slot {
     tests: Vec<Test>,
 }
 
-enum Test {
+/// What must hold of a stored value.
+pub(super) enum Test {
     Null(bool),
     Integer(Comparison, i64),
     Integers(Box<[i64]>),
@@ -257,6 +258,11 @@ enum Test {
     Bytes(Comparison, Box<[u8]>),
     AnyBytes(Box<[Box<[u8]>]>),
     Any(Box<[Test]>),
+    /// One of the numbers whose bits are set, counted from the least.
+    Among {
+        least: i64,
+        bits: Box<[u64]>,
+    },
     /// With the column in a slot before.
     Slot(Comparison, usize),
 }
@@ -289,6 +295,13 @@ impl Sieve {
         }
         let places = vec![Place::Null; slots.len()];
         Ok(Some(Self { slots, places, output }))
+    }
+
+    /// Tests one of the attributes for something more.
+    pub fn require(&mut self, attribute: usize, test: Test) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.attribute == attribute) {
+            slot.tests.push(test);
+        }
     }
 
     /// Does the row pass? Then [`Self::places`] says where its values are.
@@ -377,7 +390,8 @@ fn value(operand: &Operand) -> Result<Datum> {
     }
 }
 
-fn whole(value: &Datum) -> Result<i64> {
+/// A value that is compared as an integer.
+pub(super) fn whole(value: &Datum) -> Result<i64> {
     match value {
         Datum::Bool(v) => Ok((*v).into()),
         Datum::Date(v) => Ok((*v).into()),
@@ -428,11 +442,17 @@ fn integer_at(layout: &RowLayout, row: &[u8], slot: &Slot, place: Place) -> Resu
 impl Test {
     /// For a stored value.
     #[inline]
-    fn holds(&self, class: Class, stored: &[u8]) -> Result<bool> {
+    pub(super) fn holds(&self, class: Class, stored: &[u8]) -> Result<bool> {
         Ok(match self {
             Self::Null(is) => !is,
             Self::Integer(comparison, value) => comparison.holds(integer_of(class, stored)?.cmp(value)),
             Self::Integers(values) => values.contains(&integer_of(class, stored)?),
+            Self::Among { least, bits } => {
+                let number = integer_of(class, stored)?;
+                let at = number.abs_diff(*least);
+                let word = bits.get((at / 64) as usize).copied().unwrap_or_default();
+                number >= *least && word >> (at % 64) & 1 == 1
+            }
             Self::Numeric(comparison, bound) => comparison.holds(bound.order(stored)?),
             Self::Bytes(Comparison::Equal, value) => stored == &value[..],
             Self::Bytes(comparison, value) => comparison.holds(stored.cmp(value)),
@@ -477,7 +497,7 @@ impl Test {
 }
 
 /// A numeric that stored ones are compared with.
-struct NumericBound {
+pub(super) struct NumericBound {
     value: Numeric,
     /// Its unscaled integer at each of the scales that columns mostly have, where it is one.
     unscaled: [Option<i64>; SCALES],

@@ -15,17 +15,21 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DFSchema;
 use datafusion::common::Statistics as StatisticsOf;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result as DfResult;
+use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr as Df, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -151,20 +155,44 @@ impl TableProvider for Table {
         filters: &[Df],
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let places: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        // A comparison that was promised to be tested here may have been simplified to something else since.
+        let others: Vec<Df> = filters.iter().filter(|f| !row_filter::is_row_filter(&self.scan, f)).cloned().collect();
+        if others.is_empty() {
+            return Ok(Arc::new(self.plan(state, places, filters, limit)?));
+        }
+        let mut wider = places.clone();
+        for column in others.iter().flat_map(Df::column_refs) {
+            let place = self.schema.index_of(&column.name)?;
+            if !wider.contains(&place) {
+                wider.push(place);
+            }
+        }
+        let scan = Arc::new(self.plan(state, wider, filters, None)?);
+        filtered(state, scan, others, places.len())
+    }
+}
+
+impl Table {
+    /// A scan that gives these columns of rows that pass the filters it can test.
+    fn plan(
+        &self,
+        state: &dyn Session,
+        places: Vec<usize>,
+        filters: &[Df],
+        limit: Option<usize>,
+    ) -> DfResult<ScanExec> {
         let physical = range::physical_free(state);
         let access = range::choose(&self.scan, filters, &physical)?;
-        let exact = filters.iter().all(|f| row_filter::is_row_filter(&self.scan, f));
         let tests = filters.iter().map(|f| RowFilter::of(&self.scan, f, &physical)).collect::<DfResult<Vec<_>>>()?;
-        let places: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&places)?);
-        let limit = limit.filter(|_| exact);
         let parts = if access.narrows() || limit.is_some() { 1 } else { state.config().target_partitions() };
         let shares = match parts {
             1 => vec![],
             n => split::split(&self.view.0, self.scan.table.storage, n).map_err(to_df)?,
         };
         let properties = properties(&self.scan, &access, shares.len().max(1), &schema);
-        Ok(Arc::new(ScanExec {
+        Ok(ScanExec {
             scan: self.scan.clone(),
             view: Arc::clone(&self.view),
             places,
@@ -176,8 +204,29 @@ impl TableProvider for Table {
             statistics: Arc::new(self.statistics_of(&schema)),
             schema,
             properties: Arc::new(properties),
-        }))
+        })
     }
+}
+
+/// The first columns of a scan's rows for which conditions hold.
+fn filtered(
+    state: &dyn Session,
+    scan: Arc<dyn ExecutionPlan>,
+    conditions: Vec<Df>,
+    columns: usize,
+) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let schema = scan.schema();
+    let all = conjunction(conditions).ok_or_else(|| DataFusionError::Internal("no condition".to_owned()))?;
+    let predicate = state.create_physical_expr(all, &DFSchema::try_from(Arc::clone(&schema))?)?;
+    let kept = Arc::new(FilterExec::try_new(predicate, scan)?);
+    if columns == schema.fields().len() {
+        return Ok(kept);
+    }
+    let column = |at: usize| {
+        let name = schema.field(at).name();
+        (Arc::new(PhysicalColumn::new(name, at)) as Arc<dyn PhysicalExpr>, name.clone())
+    };
+    Ok(Arc::new(ProjectionExec::try_new((0..columns).map(column).collect::<Vec<_>>(), kept)?))
 }
 
 /// Each partition is in key order where Arrow's order is the key's.
@@ -433,9 +482,11 @@ impl Source {
     fn begin(&mut self, lookup: &Lookup) -> Result<()> {
         let [within] = self.ranges.make_contiguous() else { return Ok(()) };
         match lookup::find(&lookup.scan, &lookup.filters, &self.view, within, lookup.parts)? {
-            Some(Found::Ranges(ranges)) => self.ranges = ranges.into(),
-            Some(Found::Keys(keys)) => (self.ranges, self.keys) = (VecDeque::new(), keys.into()),
-            None => {}
+            Found::Ranges(ranges) => self.ranges = ranges.into(),
+            Found::Keys(keys) => (self.ranges, self.keys) = (VecDeque::new(), keys.into()),
+            Found::Tested(tests) => {
+                tests.into_iter().for_each(|(attribute, test)| self.sieve.require(attribute, test));
+            }
         }
         Ok(())
     }
