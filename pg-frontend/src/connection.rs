@@ -274,8 +274,8 @@ impl Connection {
             }
             Target::Portal => self.session.describe_portal(name)?,
         };
-        match &description.columns {
-            Some(columns) => self.wire.row_description(columns, &description.formats),
+        match description.columns {
+            Some(columns) => self.wire.row_description(columns, description.formats),
             None => self.wire.bare(b'n'),
         }
         Ok(())

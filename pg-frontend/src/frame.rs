@@ -17,22 +17,40 @@ pub enum Target {
     Portal,
 }
 
+/// Text of a message, where it lies in the frame. UTF-8.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text(Bytes);
+
+impl std::ops::Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("checked when it was taken")
+    }
+}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+}
+
 /// A message from the client.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the protocol's own words")]
 pub enum Message {
-    Query { sql: String },
-    Parse { name: String, sql: String, types: Vec<u32> },
-    Bind { portal: String, statement: String, formats: Vec<i16>, values: Vec<Option<Bytes>>, results: Vec<i16> },
-    Describe { target: Target, name: String },
-    Execute { portal: String, max_rows: i32 },
-    Close { target: Target, name: String },
+    Query { sql: Text },
+    Parse { name: Text, sql: Text, types: Vec<u32> },
+    Bind { portal: Text, statement: Text, formats: Vec<i16>, values: Vec<Option<Bytes>>, results: Vec<i16> },
+    Describe { target: Target, name: Text },
+    Execute { portal: Text, max_rows: i32 },
+    Close { target: Target, name: Text },
     Flush,
     Sync,
     FunctionCall,
     CopyData(Bytes),
     CopyDone,
-    CopyFail { reason: String },
+    CopyFail { reason: Text },
     Password,
     Terminate,
 }
@@ -160,14 +178,14 @@ impl Body {
     }
 
     /// A NUL-terminated string.
-    fn string(&mut self) -> Result<String> {
+    fn string(&mut self) -> Result<Text> {
         let end = self.0.iter().position(|b| *b == 0).ok_or_else(|| violation("invalid string in message"))?;
         let bytes = self.0.split_to(end);
         self.0.advance(1);
-        match String::from_utf8(bytes.to_vec()) {
-            Ok(s) => Ok(s),
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(Text(bytes)),
             Err(e) => {
-                let at = e.utf8_error().valid_up_to();
+                let at = e.valid_up_to();
                 let shown = format!("0x{:02x}", bytes[at]);
                 let text = format!("invalid byte sequence for encoding \"UTF8\": {shown}");
                 Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text))

@@ -276,7 +276,7 @@ impl Client for Wire {
                 Some(Message::CopyData(data)) => return Ok(Some(data)),
                 Some(Message::CopyDone) => return Ok(None),
                 Some(Message::CopyFail { reason }) => {
-                    return Err(Error::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}")));
+                    return Err(Error::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {}", &*reason)));
                 }
                 Some(Message::Flush | Message::Sync) => {}
                 Some(_) => {

@@ -98,7 +98,7 @@ impl Session {
             let text = "DECLARE CURSOR can only be used in transaction blocks";
             return Err(Error::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, text));
         }
-        if self.portals.contains_key(name) {
+        if self.portals.contains(name) {
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
         }
         let prepared = self.prepare(Some(query.clone()), vec![])?;
@@ -110,7 +110,7 @@ impl Session {
             return Err(Error::unsupported("DECLARE CURSOR of a data-modifying statement"));
         };
         let columns = planned.bound().columns.clone().unwrap_or_default().into();
-        let mut portal = Portal::new(prepared, Arc::from([]), vec![i16::from(options.binary)]);
+        let mut portal = Portal::new(prepared, vec![], vec![i16::from(options.binary)]);
         let rows = Rows::new(columns, stream, Tag::Counted("SELECT"));
         portal.state = if options.hold || options.scroll {
             let mut kept = Kept::new(rows, options.scroll);
@@ -124,7 +124,7 @@ impl Session {
         portal.mark = self.newest_mark();
         portal.binary_cursor = options.binary;
         portal.hold = options.hold;
-        self.portals.insert(name.to_owned(), portal);
+        self.portals.insert(name, portal);
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl Session {
 
     /// Ends the portals of a transaction. Cursors WITH HOLD stay when it committed, or when they are older than it.
     pub(crate) fn end_portals(&mut self, committed: bool) {
-        self.portals.retain(|_, p| p.hold && (committed || p.settled));
+        self.portals.retain(|p| p.hold && (committed || p.settled));
         for portal in self.portals.values_mut() {
             (portal.settled, portal.mark) = (true, 0);
         }
@@ -154,7 +154,7 @@ impl Session {
             _ => self.fetch_forward(&mut portal, direction, is_move, client).await,
         };
         let columns = portal.columns().unwrap_or_else(|| Arc::from([]));
-        self.portals.insert(name.to_owned(), portal);
+        self.portals.insert(name, portal);
         let batches = match fetched? {
             Fetched::Batches(batches) => batches,
             Fetched::Rest(rows) => return Ok((Some(rows), String::new())),

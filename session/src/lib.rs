@@ -13,6 +13,7 @@
 mod client;
 mod copy;
 mod cursor;
+mod names;
 mod point;
 mod portal;
 mod prepared;

@@ -23,7 +23,8 @@ pub enum Completion {
 /// A portal (or SQL cursor: they share the namespace).
 pub(crate) struct Portal {
     pub prepared: Arc<Prepared>,
-    pub params: Arc<[Datum]>,
+    /// Gone when it has started.
+    pub params: Vec<Datum>,
     pub formats: Vec<i16>,
     pub state: State,
     /// The newest savepoint when it was made or started; 0 = none. ROLLBACK TO that one or an older one ends it.
@@ -109,7 +110,7 @@ impl Tag {
 }
 
 impl Portal {
-    pub fn new(prepared: Arc<Prepared>, params: Arc<[Datum]>, formats: Vec<i16>) -> Self {
+    pub fn new(prepared: Arc<Prepared>, params: Vec<Datum>, formats: Vec<i16>) -> Self {
         Self {
             prepared,
             params,

@@ -113,8 +113,8 @@ impl Session {
         Ok(Arc::new(prepared))
     }
 
-    pub(crate) fn prepared_named(&self, name: &str) -> Result<Arc<Prepared>> {
-        self.prepared.get(name).cloned().ok_or_else(|| {
+    pub(crate) fn prepared_named(&self, name: &str) -> Result<&Arc<Prepared>> {
+        self.prepared.get(name).ok_or_else(|| {
             let what = if name.is_empty() {
                 "unnamed prepared statement does not exist".to_owned()
             } else {
@@ -126,11 +126,11 @@ impl Session {
 
     /// Stores under a name. `42P05` when a named one exists.
     pub(crate) fn store_prepared(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<()> {
-        if !name.is_empty() && self.prepared.contains_key(name) {
+        if !name.is_empty() && self.prepared.contains(name) {
             let text = format!("prepared statement \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
         }
-        self.prepared.insert(name.to_owned(), prepared);
+        self.prepared.insert(name, prepared);
         Ok(())
     }
 }

@@ -111,7 +111,7 @@ impl Session {
         match &parsed.kind {
             Kind::Plan(_) => self.start_plan(portal, prepared, client).await,
             Kind::Execute { name, args } => {
-                let target = self.prepared_named(name)?;
+                let target = Arc::clone(self.prepared_named(name)?);
                 let params = self.execute_arguments(&target, name, args).map_err(|e| e.shifted(parsed.offset))?;
                 if target.parsed.as_ref().is_some_and(|p| matches!(p.kind, Kind::Plan(_))) {
                     portal.params = params;
@@ -148,7 +148,8 @@ impl Session {
         prepared: Arc<Prepared>,
         client: &mut C,
     ) -> Result<Option<Completion>> {
-        let (outcome, planned) = self.execute_plan(&prepared, Arc::clone(&portal.params), client).await?;
+        let (outcome, planned) =
+            self.execute_plan(&prepared, std::mem::take(&mut portal.params).into(), client).await?;
         let statement = &planned.bound().statement;
         let tag = match outcome {
             Outcome::Rows(stream) => {

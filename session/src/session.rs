@@ -1,12 +1,13 @@
 //! One session: who is connected, to what, and the protocol's verbs.
 
 use crate::client::Client;
+use crate::names::Names;
 use crate::portal::{Completion, Portal, State};
 use crate::prepared::Prepared;
 use crate::run::no_parameter;
 use crate::server::{Canceller, Server};
 use crate::settings::Settings;
-use crate::texts::{Named, Texts};
+use crate::texts::Texts;
 use crate::transaction::NamedSavepoint;
 use bytes::Bytes;
 use heddle_catalog::{CatalogSnapshot, DatabaseDef};
@@ -21,7 +22,7 @@ use heddle_types::{Datum, Error, Notice, PgType, Result, Severity, SqlState, bin
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a client says when it connects.
@@ -60,20 +61,22 @@ pub(crate) enum Block {
 }
 
 /// What Describe answers.
-#[derive(Clone, Debug)]
-pub struct Description {
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
     /// Parameter types (statements only)
-    pub params: Vec<PgType>,
+    pub params: &'a [PgType],
     /// Result columns; None = NoData
-    pub columns: Option<Arc<[OutputColumn]>>,
+    pub columns: Option<&'a [OutputColumn]>,
     /// Result formats (portals; all text for statements)
-    pub formats: Vec<i16>,
+    pub formats: &'a [i16],
 }
 
 /// One connection's session.
 pub struct Session {
     pub(crate) server: Arc<Server>,
     pub(crate) settings: Arc<Mutex<Settings>>,
+    /// That of the settings, looked at for every message.
+    generation: Arc<AtomicU64>,
     pub(crate) notices: Arc<Mutex<Vec<Notice>>>,
     pub(crate) sequences: Arc<Mutex<SessionSequences>>,
     pub(crate) deferred: Arc<Mutex<Deferred>>,
@@ -88,8 +91,8 @@ pub struct Session {
     pub(crate) txn_start_us: i64,
     pub(crate) statement_us: i64,
     pub(crate) savepoints: Vec<NamedSavepoint>,
-    pub(crate) prepared: Named<Arc<Prepared>>,
-    pub(crate) portals: Named<Portal>,
+    pub(crate) prepared: Names<Arc<Prepared>>,
+    pub(crate) portals: Names<Portal>,
     /// More than one statement in the query string, or in the pipeline since the last Sync.
     pub(crate) multi_statement: bool,
     /// Since the last Sync a portal has been executed.
@@ -166,6 +169,7 @@ impl Session {
         let (pid, secret, canceller) = server.register(database.oid)?;
         Ok(Self {
             server: Arc::clone(server),
+            generation: settings.generation(),
             settings: Arc::new(Mutex::new(settings)),
             notices: Arc::default(),
             sequences: Arc::default(),
@@ -181,8 +185,8 @@ impl Session {
             txn_start_us: 0,
             statement_us: 0,
             savepoints: vec![],
-            prepared: Named::default(),
-            portals: Named::default(),
+            prepared: Names::default(),
+            portals: Names::default(),
             multi_statement: false,
             pipelined: false,
             deadline: None,
@@ -227,11 +231,12 @@ impl Session {
                 client.notice(n);
             }
         }
-        let settings = self.settings.lock();
-        if settings.generation() == self.reported_generation {
+        let generation = self.generation.load(Ordering::Relaxed);
+        if generation == self.reported_generation {
             return;
         }
-        self.reported_generation = settings.generation();
+        self.reported_generation = generation;
+        let settings = self.settings.lock();
         for (name, value) in settings.reported() {
             if self.reported.get(name) != Some(&value) {
                 client.parameter(name, &value);
@@ -246,7 +251,7 @@ impl Session {
 
     /// What the settings come down to now.
     pub(crate) fn cached(&mut self) -> &mut Cached {
-        let generation = self.settings.lock().generation();
+        let generation = self.generation.load(Ordering::Relaxed);
         if self.cached.as_ref().is_none_or(|c| c.generation != generation) {
             self.cached = Some(self.derive(generation));
         }
@@ -421,7 +426,7 @@ impl Session {
             (Ok(prepared), Some(first)) if !prepared.params.is_empty() => return Err(no_parameter(first)),
             (prepared, _) => prepared?,
         };
-        self.run_simple(Portal::new(prepared, Arc::from([]), vec![i16::from(binary)]), last, client).await
+        self.run_simple(Portal::new(prepared, vec![], vec![i16::from(binary)]), last, client).await
     }
 
     /// Runs a statement of the simple protocol.
@@ -452,7 +457,7 @@ impl Session {
         }
         if self.block == Block::None {
             // A read by key leaves its portal without a transaction that would end it.
-            self.portals.retain(|_, p| p.hold);
+            self.portals.retain(|p| p.hold);
         }
         Ok(())
     }
@@ -504,11 +509,11 @@ impl Session {
         results: Vec<i16>,
     ) -> Result<()> {
         self.start_command();
-        let prepared = self.prepared_named(statement)?;
+        let prepared = Arc::clone(self.prepared_named(statement)?);
         if let Some(p) = &prepared.parsed {
             self.check_allowed(&p.kind)?;
         }
-        if !portal.is_empty() && self.portals.contains_key(portal) {
+        if !portal.is_empty() && self.portals.contains(portal) {
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")));
         }
         let expected = prepared.params.len();
@@ -542,25 +547,25 @@ impl Session {
                 e.context(format!("{place} parameter ${}", i + 1))
             })?);
         }
-        let mut made = Portal::new(prepared, params.into(), results);
+        let mut made = Portal::new(prepared, params, results);
         made.mark = self.newest_mark();
-        self.portals.insert(portal.to_owned(), made);
+        self.portals.insert(portal, made);
         Ok(())
     }
 
     /// Describe a statement. `26000`.
-    pub fn describe_statement(&self, name: &str) -> Result<Description> {
+    pub fn describe_statement(&self, name: &str) -> Result<Description<'_>> {
         let p = self.prepared_named(name)?;
         if p.columns.is_some() {
             self.refuse_if_failed()?;
         }
-        Ok(Description { params: p.params.clone(), columns: p.columns.clone(), formats: vec![] })
+        Ok(Description { params: &p.params, columns: p.columns.as_deref(), formats: &[] })
     }
 
     /// Describe a portal. `34000`.
-    pub fn describe_portal(&self, name: &str) -> Result<Description> {
+    pub fn describe_portal(&self, name: &str) -> Result<Description<'_>> {
         let p = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-        Ok(Description { params: vec![], columns: p.columns(), formats: p.formats.clone() })
+        Ok(Description { params: &[], columns: p.prepared.columns.as_deref(), formats: &p.formats })
     }
 
     /// Execute: sends at most `max_rows` rows (0 = all); the caller sends the completion.
@@ -585,7 +590,7 @@ impl Session {
         let completion = match quick {
             Some(completion) => {
                 portal.state = State::Finished { query: true };
-                self.portals.insert(name.to_owned(), portal);
+                self.portals.insert(name, portal);
                 completion
             }
             None => {
@@ -594,7 +599,7 @@ impl Session {
                     Err(e) => return Err(self.durable(e).await),
                 };
                 if self.txn.is_some() {
-                    self.portals.insert(name.to_owned(), portal);
+                    self.portals.insert(name, portal);
                 }
                 completion
             }
@@ -619,7 +624,7 @@ impl Session {
         self.multi_statement = false;
         self.pipelined = false;
         if self.block == Block::None || self.block == Block::Implicit {
-            self.portals.retain(|_, p| p.hold);
+            self.portals.retain(|p| p.hold);
         }
         let result = self.end_implicit().await;
         if result.is_err() {

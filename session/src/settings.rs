@@ -8,6 +8,7 @@ use heddle_types::text::TextSettings;
 use heddle_types::{Error, Result, SqlState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug)]
@@ -185,7 +186,7 @@ pub struct ServerSetting {
 type Values = BTreeMap<String, String>;
 
 /// The settings of one session.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Settings {
     server: Arc<[ServerSetting]>,
     /// What RESET goes back to: defaults of the server and startup parameters of the connection.
@@ -197,7 +198,7 @@ pub struct Settings {
     savepoints: Vec<(u32, Values, Values)>,
     /// (isolation level, read only) of the running transaction.
     transaction: Option<(&'static str, bool)>,
-    generation: u64,
+    generation: Arc<AtomicU64>,
 }
 
 /// Finds a setting by any spelling.
@@ -221,20 +222,24 @@ impl Settings {
             begin: None,
             savepoints: vec![],
             transaction: None,
-            generation: 1,
+            generation: Arc::new(AtomicU64::new(1)),
         }
     }
 
-    /// Grows with every change; caches compare it.
-    pub fn generation(&self) -> u64 {
-        self.generation
+    /// Grows with every change, made here alone; caches compare it.
+    pub fn generation(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.generation)
+    }
+
+    fn note_change(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Applies a startup parameter: what RESET returns to. `42704` for unknown names.
     pub fn startup(&mut self, name: &str, value: &str) -> Result<()> {
         let (key, value) = self.checked(name, value)?;
         self.reset.insert(key, value);
-        self.generation += 1;
+        self.note_change();
         Ok(())
     }
 
@@ -257,7 +262,7 @@ impl Settings {
     pub fn reset_all(&mut self) {
         self.session.clear();
         self.local.clear();
-        self.generation += 1;
+        self.note_change();
     }
 
     fn store(&mut self, key: String, value: String, local: bool) {
@@ -267,7 +272,7 @@ impl Settings {
             self.local.remove(&key);
             self.session.insert(key, value);
         }
-        self.generation += 1;
+        self.note_change();
     }
 
     fn writable(&self, name: &str) -> Result<String> {
@@ -399,7 +404,7 @@ impl Settings {
         if let Some((_, session, local)) = self.savepoints.last().filter(|(m, _, _)| *m == mark) {
             self.session = session.clone();
             self.local = local.clone();
-            self.generation += 1;
+            self.note_change();
         }
     }
 
@@ -416,7 +421,7 @@ impl Settings {
         if let (false, Some(session)) = (committed, begin) {
             self.session = session;
         }
-        self.generation += 1;
+        self.note_change();
     }
 
     /// The value of an integer setting, in its base unit.

@@ -28,17 +28,17 @@ const BY_KEY: [&str; 4] = ["select", "insert", "update", "delete"];
 /// First words of transaction control.
 const CONTROL: [&str; 6] = ["begin", "start", "commit", "end", "rollback", "abort"];
 
-/// By name or text.
-pub(crate) type Named<T> = HashMap<String, T, RandomState>;
+/// By text.
+type ByText<T> = HashMap<String, T, RandomState>;
 
 /// The texts of one session.
 #[derive(Default)]
 pub(crate) struct Texts {
     /// None: the ordinary way.
-    known: Named<Option<Arc<Prepared>>>,
+    known: ByText<Option<Arc<Prepared>>>,
     lifted: Lifted,
     /// By the text of Parse.
-    parsed: Named<Arc<Prepared>>,
+    parsed: ByText<Arc<Prepared>>,
 }
 
 impl Session {
@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// The prepared statement and the parameters that a query text comes down to, if it is one to remember.
-    pub(crate) fn remembered(&mut self, sql: &str) -> Option<(Arc<Prepared>, Arc<[Datum]>)> {
+    pub(crate) fn remembered(&mut self, sql: &str) -> Option<(Arc<Prepared>, Vec<Datum>)> {
         let mut texts = std::mem::take(&mut self.texts);
         let found = texts.lifted.take(sql).then(|| self.find(&mut texts)).flatten();
         let values = || texts.lifted.values.iter().map(|v| Datum::Int4(*v)).collect();

@@ -153,7 +153,7 @@ impl Session {
 
     /// Commits whatever runs; on error everything is rolled back.
     pub(crate) async fn commit_now(&mut self) -> Result<()> {
-        self.portals.retain(|_, p| p.hold);
+        self.portals.retain(|p| p.hold);
         let mut settled = self.settle_deferred().await;
         if settled.is_ok() {
             settled = self.settle_temporary().await;
@@ -226,7 +226,7 @@ impl Session {
                 self.block = Block::Failed;
                 // Portals older than the newest savepoint outlive a ROLLBACK TO it.
                 let mark = self.newest_mark();
-                self.portals.retain(|_, p| p.settled || p.mark < mark);
+                self.portals.retain(|p| p.settled || p.mark < mark);
                 if self.savepoints.is_empty()
                     && let Some(txn) = self.txn.take()
                 {
@@ -302,7 +302,7 @@ impl Session {
         let at = self.find_savepoint(name, "ROLLBACK TO SAVEPOINT")?;
         self.savepoints.truncate(at + 1);
         let mark = self.savepoints[at].mark;
-        self.portals.retain(|_, p| p.settled || p.mark < mark.0);
+        self.portals.retain(|p| p.settled || p.mark < mark.0);
         self.transaction()?.rollback_to(mark);
         self.settings.lock().rollback_to(mark.0);
         self.block = Block::Explicit;

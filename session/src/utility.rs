@@ -216,7 +216,7 @@ impl Session {
     }
 
     /// EXECUTE's arguments, converted to the parameters' types.
-    pub(crate) fn execute_arguments(&mut self, target: &Prepared, name: &str, args: &[Ast]) -> Result<Arc<[Datum]>> {
+    pub(crate) fn execute_arguments(&mut self, target: &Prepared, name: &str, args: &[Ast]) -> Result<Vec<Datum>> {
         if args.len() != target.params.len() {
             let text = format!("wrong number of parameters for prepared statement \"{name}\"");
             let detail = format!("Expected {} parameters but got {}.", target.params.len(), args.len());

@@ -66,8 +66,9 @@ pub fn prepare(wanted: Wanted) -> Prepared {
 
 /// What counts system calls and allocations for benchmarks.
 pub fn prepare_tracers() {
-    if !(in_path("strace") && in_path("perf")) {
-        lacking("strace or perf", "counts of system calls and allocations", apt(&["strace", "linux-perf"]));
+    if !["strace", "perf", "nm"].into_iter().all(in_path) {
+        let packages = ["strace", "linux-perf", "binutils"];
+        lacking("strace, perf or nm", "counts of system calls and allocations", apt(&packages));
     }
 }
 

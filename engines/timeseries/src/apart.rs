@@ -65,9 +65,15 @@ impl Apart {
             let end = run.rows.end.min(run.rows.start + room);
             let (columns, start) = source.at(run.rows.start)?;
             let rows = start..start + (end - run.rows.start) as usize;
-            self.gather.push(0, columns, &run.series, rows);
-            run.rows.start = end;
-            next = if run.rows.is_empty() { source.take_run() } else { Some(run) };
+            // A source has each series once, so that it is another one than the last.
+            if end == run.rows.end {
+                self.gather.push_next(0, columns, run.series, rows);
+                next = source.take_run();
+            } else {
+                self.gather.push_next(0, columns, run.series.clone(), rows);
+                run.rows.start = end;
+                next = Some(run);
+            }
         }
         Ok(None)
     }

@@ -180,6 +180,20 @@ impl Gather {
 
     /// Appends rows of `series` out of what `source` has in `columns`.
     pub fn push(&mut self, source: usize, columns: &Arc<Columns>, series: &Bytes, rows: Range<usize>) {
+        match self.series.last_mut() {
+            Some((last, n)) if last == series => *n += rows.len(),
+            _ => self.series.push((series.clone(), rows.len())),
+        }
+        self.push_rows(source, columns, rows);
+    }
+
+    /// The same for a series that did not come last.
+    pub fn push_next(&mut self, source: usize, columns: &Arc<Columns>, series: Bytes, rows: Range<usize>) {
+        self.series.push((series, rows.len()));
+        self.push_rows(source, columns, rows);
+    }
+
+    fn push_rows(&mut self, source: usize, columns: &Arc<Columns>, rows: Range<usize>) {
         let known = self.newest[source].filter(|part| Arc::ptr_eq(&self.parts[*part], columns));
         let part = known.unwrap_or_else(|| {
             self.parts.push(Arc::clone(columns));
@@ -191,10 +205,6 @@ impl Gather {
             self.bytes += columns.string_bytes(&rows);
         }
         self.rows += rows.len();
-        match self.series.last_mut() {
-            Some((last, n)) if last == series => *n += rows.len(),
-            _ => self.series.push((series.clone(), rows.len())),
-        }
         match self.pieces.last_mut() {
             Some(last) if last.part == part && last.start + last.rows == rows.start => last.rows += rows.len(),
             _ => self.pieces.push(Piece { part, start: rows.start, rows: rows.len() }),

@@ -158,7 +158,8 @@ impl PointReader for Reader {
     }
 
     fn last_points(&self, scan: &PointScan, own: Vec<OwnPoint>) -> Result<Vec<PointBatch>> {
-        let (view, wanted) = self.view(scan, own)?;
+        let (view, mut wanted) = self.view(scan, own)?;
+        wanted.any_order = false;
         match wanted.sieve {
             None => last::last_points(&view, &wanted),
             Some(_) => of_cursors(scan::open(view, wanted, 1)?),

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use heddle_engines::conformance;
 use heddle_engines::point::{NamedType, PartitionInterval, PointEngine, SeriesLayout, point_key};
-use heddle_engines::{KeyRange, Row, RowChange, RowCursor, RowEngine, RowReader, RowVersions};
+use heddle_engines::{KeyRange, Row, RowChange, RowCursor, RowEngine, RowGlance, RowReader, RowVersions};
 use heddle_env::Env;
 use heddle_timeseries::{TimeseriesConfig, open};
 use heddle_types::{Datum, LogIndex, PgType, Result, StorageId, key, oid};
@@ -77,6 +77,12 @@ fn one_by_one(change: RowChange) -> Vec<RowChange> {
 impl RowEngine for Rows {
     fn versions(&self) -> Arc<dyn RowVersions> {
         Arc::new(Versions(self.engine.versions()))
+    }
+
+    /// The parts come in a wrapper made anew each time, so that they never look the same twice.
+    fn glance(&self, visible: &dyn Fn() -> LogIndex, read: &mut dyn FnMut(&dyn RowGlance)) {
+        let (versions, index) = (self.versions(), visible());
+        read(&(index, versions.reader(index)));
     }
 
     fn apply(&self, index: LogIndex, changes: Vec<RowChange>) {

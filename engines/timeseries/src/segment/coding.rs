@@ -40,7 +40,7 @@ fn is_smaller<T: Stepped>(unscaled: &[i64], values: &[T]) -> bool {
 /// Reads the pages of one [`Packed`].
 pub enum Reader<T: Stepped> {
     /// Nothing in it, too.
-    Pco(Unpacker<T>),
+    Pco(Box<Unpacker<T>>),
     Steps(StepReader),
     Decimals(Box<Decimals>),
 }
@@ -69,7 +69,7 @@ impl<T: Stepped> Reader<T> {
 
     /// From a head that is pco's alone, as it was in version 2.
     pub fn pco(head: &[u8]) -> Result<Self, Malformed> {
-        Unpacker::new(head).map(Self::Pco)
+        Ok(Self::Pco(Box::new(Unpacker::new(head)?)))
     }
 
     /// Appends to `out` the `wanted` ones of the `rows` numbers of `page`.

@@ -244,8 +244,8 @@ impl<'a, T: Stepped> Stream<'a, T> {
         let sums = &table.sums[entry];
         // Never more than that: no check is needed.
         let place = self.at % ROOM;
-        for lane in 0..LANES {
-            self.values[place + lane] = self.last.step(sums[lane]);
+        for (lane, sum) in sums.iter().enumerate() {
+            self.values[place + lane] = self.last.step(*sum);
         }
         self.last = self.last.step(sums[LANES - 1]);
         self.at += usize::from(take.values);
