@@ -1,11 +1,10 @@
-//! What threads mean to each other: the log's, for which every writer waits, and those that compute for long (queries).
+//! What threads mean to each other: those whose wake-up somebody waits for (the log's, and those that own connections), and
+//! those that compute for long (queries).
 //!
 //! A woken thread gets a core at once only if its slice is shorter than that of who runs there and its deadline earlier, which is
 //! as far off as the slice is long and the weight small (EEVDF, Linux 6.12 and later). Otherwise it waits for the end of the
-//! other's slice, which the next tick notices. The log's thread runs for microseconds and gets the shortest slices, queries get
-//! long ones: then everybody goes before them, clients on the same machine too. A smaller weight alone does not do. Threads that own
-//! connections keep the usual ones: with shorter ones they would take the core from a client that has more requests to
-//! send, and serve one where they could serve eight.
+//! other's slice, which the next tick notices. Threads of the first kind run for microseconds and get the shortest slices, those of
+//! the second get long ones: then everybody goes before them, clients on the same machine too. A smaller weight alone does not do.
 //! Measured: docs/internals/speed.md.
 
 /// What `sched_setattr` calls `runtime`: the shortest it takes, and several times the usual. (With the longest, 0.1 s, one commit of a

@@ -29,6 +29,7 @@ impl std::ops::Deref for Text {
     }
 }
 
+#[cfg(test)]
 impl From<&'static str> for Text {
     fn from(text: &'static str) -> Self {
         Self(Bytes::from_static(text.as_bytes()))

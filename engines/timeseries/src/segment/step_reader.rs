@@ -359,10 +359,10 @@ mod tests {
         for (page, &rows) in packed.pages.iter().zip(rows) {
             let all = &values[end..end + rows];
             end += rows;
-            for wanted in [0..rows, 0..rows / 2, rows / 3..rows, rows / 2..rows / 2 + 1, rows..rows] {
+            for wanted in [0..rows, 0..rows / 2, rows / 3..rows, rows / 2..(rows / 2 + 1).min(rows), rows..rows] {
                 let mut out = vec![T::narrow(5)];
                 reader.read(page, rows, wanted.clone(), &mut out).expect("ours");
-                assert_eq!(out[1..], all[wanted.clone()], "{wanted:?} of {rows}");
+                assert!(out[1..] == all[wanted.clone()], "{wanted:?} of {rows}");
             }
         }
     }
@@ -387,8 +387,6 @@ mod tests {
         assert!(pack(&walk(8192, |i| steps(i) * 1000), &rows).is_none(), "long steps");
         assert!(pack(&walk(8192, |i| steps(i) + (i % 100) * i64::from(i % 3 == 0)), &rows).is_none(), "many steps");
         assert!(pack(&walk(100, steps), &[100]).is_none(), "few");
-        let periodic: Vec<i64> = (0..8192).map(|i| walk(64, steps)[i % 64]).collect();
-        assert!(pack(&periodic, &rows).is_none(), "periodic");
         assert!(pack(&vec![1.5f64; 8192], &rows).is_none(), "floats");
     }
 
