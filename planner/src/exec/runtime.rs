@@ -17,6 +17,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -200,6 +201,7 @@ impl Engine {
         &self,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<BoxStream<'static, datafusion::error::Result<RecordBatch>>> {
+        let plan = if appends(&plan) { branches_as_one(plan).map_err(from_df)? } else { plan };
         let partitions = plan.properties().output_partitioning().partition_count();
         if partitions < 2 || !appends(&plan) {
             return Ok(execute_stream(plan, self.state.task_ctx()).map_err(from_df)?.boxed());
@@ -303,6 +305,25 @@ impl Engine {
         let shape = parts.first().cloned().ok_or_else(|| Error::internal("a projection lost its rows"))?;
         super::lock::concat(&shape, &parts)
     }
+}
+
+/// The same, where each branch of a UNION ALL that is more than a table has one partition: the partitions of a join wait for one another, so
+/// they must not run one after the other.
+fn branches_as_one(plan: Arc<dyn ExecutionPlan>) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    if plan.name() == "ScanExec" {
+        return Ok(plan);
+    }
+    let one = |child: &Arc<dyn ExecutionPlan>| -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        if appends(child) {
+            return branches_as_one(Arc::clone(child));
+        }
+        match child.properties().output_partitioning().partition_count() {
+            0 | 1 => Ok(Arc::clone(child)),
+            _ => Ok(Arc::new(CoalescePartitionsExec::new(Arc::clone(child)))),
+        }
+    };
+    let children = plan.children().into_iter().map(one).collect::<datafusion::error::Result<Vec<_>>>()?;
+    plan.with_new_children(children)
 }
 
 /// Is it a UNION ALL or a table, but for what does not change the order of rows?
