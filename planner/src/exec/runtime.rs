@@ -17,6 +17,8 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::physical_plan::common::spawn_buffered;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -205,6 +207,12 @@ impl Engine {
             return Ok(execute_stream(plan, self.state.task_ctx()).map_err(from_df)?.boxed());
         }
         let context = self.state.task_ctx();
+        if has_hash_join(&plan) {
+            // Its partitions wait for each other before they give rows, so all must run.
+            let part = |i| Ok(spawn_buffered(plan.execute(i, Arc::clone(&context))?, STREAM_BATCHES));
+            let parts = (0..partitions).map(part).collect::<datafusion::error::Result<Vec<_>>>().map_err(from_df)?;
+            return Ok(futures::stream::iter(parts).flatten().boxed());
+        }
         let part = move |i| match plan.execute(i, Arc::clone(&context)) {
             Ok(stream) => stream.boxed(),
             Err(e) => futures::stream::once(async move { Err(e) }).boxed(),
@@ -314,6 +322,10 @@ fn appends(plan: &Arc<dyn ExecutionPlan>) -> bool {
         }
         _ => false,
     }
+}
+
+fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
 }
 
 /// Rows in hand as VALUES, with the columns that `exprs` refer to.
