@@ -91,12 +91,16 @@ pub(super) fn find(
 ) -> Result<Found> {
     let mut tests = vec![];
     let mut best: Option<(u64, Option<StorageId>, Vec<Vec<u8>>)> = None;
-    let rows = view.estimate_rows(scan.table.storage);
+    // What reading it all costs.
+    let rows = view.estimate_rows(scan.table.storage) / parts as u64;
     for filter in filters {
         let Some(dynamic) = filter.downcast_ref::<DynamicFilterPhysicalExpr>() else { continue };
         let Some(members) = members(&dynamic.current().map_err(from_df)?) else { continue };
         let members = Values::of(members)?;
         for index in scan.table.indexes.iter().filter(|i| i.state == IndexState::Valid) {
+            if seeks(index, members.rows, parts as u64) > rows {
+                continue;
+            }
             let Some(prefixes) = prefixes(scan, index, &members)? else { continue };
             let cost = cost(view, scan, index, &prefixes, parts as u64)?;
             if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
@@ -105,7 +109,7 @@ pub(super) fn find(
         }
         tests.extend(self::tests(scan, &members)?);
     }
-    let Some((_, storage, prefixes)) = best.filter(|(cost, ..)| *cost < rows / parts as u64) else {
+    let Some((_, storage, prefixes)) = best.filter(|(cost, ..)| *cost < rows) else {
         return Ok(Found::Tested(tests));
     };
     let ranges = prefixes.iter().map(|p| KeyRange::prefix(p));
@@ -158,7 +162,14 @@ fn set(numbers: &[i64]) -> Option<Test> {
     Some(Test::Among { least, bits: bits.into() })
 }
 
-/// In rows that are read in order, for one of the parts.
+/// What finding the keys in an index costs one of the parts, in rows that are read in order.
+fn seeks(index: &IndexDef, keys: usize, parts: u64) -> u64 {
+    let all = keys as u64 * SEEK_ROWS;
+    // In the table's own order each part has keys of its own.
+    if index.storage.is_none() { all / parts } else { all }
+}
+
+/// What the rows of these keys cost one of the parts.
 fn cost(view: &ReadView, scan: &TableScan, index: &IndexDef, prefixes: &[Vec<u8>], parts: u64) -> Result<u64> {
     let storage = index.storage.unwrap_or(scan.table.storage);
     let step = prefixes.len().div_ceil(TRIED_KEYS).max(1);
@@ -170,13 +181,12 @@ fn cost(view: &ReadView, scan: &TableScan, index: &IndexDef, prefixes: &[Vec<u8>
             Ok(())
         })?;
     }
-    let seeks = prefixes.len() as u64;
-    let all = entries * seeks / tried.max(1);
-    Ok(match index.storage {
-        None => (seeks * SEEK_ROWS + all * 2) / parts,
-        // Each part goes through the whole index.
-        Some(_) => seeks * SEEK_ROWS + all * 2 + all * FETCH_ROWS / parts,
-    })
+    let all = entries * prefixes.len() as u64 / tried.max(1);
+    let found = match index.storage {
+        None => all * 2 / parts,
+        Some(_) => all * 2 + all * FETCH_ROWS / parts,
+    };
+    Ok(seeks(index, prefixes.len(), parts) + found)
 }
 
 /// The beginnings of an index's keys that have these values, ascending; None when it begins with another column.
