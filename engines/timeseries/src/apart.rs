@@ -28,9 +28,9 @@ impl Apart {
     pub fn take(sources: &mut Vec<Source>, options: &MergeOptions) -> Self {
         let apart = stand_apart(sources, options.batch_rows / SMALL);
         let mut apart = apart.into_iter();
-        let (out, left) = std::mem::take(sources).into_iter().partition(|_| apart.next().unwrap_or(false));
+        let (out, left): (Vec<Source>, Vec<Source>) =
+            std::mem::take(sources).into_iter().partition(|_| apart.next().unwrap_or(false));
         *sources = left;
-        let out: Vec<Source> = out;
         Self { sources: out.into_iter(), current: None, gather: Gather::new(1, options) }
     }
 
@@ -111,7 +111,8 @@ fn meet(a: &Source, b: &Source) -> bool {
                 if first_a <= last_b && first_b <= last_a {
                     return true;
                 }
-                (runs_a.next(), runs_b.next());
+                runs_a.next();
+                runs_b.next();
             }
         }
     }

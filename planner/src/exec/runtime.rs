@@ -17,7 +17,8 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::common::spawn_buffered;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -201,12 +202,17 @@ impl Engine {
         &self,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<BoxStream<'static, datafusion::error::Result<RecordBatch>>> {
-        let plan = if appends(&plan) { branches_as_one(plan).map_err(from_df)? } else { plan };
         let partitions = plan.properties().output_partitioning().partition_count();
         if partitions < 2 || !appends(&plan) {
             return Ok(execute_stream(plan, self.state.task_ctx()).map_err(from_df)?.boxed());
         }
         let context = self.state.task_ctx();
+        if has_hash_join(&plan) {
+            // Its partitions wait for each other before they give rows, so all must run.
+            let part = |i| Ok(spawn_buffered(plan.execute(i, Arc::clone(&context))?, STREAM_BATCHES));
+            let parts = (0..partitions).map(part).collect::<datafusion::error::Result<Vec<_>>>().map_err(from_df)?;
+            return Ok(futures::stream::iter(parts).flatten().boxed());
+        }
         let part = move |i| match plan.execute(i, Arc::clone(&context)) {
             Ok(stream) => stream.boxed(),
             Err(e) => futures::stream::once(async move { Err(e) }).boxed(),
@@ -307,25 +313,6 @@ impl Engine {
     }
 }
 
-/// The same, where each branch of a UNION ALL that is more than a table has one partition: the partitions of a join wait for one another, so
-/// they must not run one after the other.
-fn branches_as_one(plan: Arc<dyn ExecutionPlan>) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-    if plan.name() == "ScanExec" {
-        return Ok(plan);
-    }
-    let one = |child: &Arc<dyn ExecutionPlan>| -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        if appends(child) {
-            return branches_as_one(Arc::clone(child));
-        }
-        match child.properties().output_partitioning().partition_count() {
-            0 | 1 => Ok(Arc::clone(child)),
-            _ => Ok(Arc::new(CoalescePartitionsExec::new(Arc::clone(child)))),
-        }
-    };
-    let children = plan.children().into_iter().map(one).collect::<datafusion::error::Result<Vec<_>>>()?;
-    plan.with_new_children(children)
-}
-
 /// Is it a UNION ALL or a table, but for what does not change the order of rows?
 fn appends(plan: &Arc<dyn ExecutionPlan>) -> bool {
     match plan.name() {
@@ -335,6 +322,10 @@ fn appends(plan: &Arc<dyn ExecutionPlan>) -> bool {
         }
         _ => false,
     }
+}
+
+fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
 }
 
 /// Rows in hand as VALUES, with the columns that `exprs` refer to.

@@ -420,7 +420,7 @@ mod tests {
     fn later_record(at: &mut [u8], cursor: &Cursor, batches: u64) {
         let payload = Bytes::from_static(b"row");
         let index = LogIndex(cursor.index + batches);
-        let record = Record { index, term: Term(TERM.0), group: GROUP, kind: Kind::Part, payload };
+        let record = Record { index, term: TERM, group: GROUP, kind: Kind::Part, payload };
         let mut frame = Vec::new();
         encode(&mut frame, &record, Place { batch: cursor.batch + batches, chain: 1, end_of_batch: true }, SEED);
         at[..frame.len()].copy_from_slice(&frame);

@@ -156,7 +156,7 @@ impl Table {
             for second in symbols.iter().filter(|second| first.bits + second.bits <= CODE_BITS) {
                 if let Some([c, d]) = second.steps {
                     let both = Symbol {
-                        code: first.code << second.bits | second.code,
+                        code: (first.code << second.bits) | second.code,
                         bits: first.bits + second.bits,
                         ..*second
                     };
@@ -348,7 +348,7 @@ mod tests {
         match mixed % 1000 {
             0 => 100_000 - 7 * (mixed % 31) as i64,
             1 => -4000,
-            _ => i64::from((mixed >> 10 & 7).count_ones()) - 1,
+            _ => i64::from(((mixed >> 10) & 7).count_ones()) - 1,
         }
     }
 

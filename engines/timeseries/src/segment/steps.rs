@@ -27,7 +27,7 @@ const SAMPLES: usize = 8;
 const DEARER: usize = 32;
 /// Steps from -NEAR up to below NEAR can be among those of a code.
 const NEAR: i64 = 256;
-/// Of so many steps all but one must be.
+/// Of so many steps all but one must be among the frequent ones.
 const FAR_MIN: usize = 8;
 
 /// Numbers of fields.
@@ -274,7 +274,7 @@ impl Bits {
     /// Appends the lowest `n` bits of `bits`, which has no others; at most 57.
     fn put(&mut self, bits: u64, n: u32) {
         // Fewer than 8 wait, so all fit but for a first one that was written already.
-        self.waiting = self.waiting << n | bits;
+        self.waiting = (self.waiting << n) | bits;
         self.n += n;
         while self.n >= 8 {
             self.n -= 8;
