@@ -58,7 +58,7 @@ pub struct Cursor {
 
 /// The points of one partition.
 enum Rows {
-    Merged(Merge),
+    Merged(Box<Merge>),
     /// Of one segment, with nothing to merge.
     Sifted(Sifted),
 }
@@ -108,7 +108,7 @@ impl Cursor {
             Some(scan) if self.wanted.sieve.is_none() => {
                 let (merge, blocks) = self.view.merge_beside_blocks(partition, &self.wanted, scan)?;
                 self.blocks = Some(blocks);
-                Rows::Merged(merge)
+                Rows::Merged(Box::new(merge))
             }
             _ => self.rows_of(partition)?,
         });
@@ -123,7 +123,7 @@ impl Cursor {
             let (shape, sieve) = (Arc::clone(&self.view.shape), Arc::clone(sieve));
             return Sifted::open(segment, shape, sieve, bounds, options.batch_rows, options.written).map(Rows::Sifted);
         }
-        self.view.merge(partition, &self.wanted).map(Rows::Merged)
+        self.view.merge(partition, &self.wanted).map(|merge| Rows::Merged(Box::new(merge)))
     }
 
     /// All batches of the next partition that has any; `None` at the end.
