@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const COPY_BYTES: usize = 64 << 10;
 
 /// What PostgreSQL runs with, beyond its defaults.
-pub const POSTGRES_SETTINGS: [&str; 4] = ["shared_buffers=2GB", "fsync=on", "max_connections=600", "jit=off"];
+const POSTGRES_SETTINGS: [&str; 4] = ["shared_buffers=2GB", "fsync=on", "max_connections=600", "jit=off"];
 
 /// What the servers may keep in memory of their tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +89,10 @@ impl Wire {
     ///
     /// # Errors
     /// When it is not installed, or is no server.
-    pub fn start(peer: Peer) -> Result<Self> {
+    pub fn start(peer: Peer, memory: Memory) -> Result<Self> {
         let running = match peer {
-            Peer::Heddle => Self::heddle(&[])?,
-            Peer::Postgres => Running::Postgres(postgres(&POSTGRES_SETTINGS)?),
+            Peer::Heddle => Self::heddle(memory.heddle())?,
+            Peer::Postgres => Running::Postgres(postgres(memory.postgres())?),
             Peer::Duck | Peer::Chdb => return Err(format!("{} is no server", peer.name())),
         };
         Ok(Self { peer, running })
@@ -126,9 +126,7 @@ impl Wire {
     /// # Errors
     /// Those of [`Wire::start`].
     pub fn both(memory: Memory) -> Result<[Self; 2]> {
-        let heddle = Self { peer: Peer::Heddle, running: Self::heddle(memory.heddle())? };
-        let postgres = Running::Postgres(postgres(memory.postgres())?);
-        Ok([heddle, Self { peer: Peer::Postgres, running: postgres }])
+        Ok([Self::start(Peer::Heddle, memory)?, Self::start(Peer::Postgres, memory)?])
     }
 
     /// Who it is.

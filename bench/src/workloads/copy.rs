@@ -1,7 +1,7 @@
 //! COPY of 5 M rows into a relational table with a primary key.
 
 use crate::report::{Peer, Report};
-use crate::wire::{BOTH, POSTGRES_SETTINGS, Wire};
+use crate::wire::{BOTH, Memory, Wire};
 use crate::{Options, Result, proc};
 use heddle_fleet::Random;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ pub fn run(options: &Options) -> Result<Report> {
         for _ in 0..options.rounds {
             // Fresh servers for each turn: a second load would meet the first one's leftovers.
             for peer in BOTH {
-                let server = Wire::start(peer)?;
+                let server = Wire::start(peer, Memory::Large)?;
                 let mut client = server.client()?;
                 client.run(TABLE)?;
                 let begin = server.cpu_micros();
@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> Result<Report> {
     report.note(format!("{count} rows of {} bytes on average (int key, int, numeric, text), one COPY from a client that sends prepared bytes", rows(1000, false).len() / 1000));
     report.note("peak memory is VmHWM of the server's process (PostgreSQL is many processes, and has no such number)");
     report.note(super::DURABILITY);
-    report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
+    report.note(Memory::Large.note());
     Ok(report)
 }
 

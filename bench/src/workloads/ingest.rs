@@ -3,7 +3,7 @@
 use super::cpu;
 use crate::embedded::Embedded;
 use crate::report::{Peer, Report};
-use crate::wire::{BOTH, Client, POSTGRES_SETTINGS, Wire};
+use crate::wire::{BOTH, Client, Memory, Wire};
 use crate::{Options, Result, proc};
 use heddle_fleet::cpu::METRICS;
 use std::time::{Duration, Instant};
@@ -48,12 +48,12 @@ fn notes(report: &mut Report, options: &Options, rows: u64) {
     report.note("bytes per data point: everything below the data folder but the log, after CHECKPOINT and when the size no longer changes, over rows x 10; PostgreSQL: pg_total_relation_size after VACUUM; chdb: bytes_on_disk of its best codec, sorted, OPTIMIZE FINAL, with the types of our table (int4) and with the narrowest that hold the values (int1)");
     report.note("peak memory is VmHWM of the server's process (PostgreSQL is many processes, and has no such number)");
     report.note(super::DURABILITY);
-    report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
+    report.note(Memory::Large.note());
 }
 
 fn load(report: &mut Report, options: &Options, peer: Peer, form: (&str, &str, &Vec<u8>), rows: u64) -> Result<()> {
     let (name, copy, bytes) = form;
-    let server = Wire::start(peer)?;
+    let server = Wire::start(peer, Memory::Large)?;
     let mut client = server.client()?;
     for statement in cpu::schema(peer, options) {
         client.run(&statement)?;

@@ -1,7 +1,7 @@
 //! How long a start takes, what a server at rest takes, how large the binary is.
 
 use crate::report::{Peer, Report};
-use crate::wire::{BOTH, Wire};
+use crate::wire::{BOTH, Memory, Wire};
 use crate::{Options, Result, proc};
 use heddle_sql_tests::server::binary;
 use std::process::Command;
@@ -12,7 +12,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut report = Report::default();
     for _ in 0..options.rounds {
         let begin = Instant::now();
-        let mut server = Wire::start(Peer::Heddle)?;
+        let mut server = Wire::start(Peer::Heddle, Memory::Default)?;
         report.add("start, empty folder", "s", Peer::Heddle, Ok(begin.elapsed().as_secs_f64()));
         std::thread::sleep(Duration::from_secs(2));
         report.add("memory at rest", "MiB", Peer::Heddle, Ok(proc::memory_mib(server.pid())));

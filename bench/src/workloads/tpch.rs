@@ -3,7 +3,7 @@
 use crate::answers::compare;
 use crate::embedded::Embedded;
 use crate::report::{Peer, Report};
-use crate::wire::{BOTH, POSTGRES_SETTINGS, Wire};
+use crate::wire::{BOTH, Memory, Wire};
 use crate::{Options, Result};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<Report> {
         duck.version()
     ));
     report.note("every answer equals DuckDB's, otherwise the line says failed; so does a query of more than 120 s");
-    report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
+    report.note(Memory::Large.note());
     Ok(report)
 }
 
@@ -96,7 +96,7 @@ fn load_duck(report: &mut Report, duck: &mut Embedded, folder: &Path) -> Result<
 
 fn load_server(report: &mut Report, peer: Peer, folder: &Path) -> Result<Wire> {
     let named = |e: String| format!("{}: {e}", peer.name());
-    let server = Wire::start(peer)?;
+    let server = Wire::start(peer, Memory::Large)?;
     let mut client = server.client()?;
     client.run(SCHEMA).map_err(named)?;
     let begin = Instant::now();

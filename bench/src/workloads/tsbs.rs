@@ -5,7 +5,7 @@ use super::ingest::settled;
 use crate::answers::compare;
 use crate::embedded::Embedded;
 use crate::report::{Peer, Report};
-use crate::wire::{BOTH, POSTGRES_SETTINGS, Wire};
+use crate::wire::{BOTH, Memory, Wire};
 use crate::{Options, Result, proc};
 use heddle_fleet::cpu::{BEGIN_MICROS, METRICS};
 use heddle_fleet::rows::timestamp;
@@ -179,12 +179,12 @@ pub fn run(options: &Options) -> Result<Report> {
     ));
     report.note("statistics off: as the libraries do it, from every value");
     report.note("every answer equals DuckDB's, otherwise the line says failed");
-    report.note(format!("PostgreSQL with {}", POSTGRES_SETTINGS.join(", ")));
+    report.note(Memory::Large.note());
     Ok(report)
 }
 
 fn written_out(peer: Peer, options: &Options, csv: &[u8]) -> Result<Wire> {
-    let server = Wire::start(peer)?;
+    let server = Wire::start(peer, Memory::Large)?;
     load_server(&server, options, csv)?;
     let mut client = server.client()?;
     if peer == Peer::Postgres {
