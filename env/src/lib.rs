@@ -20,7 +20,7 @@ pub use fault::{Cut, Fault, FaultDisk, Op};
 pub use mem::MemDisk;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use real::RealDisk;
-pub use thread::{background, short_slices};
+pub use thread::{background, give_way, short_slices};
 
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
-//! What threads mean to each other: those whose wake-up somebody waits for (the log's, and those that own connections), and
-//! those that compute for long (queries).
+//! What threads mean to each other: the log's, whose wake-up everybody waits for, those that own connections, and those that compute
+//! for long (queries).
 //!
 //! A woken thread gets a core at once only if its slice is shorter than that of who runs there and its deadline earlier, which is
 //! as far off as the slice is long and the weight small (EEVDF, Linux 6.12 and later). Otherwise it waits for the end of the
-//! other's slice, which the next tick notices. Threads of the first kind run for microseconds and get the shortest slices, those of
-//! the second get long ones: then everybody goes before them, clients on the same machine too. A smaller weight alone does not do.
+//! other's slice, which the next tick notices. The log's thread runs for microseconds and gets the shortest slices, those
+//! that compute get long ones: then everybody goes before them, clients on the same machine too. A smaller weight alone does not do.
+//! Whoever has just slept may still have to wait for the tick, up to 4 ms; so threads that compute [give way](give_way), too.
 //! Measured: docs/internals/speed.md.
 
 /// What `sched_setattr` calls `runtime`: the shortest it takes, and several times the usual. (With the longest, 0.1 s, one commit of a
@@ -28,6 +29,12 @@ pub fn background() {
         attr.runtime = LONG_SLICE_NS;
         attr.nice = attr.nice.max(BACKGROUND_NICE);
     });
+}
+
+/// Lets threads that wait for this core go first, when there are any. Threads that compute for long call it about every tenth of a
+/// millisecond; alone on a core that costs less than a microsecond.
+pub fn give_way() {
+    std::thread::yield_now();
 }
 
 #[cfg(target_os = "linux")]

@@ -163,7 +163,6 @@ fn worker(
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime()?;
     std::thread::Builder::new().name(format!("pg-worker-{i}")).stack_size(STACK_BYTES).spawn(move || {
-        heddle_env::short_slices();
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             while let Some(stream) = connections.recv().await {

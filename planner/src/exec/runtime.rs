@@ -163,6 +163,7 @@ impl Engine {
                 if send.send(batch).await.is_err() || failed {
                     return;
                 }
+                heddle_env::give_way();
                 tokio::task::yield_now().await;
             }
         });

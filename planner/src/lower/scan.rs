@@ -422,6 +422,9 @@ struct Reader {
     batch_rows: usize,
 }
 
+/// Rows, about a tenth of a millisecond of them, after which others may have the core.
+const GIVE_WAY_ROWS: usize = 512;
+
 /// What [`Reader::next`] comes back with.
 enum Next {
     Rows(RecordBatch),
@@ -529,6 +532,9 @@ impl Source {
         let mut entries: Vec<Bytes> = vec![];
         let more = cursor.visit(max, &mut |key, index, row| {
             seen += 1;
+            if seen % GIVE_WAY_ROWS == 0 {
+                heddle_env::give_way();
+            }
             if self.secondary.is_some() {
                 entries.push(Bytes::copy_from_slice(row));
                 return Ok(());

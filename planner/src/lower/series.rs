@@ -236,6 +236,7 @@ impl ExecutionPlan for SeriesScanExec {
             async move {
                 let mut reader = reader?;
                 // The runtime must get its turn although reading never waits: that is also where a cancel is noticed.
+                heddle_env::give_way();
                 tokio::task::yield_now().await;
                 match reader.next(&access, task) {
                     Ok(Some(batch)) => Some((Ok(batch), Some(reader))),

@@ -157,6 +157,7 @@ impl Task {
     async fn run(mut self) -> Result<Self> {
         while !self.advance(1)? {
             // The runtime must get its turn although reading never waits: that is also where a cancel is noticed.
+            heddle_env::give_way();
             tokio::task::yield_now().await;
         }
         Ok(self)
