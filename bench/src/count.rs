@@ -15,8 +15,7 @@ const ALLOCATE: [&str; 3] = ["mi_malloc_aligned", "mi_zalloc_aligned", "mi_reall
 /// The probes' group.
 const PROBES: &str = "heddle_bench";
 /// The kernel's probes are files in a file system that is mounted for each command alone.
-const MOUNT: &str =
-    "{ test -e /sys/kernel/tracing/uprobe_events || mount -t tracefs nodev /sys/kernel/tracing; } && ";
+const MOUNT: &str = "{ test -e /sys/kernel/tracing/uprobe_events || mount -t tracefs nodev /sys/kernel/tracing; } && ";
 
 /// System calls of all processes of a server for each transaction.
 ///

@@ -1,8 +1,9 @@
 //! In which order tables are joined, and which side of a join is the hash table.
 //!
-//! DataFusion joins inner joins as they are written. Here each group of them is taken apart and put together again, the pair first that
-//! leaves the fewest rows (greedy operator ordering), the smaller side left, where DataFusion builds the hash table. Other joins keep their place and may
-//! change sides. Plans of small tables stay as they are written.
+//! DataFusion joins inner joins as they are written. Here each group of them is taken apart and put together again, so that all joins together
+//! give the fewest rows (dynamic programming over sets of inputs); of many inputs, the pair first that leaves the fewest (greedy operator
+//! ordering). The smaller side stands left, where DataFusion builds the hash table. Other joins keep their place and may change sides. Plans of
+//! small tables stay as they are written.
 
 use super::estimate::{Estimate, Estimator, plain};
 use super::scan::Table;
@@ -16,12 +17,16 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr as Df, Filter, LogicalPlan, Operator, binary_expr};
 use datafusion::optimizer::{Optimizer, optimize_projections, push_down_filter};
 use heddle_types::Result;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Rows of a table from which on it is worth while.
 const ROWS_MIN: u64 = 4_096;
 /// Inputs of a group that are put in order; they are bits of a number.
 const LEAVES_MAX: usize = 32;
+
+/// Inputs of a group of which all orders are looked at.
+const EXACT_MAX: usize = 8;
 
 type DfResult<T> = datafusion::error::Result<T>;
 
@@ -172,6 +177,28 @@ struct Set {
     estimate: Estimate,
 }
 
+/// Leaves that are joined, before there is a plan.
+#[derive(Clone)]
+struct Partial<'e> {
+    mask: u32,
+    estimate: Cow<'e, Estimate>,
+}
+
+/// An order of joins.
+enum Tree {
+    /// The leaf's mask.
+    Leaf(u32),
+    Join(Box<Tree>, Box<Tree>),
+}
+
+fn tree(known: &[Option<(f64, Partial<'_>, usize)>], whole: usize) -> Tree {
+    match &known[whole] {
+        Some((_, leaf, 0)) => Tree::Leaf(leaf.mask),
+        Some((_, _, part)) => Tree::Join(Box::new(tree(known, *part)), Box::new(tree(known, whole ^ part))),
+        None => unreachable!("only sets that can be joined are parts of others"),
+    }
+}
+
 /// An expression and the leaves that it takes columns from.
 #[derive(Clone)]
 struct Placed {
@@ -249,6 +276,9 @@ impl Group {
 
     fn put_together(&self, sets: Vec<Set>) -> DfResult<Set> {
         let mut sets = sets.into_iter().map(|set| self.narrowed(set)).collect::<DfResult<Vec<_>>>()?;
+        if let Some(tree) = self.exact(&sets) {
+            return self.build(&tree, &mut sets);
+        }
         while sets.len() > 1 {
             let (a, b) = self.best(&sets);
             let (b, a) = (sets.remove(b), sets.remove(a));
@@ -270,14 +300,80 @@ impl Group {
         Ok(set)
     }
 
+    /// The order in which all joins together give the fewest rows; None for too many inputs, or where some have no key in common
+    /// with the others. `sets` are the leaves.
+    fn exact(&self, sets: &[Set]) -> Option<Tree> {
+        if !(3..=EXACT_MAX).contains(&sets.len()) {
+            return None;
+        }
+        let all = (1_usize << sets.len()) - 1;
+        // By the leaves in it: rows of the joins so far, the estimate, the best way to split it.
+        let mut known: Vec<Option<(f64, Partial<'_>, usize)>> = vec![None; all + 1];
+        for (n, set) in sets.iter().enumerate() {
+            known[1 << n] = Some((0.0, Partial { mask: set.mask, estimate: Cow::Borrowed(&set.estimate) }, 0));
+        }
+        for whole in 1..=all {
+            if whole.is_power_of_two() {
+                continue;
+            }
+            let lowest = whole & whole.wrapping_neg();
+            let mut part = (whole - 1) & whole;
+            while part > 0 {
+                if part & lowest != 0
+                    && let (Some((a, l, _)), Some((b, r, _))) = (&known[part], &known[whole ^ part])
+                    && self.has_key(l.mask, r.mask)
+                {
+                    let before = a + b;
+                    let joined = match &known[whole] {
+                        Some((_, joined, _)) => joined.clone(),
+                        None => self.joined(l, r),
+                    };
+                    let rows = before + joined.estimate.rows;
+                    if known[whole].as_ref().is_none_or(|(best, ..)| rows < *best) {
+                        known[whole] = Some((rows, joined, part));
+                    }
+                }
+                part = (part - 1) & whole;
+            }
+        }
+        known[all].as_ref()?;
+        Some(tree(&known, all))
+    }
+
+    fn joined<'e>(&self, l: &Partial<'_>, r: &Partial<'_>) -> Partial<'e> {
+        let conditions = self.conditions_of(l.mask, r.mask).count();
+        let estimate = l.estimate.joined(&r.estimate, &self.keys(l.mask, r.mask), conditions);
+        Partial { mask: l.mask | r.mask, estimate: Cow::Owned(estimate) }
+    }
+
+    /// Does a class, or a wide pair, have something on both sides?
+    fn has_key(&self, l: u32, r: u32) -> bool {
+        let class = |c: &Vec<Placed>| c.iter().any(|m| m.mask & l != 0) && c.iter().any(|m| m.mask & r != 0);
+        self.classes.iter().any(class) || !self.keys(l, r).is_empty()
+    }
+
+    fn build(&self, tree: &Tree, sets: &mut Vec<Set>) -> DfResult<Set> {
+        match tree {
+            Tree::Leaf(mask) => {
+                let at = sets.iter().position(|s| s.mask == *mask).expect("each leaf stands in the tree once");
+                Ok(sets.swap_remove(at))
+            }
+            Tree::Join(l, r) => {
+                let (l, r) = (self.build(l, sets)?, self.build(r, sets)?);
+                self.join(l, r)
+            }
+        }
+    }
+
     /// The places of the two sets to join next, ascending: those with a common key that leave the fewest rows.
     fn best(&self, sets: &[Set]) -> (usize, usize) {
         let mut best = ((true, f64::MAX, f64::MAX), (0, 1));
         for b in 1..sets.len() {
             for a in 0..b {
                 let (l, r) = (&sets[a], &sets[b]);
-                let keys = self.keys(l, r);
-                let rows = l.estimate.joined(&r.estimate, &keys, self.conditions_of(l, r).count()).rows;
+                let keys = self.keys(l.mask, r.mask);
+                let conditions = self.conditions_of(l.mask, r.mask).count();
+                let rows = l.estimate.joined(&r.estimate, &keys, conditions).rows;
                 let rank = (keys.is_empty(), rows, l.estimate.rows + r.estimate.rows);
                 if rank < best.0 {
                     best = (rank, (a, b));
@@ -288,11 +384,11 @@ impl Group {
     }
 
     /// Equal pairs between two sets, one of each class.
-    fn keys(&self, l: &Set, r: &Set) -> Vec<(Df, Df)> {
-        let of = |class: &[Placed], set: &Set| class.iter().find(|m| m.mask & set.mask != 0).map(|m| m.expr.clone());
+    fn keys(&self, l: u32, r: u32) -> Vec<(Df, Df)> {
+        let of = |class: &[Placed], set: u32| class.iter().find(|m| m.mask & set != 0).map(|m| m.expr.clone());
         let mut keys: Vec<_> = self.classes.iter().filter_map(|c| Some((of(c, l)?, of(c, r)?))).collect();
         for (a, b) in &self.wide {
-            let within = |p: &Placed, set: &Set| p.mask & !set.mask == 0;
+            let within = |p: &Placed, set: u32| p.mask & !set == 0;
             if within(a, l) && within(b, r) {
                 keys.push((a.expr.clone(), b.expr.clone()));
             } else if within(b, l) && within(a, r) {
@@ -303,8 +399,7 @@ impl Group {
     }
 
     /// Conditions that a join of the two can test first.
-    fn conditions_of<'s>(&'s self, l: &'s Set, r: &'s Set) -> impl Iterator<Item = Df> + 's {
-        let (l, r) = (l.mask, r.mask);
+    fn conditions_of(&self, l: u32, r: u32) -> impl Iterator<Item = Df> + '_ {
         let first = move |mask: u32| mask & !(l | r) == 0 && mask & !l != 0 && mask & !r != 0;
         let wide = self.wide.iter().filter(move |(a, b)| {
             let split = (a.mask & !l == 0 && b.mask & !r == 0) || (b.mask & !l == 0 && a.mask & !r == 0);
@@ -316,8 +411,8 @@ impl Group {
 
     fn join(&self, a: Set, b: Set) -> DfResult<Set> {
         let (l, r) = if b.estimate.rows < a.estimate.rows { (b, a) } else { (a, b) };
-        let keys = self.keys(&l, &r);
-        let conditions: Vec<Df> = self.conditions_of(&l, &r).collect();
+        let keys = self.keys(l.mask, r.mask);
+        let conditions: Vec<Df> = self.conditions_of(l.mask, r.mask).collect();
         let estimate = l.estimate.joined(&r.estimate, &keys, conditions.len());
         let (kind, constraint, equality) = (JoinType::Inner, JoinConstraint::On, NullEquality::NullEqualsNothing);
         let (left, right) = (Arc::new(l.plan), Arc::new(r.plan));
