@@ -191,11 +191,12 @@ enum Tree {
     Join(Box<Tree>, Box<Tree>),
 }
 
-fn tree(known: &[Option<(f64, Partial<'_>, usize)>], whole: usize) -> Tree {
-    match &known[whole] {
-        Some((_, leaf, 0)) => Tree::Leaf(leaf.mask),
-        Some((_, _, part)) => Tree::Join(Box::new(tree(known, *part)), Box::new(tree(known, whole ^ part))),
-        None => unreachable!("only sets that can be joined are parts of others"),
+fn tree(sets: &[Set], splits: &[Option<(f64, usize)>], whole: usize) -> Tree {
+    match splits[whole] {
+        Some((_, part)) if part > 0 => {
+            Tree::Join(Box::new(tree(sets, splits, part)), Box::new(tree(sets, splits, whole ^ part)))
+        }
+        _ => Tree::Leaf(sets[whole.trailing_zeros() as usize].mask),
     }
 }
 
@@ -307,37 +308,35 @@ impl Group {
             return None;
         }
         let all = (1_usize << sets.len()) - 1;
-        // By the leaves in it: rows of the joins so far, the estimate, the best way to split it.
-        let mut known: Vec<Option<(f64, Partial<'_>, usize)>> = vec![None; all + 1];
+        // By the leaves in a set: what is known of it, then the rows of its joins and a part of it, for the best way to split it.
+        let mut sums: Vec<Option<Partial<'_>>> = vec![None; all + 1];
+        let mut splits: Vec<Option<(f64, usize)>> = vec![None; all + 1];
         for (n, set) in sets.iter().enumerate() {
-            known[1 << n] = Some((0.0, Partial { mask: set.mask, estimate: Cow::Borrowed(&set.estimate) }, 0));
+            sums[1 << n] = Some(Partial { mask: set.mask, estimate: Cow::Borrowed(&set.estimate) });
+            splits[1 << n] = Some((0.0, 0));
         }
-        for whole in 1..=all {
-            if whole.is_power_of_two() {
-                continue;
-            }
-            let lowest = whole & whole.wrapping_neg();
+        for whole in (1..=all).filter(|whole| !whole.is_power_of_two()) {
             let mut part = (whole - 1) & whole;
-            while part > 0 {
-                if part & lowest != 0
-                    && let (Some((a, l, _)), Some((b, r, _))) = (&known[part], &known[whole ^ part])
+            // Of the two parts, the one with the higher last leaf is always the greater number.
+            while part > whole ^ part {
+                let rest = whole ^ part;
+                if let (Some((a, _)), Some((b, _))) = (splits[part], splits[rest])
+                    && let (Some(l), Some(r)) = (&sums[part], &sums[rest])
                     && self.has_key(l.mask, r.mask)
                 {
-                    let before = a + b;
-                    let joined = match &known[whole] {
-                        Some((_, joined, _)) => joined.clone(),
-                        None => self.joined(l, r),
-                    };
-                    let rows = before + joined.estimate.rows;
-                    if known[whole].as_ref().is_none_or(|(best, ..)| rows < *best) {
-                        known[whole] = Some((rows, joined, part));
+                    if sums[whole].is_none() {
+                        sums[whole] = Some(self.joined(l, r));
+                    }
+                    let rows = a + b + sums[whole].as_ref().map_or(0.0, |sum| sum.estimate.rows);
+                    if splits[whole].is_none_or(|(least, _)| rows < least) {
+                        splits[whole] = Some((rows, part));
                     }
                 }
                 part = (part - 1) & whole;
             }
         }
-        known[all].as_ref()?;
-        Some(tree(&known, all))
+        splits[all]?;
+        Some(tree(sets, &splits, all))
     }
 
     fn joined<'e>(&self, l: &Partial<'_>, r: &Partial<'_>) -> Partial<'e> {
