@@ -24,7 +24,7 @@ pub use change::RowChange;
 
 use bytes::Bytes;
 use heddle_types::{LogIndex, Result, StorageId};
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 /// A stored row: its key, the index of the log entry that wrote it, its bytes.
@@ -62,6 +62,12 @@ impl KeyRange {
                 lower >= upper
             }
         }
+    }
+
+    /// Does `key` lie in it?
+    pub fn contains(&self, key: &[u8]) -> bool {
+        let (lower, upper) = (self.lower.as_ref().map(|end| &end[..]), self.upper.as_ref().map(|end| &end[..]));
+        RangeBounds::<[u8]>::contains(&(lower, upper), key)
     }
 
     /// Every key that starts with `prefix`.

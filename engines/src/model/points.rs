@@ -11,7 +11,6 @@ use bytes::Bytes;
 use heddle_types::arrow::ColumnBuilder;
 use heddle_types::{Datum, LogIndex, Result, StorageId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 impl PointEngine for ModelEngine {
@@ -44,7 +43,7 @@ impl PointReader for ModelReader {
         for (key, point) in points {
             let (series, time) = split_point_key(&key)?;
             let within =
-                (scan.from_us..=scan.to_us).contains(&time) && scan.series.iter().any(|range| holds(range, series));
+                (scan.from_us..=scan.to_us).contains(&time) && scan.series.iter().any(|range| range.contains(series));
             if within && fulfils(layout, scan, &point.1)? {
                 sorted.push(((layout.partition.number(time), key.clone()), time, point));
             }
@@ -74,20 +73,6 @@ impl ModelReader {
         while cursor.next_batch(1024, &mut rows)? {}
         Ok(rows.into_iter().map(|row| (row.key, (row.index, row.row))).collect())
     }
-}
-
-fn holds(range: &KeyRange, key: &[u8]) -> bool {
-    let above = match &range.lower {
-        Bound::Included(lower) => key >= &lower[..],
-        Bound::Excluded(lower) => key > &lower[..],
-        Bound::Unbounded => true,
-    };
-    let below = match &range.upper {
-        Bound::Included(upper) => key <= &upper[..],
-        Bound::Excluded(upper) => key < &upper[..],
-        Bound::Unbounded => true,
-    };
-    above && below
 }
 
 fn fulfils(layout: &SeriesLayout, scan: &PointScan, row: &[u8]) -> Result<bool> {

@@ -88,7 +88,7 @@ impl Estimate {
     /// After an inner join with `other`; `unknown` conditions more are not about equality.
     pub fn joined(&self, other: &Self, keys: &[(Df, Df)], unknown: usize) -> Self {
         let distinct = self.combinations(keys.iter().map(|k| &k.0)).max(other.combinations(keys.iter().map(|k| &k.1)));
-        let kept = GUESS.powi(i32::try_from(unknown).unwrap_or(i32::MAX));
+        let kept = guessed(unknown);
         Self::with_rows(self.rows * other.rows / distinct * kept, [self, other])
     }
 
@@ -112,6 +112,11 @@ impl Estimate {
         });
         Self { rows: self.rows, columns: renamed.collect() }
     }
+}
+
+/// The part of rows that so many conditions keep about which nothing is known.
+pub(super) fn guessed(conditions: usize) -> f64 {
+    GUESS.powi(i32::try_from(conditions).unwrap_or(i32::MAX))
 }
 
 /// The column that an expression is, under whatever name.
@@ -225,7 +230,7 @@ impl<'a> Estimator<'a> {
         let LogicalPlan::TableScan(scan) = plan else { return Estimate::guess() };
         let provider = source_as_provider(&scan.source).ok();
         let points = provider.as_ref().and_then(|p| p.downcast_ref::<super::series::Points>()).map(|p| p.rows() as f64);
-        let points = points.map(|rows| rows * GUESS.powi(i32::try_from(scan.filters.len()).unwrap_or(i32::MAX)));
+        let points = points.map(|rows| rows * guessed(scan.filters.len()));
         let rows = points.or_else(|| provider?.statistics()?.num_rows.get_value().map(|n| *n as f64));
         Estimate { rows: rows.unwrap_or(ROWS_GUESS).max(1.0), columns: HashMap::new() }
     }

@@ -3,16 +3,15 @@
 
 use super::name;
 use super::range::Operand;
+use super::row_filter::{comparison, integer, value};
 use super::udf::as_sort_key;
 use crate::bound::TableScan;
-use arrow::datatypes::DataType;
 use datafusion::error::Result as DfResult;
-use datafusion::logical_expr::{Expr as Df, Operator};
+use datafusion::logical_expr::Expr as Df;
 use datafusion::physical_expr::PhysicalExpr;
 use heddle_catalog::SeriesColumn;
 use heddle_engines::condition::{Comparison, FieldCondition, FieldTest};
-use heddle_types::key::{self, KeyOrder};
-use heddle_types::{Class, Datum, Error, PgType, Result, oid};
+use heddle_types::{Class, Datum, Error, PgType, Result};
 use std::sync::Arc;
 
 /// Such a conjunct, made ready.
@@ -127,16 +126,6 @@ fn compare<'a>(
     suits.then_some((column, field, Written::Compare { comparison, value, keyed, ty }))
 }
 
-/// The type of a widened integer.
-fn integer(ty: &DataType) -> Option<PgType> {
-    match ty {
-        DataType::Int16 => Some(PgType::new(oid::INT2)),
-        DataType::Int32 => Some(PgType::new(oid::INT4)),
-        DataType::Int64 => Some(PgType::new(oid::INT8)),
-        _ => None,
-    }
-}
-
 /// A field: its place in `table.columns` and in the layout.
 fn plain(scan: &TableScan, e: &Df) -> Option<(usize, usize)> {
     let Df::Column(c) = e else { return None };
@@ -144,27 +133,5 @@ fn plain(scan: &TableScan, e: &Df) -> Option<(usize, usize)> {
     match scan.table.series_column(*column)? {
         SeriesColumn::Field(field) => Some((*column, field)),
         _ => None,
-    }
-}
-
-fn comparison(op: Operator) -> Option<Comparison> {
-    Some(match op {
-        Operator::Lt => Comparison::Less,
-        Operator::LtEq => Comparison::LessOrEqual,
-        Operator::Eq => Comparison::Equal,
-        Operator::NotEq => Comparison::NotEqual,
-        Operator::GtEq => Comparison::GreaterOrEqual,
-        Operator::Gt => Comparison::Greater,
-        _ => return None,
-    })
-}
-
-fn value(operand: &Operand) -> Result<Datum> {
-    if !operand.keyed {
-        return operand.value().map_err(crate::function::from_df);
-    }
-    match operand.bytes(KeyOrder::default()).map_err(crate::function::from_df)? {
-        Some(bytes) => key::decode(&mut &bytes[..], operand.ty.class()),
-        None => Ok(Datum::Null),
     }
 }

@@ -5,7 +5,7 @@
 //! ordering). The smaller side stands left, where DataFusion builds the hash table. Other joins keep their place and may change sides. Plans of
 //! small tables stay as they are written.
 
-use super::estimate::{Estimate, Estimator, plain};
+use super::estimate::{Estimate, Estimator, guessed, plain};
 use super::scan::Table;
 use crate::function::from_df;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -13,7 +13,7 @@ use datafusion::common::{DFSchema, JoinType, NullEquality};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::logical_plan::{Join, JoinConstraint, Projection};
-use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr as Df, Filter, LogicalPlan, Operator, binary_expr};
 use datafusion::optimizer::{Optimizer, optimize_projections, push_down_filter};
 use heddle_types::Result;
@@ -94,7 +94,7 @@ impl Order<'_> {
         let estimate = match (&plan, first) {
             (LogicalPlan::Projection(p), Some(input)) => input.projected(p),
             (LogicalPlan::Filter(f), Some(input)) => {
-                input.scaled_to(input.rows * 0.2_f64.powi(split_conjunction_owned(f.predicate.clone()).len() as i32))
+                input.scaled_to(input.rows * guessed(split_conjunction(&f.predicate).len()))
             }
             (LogicalPlan::Aggregate(a), Some(input)) => self.estimator.grouped(a, input),
             (LogicalPlan::Union(_), Some(input)) => input.scaled_to(inputs.iter().map(|e| e.rows).sum()),

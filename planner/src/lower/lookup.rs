@@ -120,7 +120,7 @@ pub(super) fn find(
     let mut keys = vec![];
     for range in ranges {
         view.scan(storage, range, false)?.visit(usize::MAX, &mut |_, _, row| {
-            if contains(within, row) {
+            if within.contains(row) {
                 keys.push(Bytes::copy_from_slice(row));
             }
             Ok(())
@@ -270,20 +270,6 @@ fn case_members(case: &CaseExpr) -> Option<Members> {
     Some(all)
 }
 
-fn contains(range: &KeyRange, key: &[u8]) -> bool {
-    let above = match &range.lower {
-        Bound::Included(lower) => key >= &lower[..],
-        Bound::Excluded(lower) => key > &lower[..],
-        Bound::Unbounded => true,
-    };
-    above
-        && match &range.upper {
-            Bound::Included(upper) => key <= &upper[..],
-            Bound::Excluded(upper) => key < &upper[..],
-            Bound::Unbounded => true,
-        }
-}
-
 /// What lies in both.
 fn intersection(a: &KeyRange, b: &KeyRange) -> KeyRange {
     // A bound that leaves more out comes later (below), or earlier (above).
@@ -393,7 +379,7 @@ mod tests {
             for b in &all {
                 let both = intersection(a, b);
                 for key in [&b"a"[..], b"b", b"bb", b"c", b"cc", b"d", b"e"] {
-                    assert_eq!(contains(&both, key), contains(a, key) && contains(b, key), "{a:?} {b:?} {key:?}");
+                    assert_eq!(both.contains(key), a.contains(key) && b.contains(key), "{a:?} {b:?} {key:?}");
                 }
             }
         }

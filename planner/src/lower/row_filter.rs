@@ -201,7 +201,7 @@ fn tested(scan: &TableScan, e: &Df) -> Option<(usize, bool, PgType)> {
 }
 
 /// The type of a widened integer.
-fn integer(ty: &DataType) -> Option<PgType> {
+pub(super) fn integer(ty: &DataType) -> Option<PgType> {
     match ty {
         DataType::Int16 => Some(PgType::new(oid::INT2)),
         DataType::Int32 => Some(PgType::new(oid::INT4)),
@@ -215,7 +215,8 @@ fn plain(scan: &TableScan, e: &Df) -> Option<usize> {
     scan.columns.iter().find(|(id, _)| name(*id) == c.name).map(|(_, column)| *column)
 }
 
-fn comparison(op: Operator) -> Option<Comparison> {
+/// The comparison that an operator is.
+pub(super) fn comparison(op: Operator) -> Option<Comparison> {
     Some(match op {
         Operator::Lt => Comparison::Less,
         Operator::LtEq => Comparison::LessOrEqual,
@@ -379,7 +380,7 @@ fn test(comparison: Comparison, value: &Datum, class: Class) -> Result<Test> {
 }
 
 /// The value of an operand, which may be a sort key.
-fn value(operand: &Operand) -> Result<Datum> {
+pub(super) fn value(operand: &Operand) -> Result<Datum> {
     if !operand.keyed {
         return operand.value().map_err(from_df);
     }
