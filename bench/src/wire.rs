@@ -47,7 +47,7 @@ impl Memory {
     /// For the reader.
     pub fn note(self) -> String {
         let cache = match self {
-            Self::Default => "cache_size=256MB, its default; PostgreSQL with shared_buffers=128MB, its default, ",
+            Self::Default => "cache_size=128MB, its default; PostgreSQL with shared_buffers=128MB, its default, ",
             Self::Large => "cache_size=2GB; PostgreSQL with ",
         };
         format!("HeddleDB with {cache}{}", self.postgres().join(", "))

@@ -281,3 +281,19 @@ impl Connection {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A connection keeps room for all that it may ever do: what is large and seldom has to be boxed.
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        let bytes = size(serve);
+        assert!(bytes < 8 << 10, "{bytes} bytes");
+    }
+}

@@ -5,14 +5,16 @@ use crate::socket::Socket;
 use crate::spare;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, Bytes, BytesMut};
-use heddle_session::{Client, CopyFormatCodes, OutputColumn};
-use heddle_types::text::{Cells, TextSettings};
+use heddle_session::{Client, CopyFormatCodes, OutputColumn, RowEncoder};
+use heddle_types::text::{Cells, DataRows, TextSettings};
 use heddle_types::{Datum, Error, Notice, Result, SqlState, binary, text};
 use pgwire::messages::Message as Encode;
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
 use pgwire::messages::response::{EmptyQueryResponse, ErrorResponse, NoticeResponse};
 use pgwire::messages::startup::ParameterStatus;
 use std::io;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -88,17 +90,14 @@ impl Wire {
         self.flush().await.map_err(|e| lost(&e))
     }
 
-    /// Whole messages out of the scratch buffer.
-    async fn put_scratch(&mut self) -> Result<()> {
-        if self.scratch.len() >= OUTPUT_FLUSH_BYTES {
+    /// Whole messages.
+    async fn put_messages(&mut self, messages: &[u8]) -> Result<()> {
+        if messages.len() >= OUTPUT_FLUSH_BYTES {
             // They need not be copied to be sent.
             self.flush().await.map_err(|e| lost(&e))?;
-            self.socket.write_all(&self.scratch).await.map_err(|e| lost(&e))?;
-            self.scratch.clear();
-            return Ok(());
+            return self.socket.write_all(messages).await.map_err(|e| lost(&e));
         }
-        self.output.put_slice(&self.scratch);
-        self.scratch.clear();
+        self.output.put_slice(messages);
         self.flush_if_full().await
     }
 
@@ -187,6 +186,21 @@ fn format_of(formats: &[i16], i: usize) -> i16 {
     formats.get(i).or(formats.first()).copied().unwrap_or(0)
 }
 
+/// Appends DataRows until they take `bytes_max`; the first row that is still to come.
+fn append_rows(
+    out: &mut Vec<u8>,
+    columns: &[OutputColumn],
+    formats: &[i16],
+    batch: &RecordBatch,
+    range: Range<usize>,
+    settings: &TextSettings,
+    bytes_max: usize,
+) -> usize {
+    let cells = columns.iter().zip(batch.columns()).enumerate();
+    let cells = cells.map(|(i, (column, array))| Cells::new(array, column.ty, format_of(formats, i) != 0, settings));
+    DataRows::new(cells.collect()).append(out, range, settings, bytes_max)
+}
+
 impl Client for Wire {
     fn describe(&mut self, columns: &[OutputColumn], formats: &[i16]) {
         self.row_description(columns, formats);
@@ -197,27 +211,29 @@ impl Client for Wire {
         columns: &[OutputColumn],
         formats: &[i16],
         batch: &RecordBatch,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         settings: &TextSettings,
     ) -> Result<()> {
-        let cells = columns.iter().zip(batch.columns()).enumerate();
-        let mut cells: Vec<Cells<'_>> = cells
-            .map(|(i, (column, array))| Cells::new(array, column.ty, format_of(formats, i) != 0, settings))
-            .collect();
-        self.scratch.clear();
-        let [high, low] = (columns.len() as u16).to_be_bytes();
-        let begin = [b'D', 0, 0, 0, 0, high, low];
-        for row in range {
-            let start = self.scratch.len();
-            self.scratch.extend_from_slice(&begin);
-            cells.iter_mut().for_each(|cells| cells.append(&mut self.scratch, row, settings));
-            let length = (self.scratch.len() - start - 1) as u32;
-            self.scratch[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
-            if self.scratch.len() >= OUTPUT_FLUSH_BYTES {
-                self.put_scratch().await?;
-            }
+        let mut rows = std::mem::take(&mut self.scratch);
+        let (mut begin, end) = (range.start, range.end);
+        while begin < end {
+            rows.clear();
+            begin = append_rows(&mut rows, columns, formats, batch, begin..end, settings, OUTPUT_FLUSH_BYTES);
+            self.put_messages(&rows).await?;
         }
-        self.put_scratch().await
+        rows.clear();
+        self.scratch = rows;
+        Ok(())
+    }
+
+    fn encoder(&self, columns: Arc<[OutputColumn]>, formats: Vec<i16>, settings: TextSettings) -> RowEncoder {
+        Arc::new(move |batch, out| {
+            append_rows(out, &columns, &formats, batch, 0..batch.num_rows(), &settings, usize::MAX);
+        })
+    }
+
+    async fn encoded(&mut self, rows: &[u8]) -> Result<()> {
+        self.put_messages(rows).await
     }
 
     fn row(&mut self, columns: &[OutputColumn], formats: &[i16], values: &[Datum], settings: &TextSettings) {

@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 after a clean stop, 1 when it could not start or work, 2 for a wrong command line.
 
+mod allocator;
+
+use allocator::Allocator;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use heddle_server::demo::{self, Demo};
@@ -13,12 +16,14 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
+    allocator::set_up();
     // Data and log files are nobody else's business.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // The allocator asks for huge pages, which stay when most of what was in them is freed: 15 MB at rest, a sixth of a full cache.
@@ -109,7 +114,16 @@ fn start(flags: &ArgMatches) -> Result<()> {
     // In one write: who waits for the first line may close the pipe behind it.
     let socket = node.socket_path().map(|path| format!("listening on Unix socket {}\n", path.display()));
     print(&format!("listening on {} (PostgreSQL protocol)\n{}", node.addr(), socket.unwrap_or_default()))?;
-    let name = runtime.block_on(stop.wait());
+    let name = runtime.block_on(async {
+        let stop = stop.wait();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                name = &mut stop => return name,
+                () = tokio::time::sleep(Duration::from_secs(1)) => allocator::give_back(),
+            }
+        }
+    });
     tracing::info!(signal = name, sessions = node.server().session_count(), "stopping");
     node.shutdown();
     Ok(())

@@ -137,8 +137,8 @@ settings! {
         "Sends statements about one row by its key through the same plans as all others: slower, for comparing answers.";
     batch_rows: usize, "batch-rows", "8192", Domain::Count { min: 16, max: 1 << 16 }, Restart,
         "Rows that queries handle at a time.";
-    cache_size: usize, "cache-size", "256MB", bytes(MB, 64 * TB), Restart,
-        "Cache of rows (a quarter) and disk pages of relational tables; it grows to this size as they are used.";
+    cache_size: usize, "cache-size", "128MB", bytes(MB, 64 * TB), Restart,
+        "Cache of rows (a sixth) and disk pages of relational tables; it grows to this size as they are used.";
     memtable_size: usize, "memtable-size", "64MB", bytes(64 * KB, 64 * GB), Restart,
         "Changes held in one in-memory table, one for rows and one for points, before it is sealed and written into the tables on disk.";
     unmerged_memory_max: usize, "unmerged-memory-max", "512MB", bytes(MB, TB), Restart,

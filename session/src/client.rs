@@ -5,6 +5,10 @@ use bytes::Bytes;
 use heddle_planner::bound::OutputColumn;
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Notice, Result};
+use std::sync::Arc;
+
+/// Appends the DataRows of a batch, on whatever thread.
+pub type RowEncoder = Arc<dyn Fn(&RecordBatch, &mut Vec<u8>) + Send + Sync>;
 
 /// Formats announced in CopyInResponse and CopyOutResponse: 0 text, 1 binary, one per column.
 #[derive(Clone, Debug)]
@@ -31,6 +35,10 @@ pub trait Client {
         range: std::ops::Range<usize>,
         text: &TextSettings,
     ) -> Result<()>;
+    /// What makes DataRows for it elsewhere, for [`Client::encoded`].
+    fn encoder(&self, columns: Arc<[OutputColumn]>, formats: Vec<i16>, text: TextSettings) -> RowEncoder;
+    /// DataRows that its encoder made.
+    async fn encoded(&mut self, rows: &[u8]) -> Result<()>;
     /// One DataRow of values, one per column.
     fn row(&mut self, columns: &[OutputColumn], formats: &[i16], values: &[Datum], text: &TextSettings);
     /// CommandComplete.

@@ -13,6 +13,7 @@
 mod client;
 mod copy;
 mod cursor;
+mod encode;
 mod names;
 mod point;
 mod portal;
@@ -26,7 +27,7 @@ mod texts;
 mod transaction;
 mod utility;
 
-pub use client::{Client, CopyFormatCodes};
+pub use client::{Client, CopyFormatCodes, RowEncoder};
 pub use heddle_planner::bound::OutputColumn;
 pub use portal::Completion;
 pub use server::{Canceller, Server, ServerOptions};

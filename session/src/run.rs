@@ -1,6 +1,7 @@
 //! Running portals: plans under locks and a fresh snapshot, rows to the client, interrupts honoured everywhere.
 
 use crate::client::Client;
+use crate::encode::{Encoding, LARGE_ROWS};
 use crate::portal::{Completion, Portal, Rows, State, Tag};
 use crate::prepared::{Planned, Prepared};
 use crate::server::Canceller;
@@ -135,7 +136,7 @@ impl Session {
                 if let Some(first) = parsed.first_parameter() {
                     return Err(no_parameter(first));
                 }
-                let tag = self.copy(copy, client).await.map_err(|e| e.shifted(parsed.offset))?;
+                let tag = Box::pin(self.copy(copy, client)).await.map_err(|e| e.shifted(parsed.offset))?;
                 Ok(Some(Completion::Complete(tag.into())))
             }
             _ => Ok(Some(Completion::Complete(self.utility(parsed, client).await?.into()))),
@@ -208,10 +209,11 @@ impl Session {
                     refuse_overtaken(&txn, *oid, *mode)?;
                 }
                 let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), ..ctx });
-                let work = async {
+                // On the heap: a connection that waits for its client would have room for a running plan, and a move of it costs more.
+                let work = Box::pin(async {
                     let outcome = self.server.executor.run(&planned.plan, ctx, view).await?;
                     settle(outcome, &txn, &planned.bound().locks).await
-                };
+                });
                 return Ok((interrupt.guard(client, work).await?, planned));
             }
         }
@@ -253,6 +255,14 @@ impl Session {
                 portal.state = State::Finished { query: true };
                 return Ok(Completion::Complete(tag.into()));
             };
+            if max == u64::MAX && batch.num_rows() >= LARGE_ROWS {
+                rows.current = Some((batch, at));
+                let encoder = client.encoder(Arc::clone(&rows.columns), portal.formats.clone(), text);
+                sent += send_all(rows, Encoding::new(&self.server.executor, encoder), &interrupt, client).await?;
+                let tag = rows.tag.finish(sent);
+                portal.state = State::Finished { query: true };
+                return Ok(Completion::Complete(tag.into()));
+            }
             let n = (max - sent).min((batch.num_rows() - at) as u64) as usize;
             let send = at..at + n;
             // The send itself is interrupted by its own socket, not by cancel: a half-sent row would break the protocol.
@@ -286,6 +296,26 @@ impl Session {
         }
         Ok(taken)
     }
+}
+
+/// Sends the rest of a large result; how many rows that was.
+async fn send_all<C: Client>(
+    rows: &mut Rows,
+    encoding: Encoding,
+    interrupt: &Interrupt,
+    client: &mut C,
+) -> Result<u64> {
+    let first = rows.current.take().map(|(batch, at)| Ok(batch.slice(at, batch.num_rows() - at)));
+    let pieces = encoding.run(stream::iter(first).chain(&mut rows.stream));
+    let mut pieces = std::pin::pin!(pieces);
+    let mut sent = 0;
+    while let Some(piece) = interrupt.guard(client, async { pieces.next().await.transpose() }).await? {
+        // As above: no interrupt within a row.
+        client.encoded(&piece.messages).await?;
+        sent += piece.rows as u64;
+        encoding.sent(piece);
+    }
+    Ok(sent)
 }
 
 /// Holds rows back until everything they came from is durable. Only under a lock is something read that is not yet.

@@ -8,7 +8,9 @@ use heddle_log::LogConfig;
 use heddle_planner::Executor;
 use heddle_planner::exec::ExecutorConfig;
 use heddle_relational::RelationalConfig;
-use heddle_session::{Client, CopyFormatCodes, OutputColumn, Server, ServerOptions, Session, Startup, Status};
+use heddle_session::{
+    Client, CopyFormatCodes, OutputColumn, RowEncoder, Server, ServerOptions, Session, Startup, Status,
+};
 use heddle_timeseries::TimeseriesConfig;
 use heddle_txn::{TxnConfig, TxnManager};
 use heddle_types::text::TextSettings;
@@ -35,6 +37,13 @@ impl Client for Noting {
         _: &TextSettings,
     ) -> Result<()> {
         self.rows += range.len();
+        Ok(())
+    }
+    fn encoder(&self, _: Arc<[OutputColumn]>, _: Vec<i16>, _: TextSettings) -> RowEncoder {
+        Arc::new(|batch, rows| rows.resize(rows.len() + batch.num_rows(), 0))
+    }
+    async fn encoded(&mut self, rows: &[u8]) -> Result<()> {
+        self.rows += rows.len();
         Ok(())
     }
     fn row(&mut self, _: &[OutputColumn], _: &[i16], _: &[Datum], _: &TextSettings) {

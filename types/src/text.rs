@@ -10,6 +10,7 @@ mod column;
 mod float;
 mod integer;
 mod into;
+mod rows;
 mod scalar;
 mod utf8;
 
@@ -21,6 +22,7 @@ pub use float::{format_f32, format_f64, parse_f32, parse_f64};
 pub(crate) use integer::{is_space, push_2, push_padded};
 pub use integer::{parse_i16, parse_i32, parse_i64, parse_oid, push_int};
 pub use into::parse_into;
+pub use rows::DataRows;
 pub use scalar::parse_bool;
 pub use utf8::check_utf8;
 

@@ -42,7 +42,7 @@ pub struct RelationalConfig {
     pub dir: PathBuf,
     /// A memtable is sealed above this many bytes; a merge commits about as often.
     pub memtable_bytes_max: usize,
-    /// Caches of the base in bytes: a quarter for rows read by key, the rest for redb's pages.
+    /// Caches of the base in bytes: a sixth for rows read by key, the rest for redb's pages.
     pub cache_bytes: usize,
 }
 
@@ -51,7 +51,7 @@ pub struct RelationalConfig {
 /// # Errors
 /// `XX001` when the base is damaged, `53100` when there is no room to create it, `58030` when the disk does not answer.
 pub fn open(env: Env, config: RelationalConfig) -> Result<Arc<dyn RowEngine>> {
-    let row_cache_bytes = config.cache_bytes / 4;
+    let row_cache_bytes = config.cache_bytes / 6;
     let (base, flushed) =
         Base::open(env, &RelationalConfig { cache_bytes: config.cache_bytes - row_cache_bytes, ..config.clone() })?;
     let (reaper, garbage) = mpsc::channel::<Parts>();

@@ -49,6 +49,7 @@ use runtime::{Engine, Source};
 use series_aggregate::series_plans;
 use series_select::SeriesSelect;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// Rows in the order of `Bound::columns`; Arrow forms per `heddle_types::arrow`.
 pub type RowStream = BoxStream<'static, Result<RecordBatch>>;
@@ -168,6 +169,11 @@ impl Executor {
     /// The next plan that needs to know about a table, or about any, samples it again.
     pub fn forget_samples(&self, table: Option<heddle_types::StorageId>) {
         self.engine.statistics.forget(table);
+    }
+
+    /// Runs something on the query threads.
+    pub fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.engine.handle().spawn(async { work() })
     }
 
     /// Runs a plan. Relation locks are already held and `ctx.txn` has begun its statement with `view`.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 /// A buffer larger than this is given back after its batch.
-const BUFFER_KEPT_MAX: usize = 8 << 20;
+const BUFFER_KEPT_MAX: usize = 1 << 20;
 
 /// The thread's whole life.
 pub(crate) fn thread_main(shared: &Shared, from: LogIndex, mut sink: Sink, opened: &SyncSender<Result<()>>) {

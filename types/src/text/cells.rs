@@ -1,5 +1,5 @@
 //! [`Cells`]: a column of result rows, written cell by cell. What its rows share is found once: the Arrow type behind it, and the
-//! text of a minute, in which most timestamps of a series differ by their seconds alone.
+//! text of an hour, in which most timestamps of a series differ by minutes and seconds alone.
 
 use super::integer::digits;
 use super::{TextSettings, format_at};
@@ -8,12 +8,18 @@ use crate::{PgType, binary, numeric, oid};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes as dt;
+use std::ops::Range;
 
-const MINUTE_US: i64 = 60_000_000;
+const SECOND_US: i64 = 1_000_000;
+const MINUTE_US: i64 = 60 * SECOND_US;
+const HOUR_US: i64 = 60 * MINUTE_US;
 /// Years 1973 to 9998: four digits, and no zone changes its offset within a minute.
 const PLAIN_TIMES: std::ops::Range<i64> = 94_694_400_000_000..253_339_228_800_000_000;
-/// Where a time's cell has its seconds.
-const SECONDS: std::ops::Range<usize> = 4 + 17..4 + 19;
+/// Where a time's cell has its minutes and seconds.
+const MINUTES: Range<usize> = 4 + 14..4 + 16;
+const SECONDS: Range<usize> = 4 + 17..4 + 19;
+/// A cell of bounded length that is not of text: the longest is a time before Christ.
+const SHORT_BYTES: usize = 64;
 /// Room for a length word and the digits of an integer.
 const INT_BYTES: usize = 24;
 
@@ -62,17 +68,67 @@ enum Kind<'a> {
     Int8(&'a [i64]),
     Text(&'a StringArray),
     Numeric(&'a BinaryArray),
-    Time(&'a [i64], Minute),
+    Time(&'a [i64], Hour),
     Other,
 }
 
-/// The cells of a minute's times.
-struct Minute {
-    /// Its first microsecond.
-    from_us: i64,
-    /// The length word and the text of a time in it, whose seconds are filled in for each.
+/// The cells of an hour's times.
+struct Hour {
+    /// Its microseconds: a whole hour of the zone, or a minute where the zone's offset changes.
+    range: Range<i64>,
+    /// The minute it begins with.
+    minute: i64,
+    /// The length word and the text of a time in it, in which minutes and seconds are filled in for each.
     cell: Vec<u8>,
 }
+
+/// Rows side by side, written a column at a time: a cell does not wait for the one before it to say where it ends.
+pub(super) struct Lanes {
+    bytes: Vec<u8>,
+    /// Bytes from one to the next.
+    stride: usize,
+    /// Where each ends.
+    ends: [usize; LANES],
+    /// A cell on its way.
+    cell: Vec<u8>,
+}
+
+/// Rows written side by side.
+pub(super) const LANES: usize = 64;
+
+impl Lanes {
+    pub fn new() -> Self {
+        Self { bytes: Vec::new(), stride: 0, ends: [0; LANES], cell: Vec::new() }
+    }
+
+    /// Begins rows of at most `bytes_max` bytes with `head`.
+    pub fn begin(&mut self, head: &[u8], bytes_max: usize) {
+        // An odd number of cache lines, so that lanes do not meet in the same sets of the cache.
+        self.stride = bytes_max.div_ceil(64) * 64 | 64;
+        self.bytes.resize((self.stride * LANES).max(self.bytes.len()), 0);
+        self.bytes.chunks_exact_mut(self.stride).take(LANES).for_each(|lane| lane[..head.len()].copy_from_slice(head));
+        self.ends = [head.len(); LANES];
+    }
+
+    /// The first `n` rows.
+    pub fn rows(&mut self, n: usize) -> impl Iterator<Item = &mut [u8]> {
+        self.bytes.chunks_exact_mut(self.stride).zip(self.ends).take(n).map(|(lane, end)| &mut lane[..end])
+    }
+
+    /// Adds a cell to each row: what `put` writes to where it is told, and says how long it is.
+    #[inline(always)]
+    fn put(&mut self, nulls: Option<&NullBuffer>, rows: Range<usize>, mut put: impl FnMut(usize, &mut [u8]) -> usize) {
+        for ((lane, end), row) in self.bytes.chunks_exact_mut(self.stride).zip(&mut self.ends).zip(rows) {
+            let place = &mut lane[*end..];
+            *end += match nulls {
+                Some(nulls) if nulls.is_null(row) => put_bytes(place, &NULL_CELL),
+                _ => put(row, place),
+            };
+        }
+    }
+}
+
+const NULL_CELL: [u8; 4] = (-1i32).to_be_bytes();
 
 impl<'a> Cells<'a> {
     /// For a column of type `ty`, in the binary or the text form.
@@ -85,12 +141,12 @@ impl<'a> Cells<'a> {
     #[inline]
     pub fn append(&mut self, out: &mut Vec<u8>, i: usize, settings: &TextSettings) {
         if self.nulls.is_some_and(|nulls| nulls.is_null(i)) {
-            return out.extend_from_slice(&(-1i32).to_be_bytes());
+            return out.extend_from_slice(&NULL_CELL);
         }
-        if let Kind::Time(values, minute) = &mut self.kind
-            && minute.append(out, values[i], self.ty, &settings.datetime)
+        if let Kind::Time(values, hour) = &mut self.kind
+            && let Some(cell) = hour.cell_of(values[i], self.ty, &settings.datetime)
         {
-            return;
+            return out.extend_from_slice(cell);
         }
         match &self.kind {
             Kind::Int2(values) if self.binary => fixed(out, &values[i].to_be_bytes()),
@@ -105,16 +161,68 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn other(&self, out: &mut Vec<u8>, i: usize, settings: &TextSettings) {
-        let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        match self.binary {
-            true => binary::encode_at(out, self.array, i, self.ty),
-            false => format_at(out, self.array, i, self.ty, settings),
+    /// Most bytes of a cell of `rows`, if that is known.
+    pub(super) fn bytes_max(&self, rows: Range<usize>) -> Option<usize> {
+        match &self.kind {
+            Kind::Int2(_) | Kind::Int4(_) | Kind::Int8(_) => Some(INT_BYTES),
+            Kind::Text(values) => {
+                let ends = &values.value_offsets()[rows.start..=rows.end];
+                Some(4 + ends.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(0))
+            }
+            Kind::Time(..) => Some(SHORT_BYTES),
+            Kind::Other => match self.ty.oid {
+                oid::FLOAT4 | oid::FLOAT8 | oid::BOOL | oid::DATE => Some(SHORT_BYTES),
+                oid::TIMESTAMP | oid::TIMESTAMPTZ if self.binary => Some(SHORT_BYTES),
+                _ => None,
+            },
+            Kind::Numeric(_) => None,
         }
-        let len = (out.len() - start - 4) as u32;
-        out[start..start + 4].copy_from_slice(&len.to_be_bytes());
     }
+
+    /// Adds the cells of `rows`, whose [`Self::bytes_max`] is known, to one lane each.
+    pub(super) fn put(&mut self, lanes: &mut Lanes, rows: Range<usize>, settings: &TextSettings) {
+        let (nulls, binary, ty) = (self.nulls, self.binary, self.ty);
+        match &mut self.kind {
+            Kind::Int2(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, &values[i].to_be_bytes())),
+            Kind::Int4(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, &values[i].to_be_bytes())),
+            Kind::Int8(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, &values[i].to_be_bytes())),
+            Kind::Int2(values) => lanes.put(nulls, rows, |i, to| put_int(to, values[i].into())),
+            Kind::Int4(values) => lanes.put(nulls, rows, |i, to| put_int(to, values[i].into())),
+            Kind::Int8(values) => lanes.put(nulls, rows, |i, to| put_int(to, values[i])),
+            Kind::Text(values) => lanes.put(nulls, rows, |i, to| put_fixed(to, values.value(i).as_bytes())),
+            Kind::Time(values, hour) => {
+                let array = self.array;
+                let mut cell = std::mem::take(&mut lanes.cell);
+                lanes.put(nulls, rows, |i, to| match hour.cell_of(values[i], ty, &settings.datetime) {
+                    Some(cell) => put_bytes(to, cell),
+                    None => put_other(to, &mut cell, (array, i, ty), binary, settings),
+                });
+                lanes.cell = cell;
+            }
+            Kind::Numeric(_) | Kind::Other => {
+                let array = self.array;
+                let mut cell = std::mem::take(&mut lanes.cell);
+                lanes.put(nulls, rows, |i, to| put_other(to, &mut cell, (array, i, ty), binary, settings));
+                lanes.cell = cell;
+            }
+        }
+    }
+
+    fn other(&self, out: &mut Vec<u8>, i: usize, settings: &TextSettings) {
+        other(out, (self.array, i, self.ty), self.binary, settings);
+    }
+}
+
+/// Appends the cell of a value that has no way of its own.
+fn other(out: &mut Vec<u8>, (array, i, ty): (&ArrayRef, usize, PgType), binary: bool, settings: &TextSettings) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    match binary {
+        true => binary::encode_at(out, array, i, ty),
+        false => format_at(out, array, i, ty, settings),
+    }
+    let len = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&len.to_be_bytes());
 }
 
 impl<'a> Kind<'a> {
@@ -126,45 +234,109 @@ impl<'a> Kind<'a> {
             oid::TEXT | oid::VARCHAR => Self::Text(array.as_string_opt::<i32>()?),
             oid::NUMERIC if !binary => Self::Numeric(array.as_binary_opt::<i32>()?),
             oid::TIMESTAMP | oid::TIMESTAMPTZ if !binary && settings.datetime.format == DateFormat::Iso => {
-                let minute = Minute { from_us: i64::MIN, cell: Vec::new() };
-                Self::Time(array.as_primitive_opt::<dt::TimestampMicrosecondType>()?.values(), minute)
+                let hour = Hour { range: 0..0, minute: 0, cell: Vec::new() };
+                Self::Time(array.as_primitive_opt::<dt::TimestampMicrosecondType>()?.values(), hour)
             }
             _ => return None,
         })
     }
 }
 
-impl Minute {
-    /// Appends a time with whole seconds; false when it is not so simple.
-    fn append(&mut self, out: &mut Vec<u8>, us: i64, ty: PgType, settings: &DateTimeSettings) -> bool {
-        let within = us.rem_euclid(MINUTE_US);
-        if !PLAIN_TIMES.contains(&us) || within % 1_000_000 != 0 {
-            return false;
+impl Hour {
+    /// The cell of a time with whole seconds; None when it is not so simple.
+    #[inline]
+    fn cell_of(&mut self, us: i64, ty: PgType, settings: &DateTimeSettings) -> Option<&[u8]> {
+        if us % SECOND_US != 0 {
+            return None;
         }
-        if self.from_us != us - within && !self.begin(us - within, ty, settings) {
-            return false;
+        if !self.range.contains(&us) && !self.begin(us, ty, settings) {
+            return None;
         }
-        let seconds = (within / 1_000_000) as u8;
-        self.cell[SECONDS].copy_from_slice(&[b'0' + seconds / 10, b'0' + seconds % 10]);
-        out.extend_from_slice(&self.cell);
-        true
+        let seconds = (us - self.range.start) / SECOND_US;
+        self.cell[MINUTES].copy_from_slice(&two_digits(self.minute + seconds / 60));
+        self.cell[SECONDS].copy_from_slice(&two_digits(seconds % 60));
+        Some(&self.cell)
     }
 
-    fn begin(&mut self, from_us: i64, ty: PgType, settings: &DateTimeSettings) -> bool {
-        let mut cell = vec![0; 4];
-        match ty.oid {
-            oid::TIMESTAMPTZ => format_timestamptz(&mut cell, from_us, settings),
-            _ => format_timestamp(&mut cell, from_us, settings),
+    fn begin(&mut self, us: i64, ty: PgType, settings: &DateTimeSettings) -> bool {
+        if !PLAIN_TIMES.contains(&us) {
+            return false;
         }
+        let from_us = us - us.rem_euclid(MINUTE_US);
+        let cell = time_cell(from_us, ty, settings);
         // With an offset that has seconds, the minute begins elsewhere.
         if cell.get(SECONDS) != Some(b"00") || cell[SECONDS.start - 1] != b':' {
             return false;
         }
-        let len = (cell.len() - 4) as u32;
-        cell[..4].copy_from_slice(&len.to_be_bytes());
-        *self = Self { from_us, cell };
+        let minute = i64::from(cell[MINUTES.start] - b'0') * 10 + i64::from(cell[MINUTES.start + 1] - b'0');
+        let hour_us = from_us - minute * MINUTE_US;
+        *self = Self { range: from_us..from_us + MINUTE_US, minute, cell };
+        // Its first and its last minute say whether the hour is one.
+        let is_like = |minute: i64| {
+            let mut expected = self.cell.clone();
+            expected[MINUTES].copy_from_slice(&two_digits(minute));
+            time_cell(hour_us + minute * MINUTE_US, ty, settings) == expected
+        };
+        if is_like(0) && is_like(59) {
+            (self.range, self.minute) = (hour_us..hour_us + HOUR_US, 0);
+        }
         true
     }
+}
+
+fn time_cell(us: i64, ty: PgType, settings: &DateTimeSettings) -> Vec<u8> {
+    let mut cell = vec![0; 4];
+    match ty.oid {
+        oid::TIMESTAMPTZ => format_timestamptz(&mut cell, us, settings),
+        _ => format_timestamp(&mut cell, us, settings),
+    }
+    let len = (cell.len() - 4) as u32;
+    cell[..4].copy_from_slice(&len.to_be_bytes());
+    cell
+}
+
+fn two_digits(n: i64) -> [u8; 2] {
+    [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]
+}
+
+/// Writes bytes; how many.
+#[inline]
+fn put_bytes(to: &mut [u8], bytes: &[u8]) -> usize {
+    to[..bytes.len()].copy_from_slice(bytes);
+    bytes.len()
+}
+
+#[inline]
+fn put_fixed(to: &mut [u8], value: &[u8]) -> usize {
+    let (length, rest) = to.split_at_mut(4);
+    length.copy_from_slice(&(value.len() as u32).to_be_bytes());
+    4 + put_bytes(rest, value)
+}
+
+#[inline]
+fn put_int(to: &mut [u8], value: i64) -> usize {
+    match usize::try_from(value).ok().and_then(|value| READY_CELLS.get(value)) {
+        Some(ready) => {
+            put_bytes(to, ready);
+            usize::from(ready[7])
+        }
+        None => {
+            let (buf, at) = int_cell(value);
+            put_bytes(to, &buf[at..])
+        }
+    }
+}
+
+fn put_other(
+    to: &mut [u8],
+    cell: &mut Vec<u8>,
+    value: (&ArrayRef, usize, PgType),
+    binary: bool,
+    settings: &TextSettings,
+) -> usize {
+    cell.clear();
+    other(cell, value, binary, settings);
+    put_bytes(to, cell)
 }
 
 fn fixed(out: &mut Vec<u8>, value: &[u8]) {
@@ -206,11 +378,17 @@ fn int(out: &mut Vec<u8>, value: i64) {
 }
 
 fn long_int(out: &mut Vec<u8>, value: i64) {
+    let (buf, at) = int_cell(value);
+    out.extend_from_slice(&buf[at..]);
+}
+
+/// A cell at the end of a buffer, and where it begins.
+fn int_cell(value: i64) -> ([u8; INT_BYTES], usize) {
     let mut buf = [0u8; INT_BYTES];
     let at = digits(value, &mut buf);
     let len = (INT_BYTES - at) as u32;
     buf[at - 4..at].copy_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(&buf[at - 4..]);
+    (buf, at - 4)
 }
 
 #[cfg(test)]

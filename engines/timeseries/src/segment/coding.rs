@@ -41,7 +41,7 @@ fn is_smaller<T: Stepped>(unscaled: &[i64], values: &[T]) -> bool {
 pub enum Reader<T: Stepped> {
     /// Nothing in it, too.
     Pco(Box<Unpacker<T>>),
-    Steps(StepReader),
+    Steps(StepReader<T>),
     Decimals(Box<Decimals>),
 }
 

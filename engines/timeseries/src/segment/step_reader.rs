@@ -35,11 +35,13 @@ struct Take {
 }
 
 /// Reads the pages of one column of a group.
-pub struct StepReader {
+pub struct StepReader<T> {
     table: Box<Table>,
     widths: Widths,
     /// A page, with room behind it.
     page: Vec<u8>,
+    /// Two stretches on their way.
+    buffers: Box<[Values<T>; 2]>,
 }
 
 /// Where a stretch begins.
@@ -53,15 +55,16 @@ struct Stretch {
 /// The first values of a stretch.
 type Values<T> = [T; ROOM + LANES];
 
-impl StepReader {
+impl<T: Stepped> StepReader<T> {
     /// From the head.
     pub fn new(head: &[u8]) -> Result<Self, Malformed> {
         let code = StepCode::decode(head)?;
-        Ok(Self { table: Table::new(&code), widths: code.widths(), page: Vec::new() })
+        let buffers = Box::new([[T::default(); ROOM + LANES]; 2]);
+        Ok(Self { table: Table::new(&code), widths: code.widths(), page: Vec::new(), buffers })
     }
 
     /// Appends to `out` the `wanted` ones of the `values` values of `page`.
-    pub fn read<T: Stepped>(
+    pub fn read(
         &mut self,
         page: &[u8],
         values: usize,
@@ -75,30 +78,30 @@ impl StepReader {
         self.page.clear();
         self.page.extend_from_slice(bits);
         self.page.extend_from_slice(&[0; PADDING]);
-        let mut buffers = [[T::default(); ROOM + LANES]; 2];
+        let Self { table, widths, page, buffers } = self;
         let mut parts = parts(&stretches, wanted);
         while let Some(first) = parts.next() {
             let second = parts.next();
-            let [values, other_values] = &mut buffers;
-            let mut a = self.stream(&first, values)?;
+            let [values, other_values] = &mut **buffers;
+            let mut a = stream(page, &first, values)?;
             if let Some(second) = &second {
                 // Two at a time: neither waits for what the other one looks up.
-                let mut b = self.stream(second, other_values)?;
-                read_both(&mut a, &mut b, &self.table, self.widths)?;
-                b.read(&self.table, self.widths)?;
+                let mut b = stream(page, second, other_values)?;
+                read_both(&mut a, &mut b, table, *widths)?;
+                b.read(table, *widths)?;
             }
-            a.read(&self.table, self.widths)?;
-            for (part, values) in [Some(first), second].into_iter().flatten().zip(&buffers) {
+            a.read(table, *widths)?;
+            for (part, values) in [Some(first), second].into_iter().flatten().zip(&**buffers) {
                 out.extend_from_slice(&values[part.wanted]);
             }
         }
         Ok(())
     }
+}
 
-    fn stream<'a, T: Stepped>(&'a self, part: &Part, values: &'a mut Values<T>) -> Result<Stream<'a, T>, Malformed> {
-        let bits = self.page.get(part.stretch.start..).ok_or_else(cut)?;
-        Ok(Stream::new(bits, T::narrow(part.stretch.first), part.wanted.end, values))
-    }
+fn stream<'a, T: Stepped>(page: &'a [u8], part: &Part, values: &'a mut Values<T>) -> Result<Stream<'a, T>, Malformed> {
+    let bits = page.get(part.stretch.start..).ok_or_else(cut)?;
+    Ok(Stream::new(bits, T::narrow(part.stretch.first), part.wanted.end, values))
 }
 
 /// What is wanted of a stretch.
