@@ -5,7 +5,7 @@ use crate::socket::Socket;
 use crate::startup::{self, Begun};
 use crate::wire::{Wire, lost};
 use futures::FutureExt;
-use heddle_session::{Client, Completion, Server, Session, Status};
+use heddle_session::{Client, Completion, Server, Session, Startup, Status};
 use heddle_types::{Error, Oid, PgType, Result, Severity, SqlState};
 use pgwire::messages::data::ParameterDescription;
 use pgwire::messages::startup::{Authentication, BackendKeyData, SecretKey};
@@ -24,7 +24,7 @@ pub(crate) async fn serve(socket: Socket, server: Arc<Server>) {
     let session = match begun {
         Err(_) | Ok(Err(_)) | Ok(Ok(Ok(Begun::Closed))) => return,
         Ok(Ok(Err(e))) => Err(e),
-        Ok(Ok(Ok(Begun::Session(startup)))) => Session::connect(&server, startup),
+        Ok(Ok(Ok(Begun::Session(startup)))) => Session::connect(&server, Startup { client: wire.client(), ..startup }),
     };
     let session = match session {
         Ok(session) => session,
@@ -81,6 +81,7 @@ impl Connection {
             Status::Failed => b'E',
         };
         self.wire.ready(status);
+        self.session.note_ready();
     }
 
     async fn run(&mut self) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use heddle_env::Disk;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -40,6 +41,14 @@ impl Accepted {
 }
 
 impl Socket {
+    /// The other end's address, if it has one.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Waits until there is input or the end of the stream.
     pub async fn readable(&self) -> io::Result<()> {
         match self {

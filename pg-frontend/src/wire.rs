@@ -13,6 +13,7 @@ use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
 use pgwire::messages::response::{EmptyQueryResponse, ErrorResponse, NoticeResponse};
 use pgwire::messages::startup::ParameterStatus;
 use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,11 @@ pub(crate) fn lost(e: &io::Error) -> Error {
 impl Wire {
     pub fn new(socket: Socket) -> Self {
         Self { socket, input: BytesMut::new(), output: BytesMut::new(), scratch: Vec::new(), lost_sync: false }
+    }
+
+    /// Where the client connects from; None for a Unix socket.
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.socket.peer()
     }
 
     /// Reads more input; false at the end of the stream. Cancel-safe. Whoever waits long has no buffers.

@@ -7,9 +7,10 @@ use heddle_catalog::{CatalogSnapshot, TEMPORARY_PREFIX};
 use heddle_env::Env;
 use heddle_txn::Transaction;
 use heddle_types::text::TextSettings;
-use heddle_types::{Datum, Notice, Oid, Result};
+use heddle_types::{Datum, Error, Notice, Oid, Result, SqlState};
 use parking_lot::Mutex;
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +22,71 @@ pub type SetSetting = Box<dyn Fn(&str, &str, bool) -> Result<String> + Send + Sy
 
 /// (name, value as SHOW prints it, description)
 pub type SettingRow = (String, String, String);
+
+/// A session as pg_stat_activity shows it. Times are microseconds since 1970.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// pid
+    pub pid: i32,
+    /// datid and datname
+    pub database: (Oid, String),
+    /// usename
+    pub user: String,
+    /// application_name
+    pub application: String,
+    /// client_addr and client_port; None for a Unix socket.
+    pub client: Option<SocketAddr>,
+    /// backend_start
+    pub started_us: i64,
+    /// xact_start
+    pub transaction_us: Option<i64>,
+    /// query_start
+    pub query_us: Option<i64>,
+    /// state_change
+    pub changed_us: i64,
+    /// state
+    pub state: &'static str,
+    /// It waits for its client's next command.
+    pub waits: bool,
+    /// query
+    pub query: String,
+}
+
+/// What pg_cancel_backend and pg_terminate_backend do.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// The running statement ends with 57014.
+    Cancel,
+    /// The session ends with 57P01.
+    Terminate,
+}
+
+/// All sessions of a server.
+pub trait Backends: Send + Sync {
+    /// Those there are, by pid.
+    fn list(&self) -> Vec<Backend>;
+    /// False when there is no such session.
+    fn signal(&self, pid: i32, signal: Signal) -> bool;
+    /// Is there such a session?
+    fn has(&self, pid: i32) -> bool;
+}
+
+/// A server without sessions, for tests of what needs none.
+pub struct Nobody;
+
+impl Backends for Nobody {
+    fn list(&self) -> Vec<Backend> {
+        Vec::new()
+    }
+
+    fn signal(&self, _: i32, _: Signal) -> bool {
+        false
+    }
+
+    fn has(&self, _: i32) -> bool {
+        false
+    }
+}
 
 /// Facts about the session that functions and name resolution see. Immutable per statement.
 pub struct SessionInfo {
@@ -48,8 +114,10 @@ pub struct SessionInfo {
     pub sequences: Arc<Mutex<SessionSequences>>,
     /// Checks that wait for the end of the transaction.
     pub deferred: Arc<Mutex<Deferred>>,
-    /// The error to raise when the statement was cancelled or timed out; kernels that take long ask now and then.
-    pub interrupted: Box<dyn Fn() -> Option<heddle_types::Error> + Send + Sync>,
+    /// The error to raise when the session's statement was cancelled or timed out: [`EvalContext::interrupted`].
+    pub interrupted: Box<dyn Fn() -> Option<Error> + Send + Sync>,
+    /// All sessions of the server.
+    pub backends: Arc<dyn Backends>,
     /// The server's advisory locks.
     pub advisory: Arc<AdvisoryLocks>,
     /// The session made temporary objects: its schema for them is searched, and emptied at its end.
@@ -109,6 +177,8 @@ pub struct EvalContext {
     pub txn: Option<Arc<Transaction>>,
     /// What exists.
     pub catalog: Arc<CatalogSnapshot>,
+    /// Nobody waits for the statement any more, while a kernel of it may still be at work.
+    pub stopped: Arc<AtomicBool>,
 }
 
 impl EvalContext {
@@ -122,7 +192,17 @@ impl EvalContext {
             env: self.env.clone(),
             txn: self.txn.clone(),
             catalog,
+            stopped: Arc::clone(&self.stopped),
         }
+    }
+
+    /// The error to raise when the statement is to end; what takes long asks now and then.
+    pub fn interrupted(&self) -> Option<Error> {
+        if self.stopped.load(Ordering::Relaxed) {
+            // The session may have gone on to its next statement, which nobody has cancelled.
+            return Some(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
+        }
+        (self.session.interrupted)()
     }
 }
 

@@ -71,6 +71,7 @@ fn context() -> EvalContext {
         deferred: Default::default(),
         sequences: Default::default(),
         interrupted: Box::new(|| None),
+        backends: Arc::new(heddle_planner::context::Nobody),
         advisory: Default::default(),
         temporary: Default::default(),
     };
@@ -82,6 +83,7 @@ fn context() -> EvalContext {
         env: Env::in_memory(1),
         txn: None,
         catalog: Arc::new(catalog),
+        stopped: Default::default(),
     }
 }
 

@@ -96,7 +96,11 @@ mod tests {
                 .map(str::to_owned)
                 .collect();
             assert!(found.iter().map(String::as_str).eq(array.iter().flatten()));
-            assert!(pieces.len() >= (rows * length / PIECE_BYTES / 2).min(rows), "{rows} rows of {length}: {}", pieces.len());
+            assert!(
+                pieces.len() >= (rows * length / PIECE_BYTES / 2).min(rows),
+                "{rows} rows of {length}: {}",
+                pieces.len()
+            );
         }
     }
 }

@@ -10,6 +10,7 @@
 //! 2. An error never leaves a half transaction: implicit ones are rolled back, explicit ones are failed (25P02).
 //! 3. Portals die with their transaction.
 
+mod activity;
 mod client;
 mod copy;
 mod cursor;

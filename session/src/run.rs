@@ -16,6 +16,7 @@ use heddle_txn::{RelationLock, Transaction, Wait};
 use heddle_types::{Datum, Error, Oid, PgType, Result, SqlState, oid};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 /// How often a statement may be bound again because DDL overtook it before it gives up.
@@ -211,8 +212,10 @@ impl Session {
                 let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), ..ctx });
                 // On the heap: a connection that waits for its client would have room for a running plan, and a move of it costs more.
                 let work = Box::pin(async {
-                    let outcome = self.server.executor.run(&planned.plan, ctx, view).await?;
-                    settle(outcome, &txn, &planned.bound().locks).await
+                    let abandoned = Abandoned(Some(Arc::clone(&ctx.stopped)));
+                    let outcome = self.server.executor.run(&planned.plan, Arc::clone(&ctx), view).await?;
+                    let outcome = settle(outcome, &txn, &planned.bound().locks).await?;
+                    Ok(abandoned.unless_over(outcome))
                 });
                 return Ok((interrupt.guard(client, work).await?, planned));
             }
@@ -295,6 +298,35 @@ impl Session {
             }
         }
         Ok(taken)
+    }
+}
+
+/// Tells a statement's kernels that nobody waits for them any more, unless it is over.
+struct Abandoned(Option<Arc<AtomicBool>>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(stopped) = &self.0 {
+            stopped.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Abandoned {
+    /// Rows are over when the last one has come, anything else is now.
+    fn unless_over(mut self, outcome: Outcome) -> Outcome {
+        let Outcome::Rows(stream) = outcome else {
+            self.0 = None;
+            return outcome;
+        };
+        let rows = stream::unfold((stream, self), |(mut stream, mut abandoned)| async {
+            let next = stream.next().await;
+            if next.is_none() {
+                abandoned.0 = None;
+            }
+            next.map(|batch| (batch, (stream, abandoned)))
+        });
+        Outcome::Rows(rows.boxed())
     }
 }
 

@@ -1,9 +1,10 @@
 //! What all sessions share: the database, the executor, the list of who is connected.
 
+use crate::activity::Activity;
 use crate::settings::ServerSetting;
 use heddle_env::Env;
-use heddle_planner::Executor;
 use heddle_planner::advisory::AdvisoryLocks;
+use heddle_planner::{Backend, Backends, Executor, Signal};
 use heddle_txn::TxnManager;
 use heddle_types::{Error, Oid, Result, SqlState};
 use parking_lot::Mutex;
@@ -42,6 +43,7 @@ struct Registered {
     secret: u32,
     database: Oid,
     canceller: Arc<Canceller>,
+    activity: Arc<Activity>,
 }
 
 /// Interrupts one session from outside.
@@ -134,7 +136,7 @@ impl Server {
     }
 
     /// Registers a session: (pid, secret, canceller). `53300`, `57P03`.
-    pub(crate) fn register(&self, database: Oid) -> Result<(i32, u32, Arc<Canceller>)> {
+    pub(crate) fn register(&self, database: Oid, activity: &Arc<Activity>) -> Result<(i32, u32, Arc<Canceller>)> {
         if self.closing.load(Ordering::Acquire) {
             return Err(Error::new(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down").fatal());
         }
@@ -145,7 +147,8 @@ impl Server {
         let pid = self.free_pid(&sessions);
         let secret = self.env.random.u64() as u32;
         let canceller = Arc::new(Canceller::default());
-        sessions.insert(pid, Registered { secret, database, canceller: Arc::clone(&canceller) });
+        let activity = Arc::clone(activity);
+        sessions.insert(pid, Registered { secret, database, canceller: Arc::clone(&canceller), activity });
         Ok((pid, secret, canceller))
     }
 
@@ -185,5 +188,25 @@ impl Server {
         for s in self.sessions.lock().values() {
             s.canceller.terminate();
         }
+    }
+}
+
+impl Backends for Server {
+    fn list(&self) -> Vec<Backend> {
+        self.sessions.lock().iter().map(|(pid, session)| session.activity.backend(*pid)).collect()
+    }
+
+    fn signal(&self, pid: i32, signal: Signal) -> bool {
+        let sessions = self.sessions.lock();
+        let Some(session) = sessions.get(&pid) else { return false };
+        match signal {
+            Signal::Cancel => session.canceller.cancel(),
+            Signal::Terminate => session.canceller.terminate(),
+        }
+        true
+    }
+
+    fn has(&self, pid: i32) -> bool {
+        self.sessions.lock().contains_key(&pid)
     }
 }

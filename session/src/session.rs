@@ -1,5 +1,6 @@
 //! One session: who is connected, to what, and the protocol's verbs.
 
+use crate::activity::Activity;
 use crate::client::Client;
 use crate::names::Names;
 use crate::portal::{Completion, Portal, State};
@@ -15,12 +16,13 @@ use heddle_planner::bound::OutputColumn;
 use heddle_planner::exec::{Deferred, PointScratch};
 use heddle_planner::function::SessionSequences;
 use heddle_planner::parse::{self, Kind, Parsed};
-use heddle_planner::{EvalContext, SessionInfo};
+use heddle_planner::{Backends, EvalContext, SessionInfo};
 use heddle_txn::Transaction;
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Error, Notice, PgType, Result, Severity, SqlState, binary, oid, text};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -34,6 +36,8 @@ pub struct Startup {
     pub database: Option<String>,
     /// Everything else, `options` already taken apart
     pub parameters: Vec<(String, String)>,
+    /// Where it connects from; None for a Unix socket.
+    pub client: Option<SocketAddr>,
 }
 
 /// ReadyForQuery's byte.
@@ -86,6 +90,9 @@ pub struct Session {
     pub(crate) pid: i32,
     secret: u32,
     pub(crate) canceller: Arc<Canceller>,
+    pub(crate) activity: Arc<Activity>,
+    /// Whose text is in there, if it is that of a prepared statement.
+    pub(crate) noted: Option<Arc<Prepared>>,
     pub(crate) block: Block,
     pub(crate) txn: Option<Arc<Transaction>>,
     pub(crate) txn_start_us: i64,
@@ -158,7 +165,7 @@ impl Session {
             let text = "no PostgreSQL user name specified in startup packet";
             return Err(Error::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, text).fatal());
         }
-        let name = startup.database.filter(|d| !d.is_empty()).unwrap_or_else(|| startup.user.clone());
+        let name = startup.database.clone().filter(|d| !d.is_empty()).unwrap_or_else(|| startup.user.clone());
         let database = server.txns.catalog().database(&name).ok_or_else(|| {
             Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist")).fatal()
         })?;
@@ -166,7 +173,8 @@ impl Session {
         for (name, value) in &startup.parameters {
             settings.startup(name, value).map_err(Error::fatal)?;
         }
-        let (pid, secret, canceller) = server.register(database.oid)?;
+        let activity = Arc::new(Activity::new(&startup, &database, server.env.clock.now_us()));
+        let (pid, secret, canceller) = server.register(database.oid, &activity)?;
         Ok(Self {
             server: Arc::clone(server),
             generation: settings.generation(),
@@ -180,6 +188,8 @@ impl Session {
             pid,
             secret,
             canceller,
+            activity,
+            noted: None,
             block: Block::None,
             txn: None,
             txn_start_us: 0,
@@ -282,9 +292,11 @@ impl Session {
             sequences: Arc::clone(&self.sequences),
             deferred: Arc::clone(&self.deferred),
             interrupted: Box::new(move || canceller.pending()),
+            backends: Arc::clone(&self.server) as Arc<dyn Backends>,
             advisory: Arc::clone(&self.server.advisory),
             temporary: Arc::clone(&self.temporary),
         };
+        self.activity.set_application(&settings.get("application_name").unwrap_or_default());
         let min = settings.get("client_min_messages").unwrap_or_default();
         let duration = |name| Duration::from_millis(settings.int(name).unsigned_abs());
         Cached {
@@ -328,6 +340,7 @@ impl Session {
             env: self.server.env.clone(),
             txn: self.txn.clone(),
             catalog: self.catalog(),
+            stopped: Arc::default(),
         })
     }
 
@@ -355,6 +368,7 @@ impl Session {
     pub(crate) fn start_command(&mut self) {
         self.canceller.arm();
         self.statement_us = self.server.env.clock.now_us();
+        self.note_command();
         self.start_timeout();
     }
 
@@ -376,6 +390,7 @@ impl Session {
         self.prepared.remove("");
         self.portals.remove("");
         self.start_command();
+        self.note_query(sql);
         self.pipelined = false;
         let result = self.query_string(sql, client).await;
         self.multi_statement = false;
@@ -475,6 +490,7 @@ impl Session {
     /// `42601` for more than one statement, `42P05`, `25P02`, whatever binding raises.
     pub fn parse(&mut self, name: &str, sql: &str, declared: Vec<PgType>) -> Result<()> {
         self.start_command();
+        self.note_query(sql);
         if let Some(prepared) = self.parsed_before(sql, &declared) {
             self.refuse_if_failed()?;
             return self.store_prepared(name, prepared);
@@ -510,6 +526,7 @@ impl Session {
     ) -> Result<()> {
         self.start_command();
         let prepared = Arc::clone(self.prepared_named(statement)?);
+        self.note_prepared(&prepared);
         if let Some(p) = &prepared.parsed {
             self.check_allowed(&p.kind)?;
         }
@@ -581,6 +598,7 @@ impl Session {
             self.check_allowed(&p.kind)?;
         }
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
+        self.note_prepared(&portal.prepared);
         let max = if max_rows == 0 { u64::MAX } else { max_rows.into() };
         let quick = if max > 1 && matches!(portal.state, State::Ready) {
             self.read_point(&portal.prepared, &portal.params, &portal.formats, client)?

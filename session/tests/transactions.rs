@@ -122,7 +122,7 @@ fn server(dir: &Path) -> Arc<Server> {
 }
 
 fn connect(server: &Arc<Server>) -> Psql {
-    let startup = Startup { user: "postgres".to_owned(), database: None, parameters: vec![] };
+    let startup = Startup { user: "postgres".to_owned(), database: None, parameters: vec![], client: None };
     Psql(Session::connect(server, startup).unwrap())
 }
 

@@ -264,6 +264,7 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         deferred: Arc::clone(&outer.deferred),
         sequences: Arc::clone(&outer.sequences),
         interrupted: Box::new(move || (e.interrupted)()),
+        backends: Arc::clone(&outer.backends),
         advisory: Arc::clone(&outer.advisory),
         // A view finds what it found when it was made: only a temporary one names this schema.
         temporary: Arc::default(),
@@ -276,5 +277,6 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         env: ctx.env.clone(),
         txn: ctx.txn.clone(),
         catalog: Arc::clone(&ctx.catalog),
+        stopped: Arc::clone(&ctx.stopped),
     }
 }

@@ -216,7 +216,7 @@ async fn verify(alter: &AlterTable, table: &Arc<TableDef>, ctx: &Arc<EvalContext
 }
 
 fn interrupted(ctx: &EvalContext) -> Result<()> {
-    (ctx.session.interrupted)().map_or(Ok(()), Err)
+    ctx.interrupted().map_or(Ok(()), Err)
 }
 
 /// Fills the new storages.

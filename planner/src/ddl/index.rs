@@ -84,7 +84,7 @@ pub(super) async fn fill(table: Arc<TableDef>, index: &IndexDef, ctx: &Arc<EvalC
         if !more {
             return Ok(());
         }
-        if let Some(error) = (ctx.session.interrupted)() {
+        if let Some(error) = ctx.interrupted() {
             return Err(error);
         }
         writer.txn.throttle().await?;

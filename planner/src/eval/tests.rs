@@ -20,6 +20,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         deferred: Default::default(),
         sequences: Default::default(),
         interrupted: Box::new(|| None),
+        backends: Arc::new(crate::context::Nobody),
         advisory: Default::default(),
         temporary: Default::default(),
     };
@@ -31,6 +32,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         env: heddle_env::Env::real(),
         txn: None,
         catalog: Arc::new(CatalogSnapshot::default()),
+        stopped: Default::default(),
     }
 }
 

@@ -222,12 +222,12 @@ impl Stage {
 
 /// Sub-queries need DataFusion; what sleeps must not do it on the thread that owns connections.
 pub(super) fn needs_plan(expr: &Expr) -> bool {
-    let sleeps = |e: &Expr| matches!(e, Expr::Call(c) if c.func == PG_SLEEP);
-    visit::any(expr, &|e| matches!(e, Expr::Outer { .. }) || sleeps(e) || visit::sub_query(e).is_some())
+    let waits = |e: &Expr| matches!(e, Expr::Call(c) if WAITING.contains(&c.func.0));
+    visit::any(expr, &|e| matches!(e, Expr::Outer { .. }) || waits(e) || visit::sub_query(e).is_some())
 }
 
-/// pg_sleep(float8)
-const PG_SLEEP: FuncId = FuncId(2626);
+/// pg_sleep; pg_advisory_lock and its like, whose lock a session of the same thread may hold; pg_terminate_backend.
+const WAITING: [u32; 10] = [2626, 2880, 2881, 2886, 2887, 3089, 3090, 3093, 3094, 2096];
 
 fn values(columns: &[Col], rows: &[Vec<Expr>], ctx: &EvalContext) -> Result<RowSet> {
     let output: Vec<(ColId, PgType)> = columns.iter().map(|c| (c.id, c.ty)).collect();

@@ -454,7 +454,7 @@ async fn referring(writer: &TableWriter, f: &ForeignKey, wanted: &[Datum]) -> Re
         if !more {
             return Ok(found);
         }
-        if let Some(e) = (writer.ctx.session.interrupted)() {
+        if let Some(e) = writer.ctx.interrupted() {
             return Err(e);
         }
     }

@@ -8,7 +8,7 @@ use heddle_types::{Error, Result, Severity, SqlState};
 use std::time::Duration;
 
 /// How often a waiting session asks again.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 fn try_lock(cx: &EvalContext, key: AdvisoryKey, shared: bool, transaction: bool) -> bool {
     let s = &cx.session;
@@ -23,7 +23,7 @@ fn lock(cx: &EvalContext, key: AdvisoryKey, shared: bool, transaction: bool) -> 
 }
 
 /// Tells the runtime that its thread is taken: the session that will unlock may need one.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|h| h.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
@@ -33,7 +33,7 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
 
 fn wait(cx: &EvalContext, key: AdvisoryKey, shared: bool, transaction: bool) -> Result<()> {
     while !try_lock(cx, key, shared, transaction) {
-        if let Some(e) = (cx.session.interrupted)() {
+        if let Some(e) = cx.interrupted() {
             return Err(e);
         }
         std::thread::sleep(PAUSE);

@@ -6,6 +6,7 @@ mod aggregate;
 mod arith;
 mod array;
 mod array_ops;
+mod backend;
 mod bucket;
 mod bytes;
 mod cast;
@@ -83,6 +84,7 @@ fn register_all(r: &mut Registry) {
     set::register(r);
     window::register(r);
     advisory::register(r);
+    backend::register(r);
     overlaps::register(r);
     pick::register(r);
     percentile::register(r);

@@ -27,7 +27,7 @@ fn storage_bytes(cx: &EvalContext, storage: StorageId) -> Result<i64> {
     loop {
         let more = cursor.next_batch(BATCH, &mut rows)?;
         bytes += rows.drain(..).map(|r| r.key.len() + r.row.len()).sum::<usize>();
-        if let Some(e) = (cx.session.interrupted)() {
+        if let Some(e) = cx.interrupted() {
             return Err(e);
         }
         if !more {

@@ -65,14 +65,14 @@ fn sleep(cx: &EvalContext, seconds: f64) -> Result<()> {
     let mut left = std::time::Duration::try_from_secs_f64(seconds).unwrap_or(std::time::Duration::MAX);
     let slice = std::time::Duration::from_millis(10);
     while !left.is_zero() {
-        if let Some(e) = (cx.session.interrupted)() {
+        if let Some(e) = cx.interrupted() {
             return Err(e);
         }
         let now = left.min(slice);
         std::thread::sleep(now);
         left -= now;
     }
-    (cx.session.interrupted)().map_or(Ok(()), Err)
+    cx.interrupted().map_or(Ok(()), Err)
 }
 
 fn pg_sleep(cx: &EvalContext, _: &CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {

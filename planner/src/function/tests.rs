@@ -33,6 +33,7 @@ pub(super) fn context() -> EvalContext {
         deferred: Default::default(),
         sequences: Default::default(),
         interrupted: Box::new(|| None),
+        backends: Arc::new(crate::context::Nobody),
         advisory: Default::default(),
         temporary: Default::default(),
     };
@@ -44,6 +45,7 @@ pub(super) fn context() -> EvalContext {
         env: Env::in_memory(1),
         txn: None,
         catalog: Arc::new(catalog),
+        stopped: Default::default(),
     }
 }
 

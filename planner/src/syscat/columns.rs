@@ -135,7 +135,7 @@ pub(super) static TABLES: &[SystemTable] = &[
         "context" TEXT, "vartype" TEXT, "source" TEXT, "min_val" TEXT, "max_val" TEXT, "enumvals" TEXT_ARRAY,
         "boot_val" TEXT, "reset_val" TEXT, "sourcefile" TEXT, "sourceline" INT4, "pending_restart" BOOL,
     },
-    table! { 12222 "pg_catalog" "pg_stat_activity" none,
+    table! { 12222 "pg_catalog" "pg_stat_activity" server::pg_stat_activity,
         "datid" OID, "datname" NAME, "pid" INT4, "leader_pid" INT4, "usesysid" OID, "usename" NAME,
         "application_name" TEXT, "client_addr" INET, "client_hostname" TEXT, "client_port" INT4,
         "backend_start" TIMESTAMPTZ, "xact_start" TIMESTAMPTZ, "query_start" TIMESTAMPTZ,

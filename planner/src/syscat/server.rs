@@ -2,7 +2,7 @@
 
 use super::{row, text};
 use crate::advisory::{AdvisoryHold, AdvisoryKey};
-use crate::context::EvalContext;
+use crate::context::{Backend, EvalContext};
 use heddle_catalog::{BOOTSTRAP_ROLE, PG_CATALOG};
 use heddle_types::{Datum, Oid, Result};
 
@@ -140,4 +140,43 @@ pub(super) fn pg_locks(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         )
     };
     Ok(cx.session.advisory.held().into_iter().map(one).collect())
+}
+
+/// The sessions. PostgreSQL has rows for its helpers, too; ours are threads.
+pub(super) fn pg_stat_activity(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let time = |us: Option<i64>| us.map_or(Datum::Null, Datum::Timestamp);
+    let one = |backend: Backend| {
+        let wait = |word: &str| if backend.waits { text(word) } else { Datum::Null };
+        let (address, port) = match backend.client {
+            Some(client) => (text(client.ip().to_string()), client.port().into()),
+            None => (Datum::Null, -1),
+        };
+        row(
+            "pg_stat_activity",
+            &[
+                ("datid", Datum::Oid(backend.database.0.0)),
+                ("datname", text(&backend.database.1)),
+                ("pid", Datum::Int4(backend.pid)),
+                ("leader_pid", Datum::Null),
+                ("usesysid", OWNER),
+                ("usename", text(&backend.user)),
+                ("application_name", text(&backend.application)),
+                ("client_addr", address),
+                ("client_port", Datum::Int4(port)),
+                ("backend_start", time(Some(backend.started_us))),
+                ("xact_start", time(backend.transaction_us)),
+                ("query_start", time(backend.query_us)),
+                ("state_change", time(Some(backend.changed_us))),
+                ("wait_event_type", wait("Client")),
+                ("wait_event", wait("ClientRead")),
+                ("state", text(backend.state)),
+                ("backend_xid", Datum::Null),
+                ("backend_xmin", Datum::Null),
+                ("query_id", Datum::Null),
+                ("query", text(&backend.query)),
+                ("backend_type", text("client backend")),
+            ],
+        )
+    };
+    Ok(cx.session.backends.list().into_iter().map(one).collect())
 }

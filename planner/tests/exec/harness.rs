@@ -69,6 +69,7 @@ impl Db {
             deferred: Default::default(),
             sequences: Default::default(),
             interrupted: Box::new(|| None),
+            backends: Arc::new(heddle_planner::context::Nobody),
             advisory: Default::default(),
             temporary: Default::default(),
             notice: Box::new(move |n| notices.lock().push(n.message().to_owned())),
@@ -92,6 +93,7 @@ impl Db {
             env: Env::real(),
             catalog: txn.catalog(),
             txn: Some(Arc::clone(txn)),
+            stopped: Default::default(),
         }
     }
 

@@ -1,0 +1,144 @@
+//! pg_stat_activity, pg_cancel_backend, pg_terminate_backend: the same answers as PostgreSQL's. And sessions that wait for each other's
+//! advisory locks, more of them than there are threads that own connections.
+
+use heddle_sql_tests::wire::{Conn, build};
+use heddle_sql_tests::{Judge, Outcome, Server, assert_same};
+use std::fmt::Write as _;
+use std::thread;
+use std::time::Duration;
+
+/// A session that is watched, and the one that watches.
+struct Watch {
+    watched: Conn,
+    pid: String,
+    other: Conn,
+    told: String,
+}
+
+impl Watch {
+    fn new(mut watched: Conn, other: Conn) -> Self {
+        let pid = watched.value("SELECT pg_backend_pid()");
+        Self { watched, pid, other, told: String::new() }
+    }
+
+    fn tell(&mut self, what: &str, answer: &Outcome) {
+        let notices: String = answer.notices.iter().map(|n| format!(" {{{} {}}}", n.severity, n.short())).collect();
+        writeln!(self.told, "{what}: {}{notices}", answer.short()).expect("a string takes it");
+    }
+
+    /// What the view says of the session.
+    fn look(&mut self, after: &str) {
+        let sql = format!(
+            "SELECT datname, usename, usesysid, application_name, client_addr IS NOT NULL, client_port > 0, state, \
+             wait_event_type, wait_event, query, backend_type, backend_start < query_start, \
+             query_start <= state_change, xact_start <= query_start, xact_start IS NULL \
+             FROM pg_stat_activity WHERE pid = {}",
+            self.pid
+        );
+        // It has answered, but may not yet be seen to wait.
+        let waits = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {}", self.pid);
+        while self.other.value(&waits) != "ClientRead" {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let answer = self.other.query(&sql);
+        self.tell(after, &answer);
+    }
+
+    fn run(&mut self, sql: &str) {
+        let answer = self.watched.query(sql);
+        self.tell(sql, &answer);
+        self.look(sql);
+    }
+
+    fn run_other(&mut self, sql: &str) {
+        let answer = self.other.query(&sql.replace("PID", &self.pid));
+        self.tell(sql, &answer);
+    }
+
+    /// Begins a long statement, and waits until the other session sees it.
+    fn begin(&mut self, sql: &str) {
+        self.watched.send(&build::query(sql)).expect("sent");
+        let seen = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = {} AND state = 'active' AND query = '{sql}'",
+            self.pid
+        );
+        while self.other.value(&seen) != "1" {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Everything both servers are asked.
+fn story(connect: &dyn Fn() -> Conn) -> String {
+    let mut watch = Watch::new(connect(), connect());
+    watch.run("SET application_name = 'watched'");
+    watch.run("SELECT 1 AS one");
+    watch.run("BEGIN");
+    watch.run("SELECT 2 AS two; SELECT 3 AS three");
+    watch.run("SELECT 1/0");
+    watch.run("ROLLBACK");
+    watch.run(&format!("SELECT '{}'", "x".repeat(2000)));
+    let messages = [
+        build::parse("named", "SELECT $1::int4 + 1", &[]),
+        build::bind("", "named", &[], &[Some(b"41")], &[]),
+        build::execute("", 0),
+        build::sync(),
+    ];
+    watch.watched.send(&messages.concat()).expect("sent");
+    watch.watched.until_ready();
+    watch.run("SELECT 4 AS between");
+    let messages = [build::bind("", "named", &[], &[Some(b"41")], &[]), build::execute("", 0), build::sync()];
+    watch.watched.send(&messages.concat()).expect("sent");
+    watch.watched.until_ready();
+    watch.look("a prepared statement again");
+
+    let long = "SELECT pg_sleep(60)";
+    watch.begin(long);
+    watch.run_other("SELECT pg_cancel_backend(PID)");
+    let answer = watch.watched.outcome();
+    watch.tell("canceled", &answer);
+    watch.look("after the cancel");
+    watch.begin(long);
+    watch.run_other("SELECT pg_terminate_backend(PID, 5000)");
+    let answer = watch.watched.outcome();
+    watch.tell("terminated", &answer);
+    watch.run_other("SELECT count(*) FROM pg_stat_activity WHERE pid = PID");
+    for sql in [
+        "SELECT pg_cancel_backend(2147483647)",
+        "SELECT pg_terminate_backend(2147483647)",
+        "SELECT pg_terminate_backend(2147483647, 10)",
+        "SELECT pg_terminate_backend(pid => 2147483647, timeout => -1)",
+        "SELECT pg_cancel_backend(NULL), pg_terminate_backend(NULL)",
+    ] {
+        watch.run_other(sql);
+    }
+    watch.told
+}
+
+#[test]
+fn sessions_see_each_other_as_in_postgresql() {
+    let Some(judge) = Judge::start() else { return };
+    let server = Server::start();
+    assert_same("activity", &story(&|| server.connect()), &story(&|| judge.connect()));
+}
+
+/// Statements that wait do so on no thread that owns connections: the holder of the lock may be on the same one.
+#[test]
+fn sessions_that_wait_leave_the_threads_to_others() {
+    const SESSIONS: usize = 12;
+    let server = Server::start();
+    let mut holder = server.connect();
+    holder.run("SELECT pg_advisory_lock(1)");
+    let mut waiting: Vec<Conn> = (0..SESSIONS).map(|_| server.connect()).collect();
+    for conn in &mut waiting {
+        let sql = "SELECT pg_advisory_lock(1), pg_advisory_unlock(1)";
+        conn.send(&build::query(sql)).expect("sent");
+    }
+    assert!(!waiting[0].answers_within(Duration::from_millis(200)), "the lock is taken");
+    holder.wait_at_most(Duration::from_secs(20)).expect("a socket");
+    assert_eq!(holder.value("SELECT pg_advisory_unlock(1)"), "t");
+    for conn in &mut waiting {
+        conn.wait_at_most(Duration::from_secs(20)).expect("a socket");
+        assert_eq!(conn.outcome().code(), "ok");
+    }
+}
