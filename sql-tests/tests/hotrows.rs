@@ -105,3 +105,23 @@ fn repeatable_read_refuses_rows_that_are_not_durable_yet() {
     });
     assert_eq!(server.connect().value("SELECT n FROM hot"), done.into_inner().to_string());
 }
+
+#[test]
+fn tags_and_fields_computed_from_themselves_lose_nothing() {
+    const ROUNDS: usize = 60;
+    let server = Server::start();
+    let mut conn = server.connect();
+    conn.run(
+        "CREATE TABLE cells (at timestamptz NOT NULL, n int) TAGS (id int NOT NULL, note text) PRIMARY TAGS (id); \
+         INSERT INTO cells VALUES ('2026-01-01', 0, 1, '')",
+    );
+    together(&server, 6, |me, conn| {
+        for _ in 0..ROUNDS {
+            let set = if me % 2 == 0 { "note = note || 'x'" } else { "n = n + 1" };
+            assert_eq!(conn.query(&format!("UPDATE cells SET {set} WHERE id = 1")).short(), "UPDATE 1");
+        }
+    });
+    let expected = (3 * ROUNDS).to_string();
+    assert_eq!(conn.value("SELECT length(note) FROM cells"), expected);
+    assert_eq!(conn.value("SELECT n FROM cells"), expected);
+}

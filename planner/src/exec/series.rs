@@ -297,7 +297,9 @@ impl SeriesWriter {
                 self.put_tags(&tags, &mut values);
             }
         }
-        Ok(Some(Current { key: point.key, index: point.index.0, values, state: newest.index() }))
+        // Asked after the reads: they find what has become visible since the newest state was taken.
+        let state = w.txn.manager().visible().max(newest.index());
+        Ok(Some(Current { key: point.key, index: point.index.0, values, state }))
     }
 
     /// Is the point, with its series' tags, what `view` sees?

@@ -104,7 +104,7 @@ impl Lanes {
     /// Begins rows of at most `bytes_max` bytes with `head`.
     pub fn begin(&mut self, head: &[u8], bytes_max: usize) {
         // An odd number of cache lines, so that lanes do not meet in the same sets of the cache.
-        self.stride = bytes_max.div_ceil(64) * 64 | 64;
+        self.stride = (bytes_max.div_ceil(64) * 64) | 64;
         self.bytes.resize((self.stride * LANES).max(self.bytes.len()), 0);
         self.bytes.chunks_exact_mut(self.stride).take(LANES).for_each(|lane| lane[..head.len()].copy_from_slice(head));
         self.ends = [head.len(); LANES];

@@ -5,6 +5,7 @@ use super::error::Malformed;
 use super::step_code::{CODE_BITS, ESCAPE, StepCode, Widths};
 use super::steps::{STRETCH, STRETCHES_MAX, Stepped};
 use super::varint::Input;
+use std::cell::RefCell;
 use std::ops::Range;
 
 const ENTRIES: usize = 1 << CODE_BITS;
@@ -36,7 +37,8 @@ struct Take {
 
 /// Reads the pages of one column of a group.
 pub struct StepReader<T> {
-    table: Box<Table>,
+    /// None when it is dropped.
+    table: Option<Box<Table>>,
     widths: Widths,
     /// A page, with room behind it.
     page: Vec<u8>,
@@ -60,7 +62,7 @@ impl<T: Stepped> StepReader<T> {
     pub fn new(head: &[u8]) -> Result<Self, Malformed> {
         let code = StepCode::decode(head)?;
         let buffers = Box::new([[T::default(); ROOM + LANES]; 2]);
-        Ok(Self { table: Table::new(&code), widths: code.widths(), page: Vec::new(), buffers })
+        Ok(Self { table: Some(Table::new(&code)), widths: code.widths(), page: Vec::new(), buffers })
     }
 
     /// Appends to `out` the `wanted` ones of the `values` values of `page`.
@@ -79,6 +81,7 @@ impl<T: Stepped> StepReader<T> {
         self.page.extend_from_slice(bits);
         self.page.extend_from_slice(&[0; PADDING]);
         let Self { table, widths, page, buffers } = self;
+        let table: &Table = table.as_ref().expect("there until it is dropped");
         let mut parts = parts(&stretches, wanted);
         while let Some(first) = parts.next() {
             let second = parts.next();
@@ -144,9 +147,30 @@ fn take_stretches(page: &[u8], values: usize) -> Option<([Stretch; STRETCHES_MAX
     Some((stretches, input.0))
 }
 
+thread_local! {
+    /// Tables of readers that were dropped: a scan makes one for each column of each group, and clearing it costs as much as filling it.
+    static SPARES: RefCell<Vec<Box<Table>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Tables that a thread keeps, 36 KiB each.
+const SPARES_MAX: usize = 12;
+
+impl<T> Drop for StepReader<T> {
+    fn drop(&mut self) {
+        SPARES.with_borrow_mut(|spares| {
+            if spares.len() < SPARES_MAX {
+                spares.extend(self.table.take());
+            }
+        });
+    }
+}
+
 impl Table {
     fn new(code: &StepCode) -> Box<Self> {
-        let mut table = Box::new(Self { takes: [Take::default(); ENTRIES], sums: [[0; LANES]; ENTRIES] });
+        let new = || Box::new(Self { takes: [Take::default(); ENTRIES], sums: [[0; LANES]; ENTRIES] });
+        let mut table = SPARES.with_borrow_mut(Vec::pop).unwrap_or_else(new);
+        // Where no code begins nothing is taken, whatever the sums are.
+        table.takes.fill(Take::default());
         let symbols = symbols(code);
         for first in &symbols {
             let Some([a, b]) = first.steps else {
