@@ -7,7 +7,7 @@ use heddle_catalog::{CatalogSnapshot, TEMPORARY_PREFIX};
 use heddle_env::Env;
 use heddle_txn::Transaction;
 use heddle_types::text::TextSettings;
-use heddle_types::{Datum, Error, Notice, Oid, Result, SqlState};
+use heddle_types::{Datum, Error, Notice, Oid, Result, Severity, SqlState};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -88,6 +88,25 @@ impl Backends for Nobody {
     }
 }
 
+/// The error to raise when the session's statement was cancelled or timed out. Only [`EvalContext::interrupted`] asks: the statement
+/// may have ended before, and the session be at its next one.
+#[derive(Clone)]
+pub struct Interrupts(Arc<dyn Fn() -> Option<Error> + Send + Sync>);
+
+impl Interrupts {
+    /// What `pending` says at any time.
+    pub fn new(pending: impl Fn() -> Option<Error> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(pending))
+    }
+}
+
+/// There are none.
+impl Default for Interrupts {
+    fn default() -> Self {
+        Self::new(|| None)
+    }
+}
+
 /// Facts about the session that functions and name resolution see. Immutable per statement.
 pub struct SessionInfo {
     /// current_database()
@@ -114,8 +133,8 @@ pub struct SessionInfo {
     pub sequences: Arc<Mutex<SessionSequences>>,
     /// Checks that wait for the end of the transaction.
     pub deferred: Arc<Mutex<Deferred>>,
-    /// The error to raise when the session's statement was cancelled or timed out: [`EvalContext::interrupted`].
-    pub interrupted: Box<dyn Fn() -> Option<Error> + Send + Sync>,
+    /// What may end its statement: [`EvalContext::interrupted`].
+    pub interrupts: Interrupts,
     /// All sessions of the server.
     pub backends: Arc<dyn Backends>,
     /// The server's advisory locks.
@@ -202,7 +221,12 @@ impl EvalContext {
             // The session may have gone on to its next statement, which nobody has cancelled.
             return Some(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
         }
-        (self.session.interrupted)()
+        (self.session.interrupts.0)()
+    }
+
+    /// Sends the client a WARNING.
+    pub(crate) fn warn(&self, text: String) {
+        (self.session.notice)(Error::notice(Severity::Warning, SqlState::WARNING, text));
     }
 }
 

@@ -27,5 +27,5 @@ pub mod lower;
 pub mod parse;
 pub mod syscat;
 
-pub use context::{Backend, Backends, EvalContext, SessionInfo, Signal, reg_names};
+pub use context::{Backend, Backends, EvalContext, Interrupts, SessionInfo, Signal, reg_names};
 pub use exec::{Executor, Outcome, Plan, PointRead, RowStream};

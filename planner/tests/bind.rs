@@ -70,7 +70,7 @@ fn context() -> EvalContext {
         notice: Box::new(|_| {}),
         deferred: Default::default(),
         sequences: Default::default(),
-        interrupted: Box::new(|| None),
+        interrupts: Default::default(),
         backends: Arc::new(heddle_planner::context::Nobody),
         advisory: Default::default(),
         temporary: Default::default(),

@@ -22,7 +22,7 @@ const ACTIVE: u8 = 3;
 
 /// See the module. Times are microseconds since 1970.
 pub(crate) struct Activity {
-    database: Arc<DatabaseDef>,
+    pub database: Arc<DatabaseDef>,
     user: String,
     client: Option<SocketAddr>,
     started_us: i64,

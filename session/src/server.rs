@@ -41,7 +41,6 @@ pub struct Server {
 
 struct Registered {
     secret: u32,
-    database: Oid,
     canceller: Arc<Canceller>,
     activity: Arc<Activity>,
 }
@@ -136,7 +135,7 @@ impl Server {
     }
 
     /// Registers a session: (pid, secret, canceller). `53300`, `57P03`.
-    pub(crate) fn register(&self, database: Oid, activity: &Arc<Activity>) -> Result<(i32, u32, Arc<Canceller>)> {
+    pub(crate) fn register(&self, activity: &Arc<Activity>) -> Result<(i32, u32, Arc<Canceller>)> {
         if self.closing.load(Ordering::Acquire) {
             return Err(Error::new(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down").fatal());
         }
@@ -148,7 +147,7 @@ impl Server {
         let secret = self.env.random.u64() as u32;
         let canceller = Arc::new(Canceller::default());
         let activity = Arc::clone(activity);
-        sessions.insert(pid, Registered { secret, database, canceller: Arc::clone(&canceller), activity });
+        sessions.insert(pid, Registered { secret, canceller: Arc::clone(&canceller), activity });
         Ok((pid, secret, canceller))
     }
 
@@ -179,7 +178,7 @@ impl Server {
 
     /// Is a database used by another session than `pid`?
     pub(crate) fn database_in_use(&self, database: Oid, pid: i32) -> bool {
-        self.sessions.lock().iter().any(|(p, s)| *p != pid && s.database == database)
+        self.sessions.lock().iter().any(|(p, s)| *p != pid && s.activity.database.oid == database)
     }
 
     /// Refuses new sessions and ends the present ones (57P01).

@@ -16,7 +16,7 @@ use heddle_planner::bound::OutputColumn;
 use heddle_planner::exec::{Deferred, PointScratch};
 use heddle_planner::function::SessionSequences;
 use heddle_planner::parse::{self, Kind, Parsed};
-use heddle_planner::{Backends, EvalContext, SessionInfo};
+use heddle_planner::{Backends, EvalContext, Interrupts, SessionInfo};
 use heddle_txn::Transaction;
 use heddle_types::text::TextSettings;
 use heddle_types::{Datum, Error, Notice, PgType, Result, Severity, SqlState, binary, oid, text};
@@ -174,7 +174,7 @@ impl Session {
             settings.startup(name, value).map_err(Error::fatal)?;
         }
         let activity = Arc::new(Activity::new(&startup, &database, server.env.clock.now_us()));
-        let (pid, secret, canceller) = server.register(database.oid, &activity)?;
+        let (pid, secret, canceller) = server.register(&activity)?;
         Ok(Self {
             server: Arc::clone(server),
             generation: settings.generation(),
@@ -291,7 +291,7 @@ impl Session {
             notice: Box::new(move |n| notices.lock().push(n)),
             sequences: Arc::clone(&self.sequences),
             deferred: Arc::clone(&self.deferred),
-            interrupted: Box::new(move || canceller.pending()),
+            interrupts: Interrupts::new(move || canceller.pending()),
             backends: Arc::clone(&self.server) as Arc<dyn Backends>,
             advisory: Arc::clone(&self.server.advisory),
             temporary: Arc::clone(&self.temporary),

@@ -142,3 +142,23 @@ fn sessions_that_wait_leave_the_threads_to_others() {
         assert_eq!(conn.outcome().code(), "ok");
     }
 }
+
+/// Sleeping takes no thread away from queries either.
+#[test]
+fn queries_run_while_sessions_sleep() {
+    const SESSIONS: usize = 12;
+    let server = Server::start();
+    let mut other = server.connect();
+    let mut sleeping: Vec<Conn> = (0..SESSIONS).map(|_| server.connect()).collect();
+    sleeping.iter_mut().for_each(|conn| conn.send(&build::query("SELECT pg_sleep(3600)")).expect("sent"));
+    other.wait_at_most(Duration::from_secs(20)).expect("a socket");
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(3600)'";
+    while other.value(asleep) != SESSIONS.to_string() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(other.value("SELECT sum(n % 7) FROM generate_series(1, 700000) AS n"), "2100000");
+    other.run("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'");
+    for conn in &mut sleeping {
+        assert_eq!(conn.outcome().code(), "57014");
+    }
+}

@@ -122,7 +122,7 @@ pub fn read_rows(segment: &Arc<Segment>, shape: &Shape, fields: &[usize], rows: 
     if !stored.is_empty() && !rows.is_empty() {
         let ranges: Vec<Range<u64>> = rows.iter().map(|row| *row..row + 1).collect();
         let mut cursor = segment.scan(&stored, ranges, rows.len())?;
-        while let Some(batch) = cursor.next_batch()? {
+        while let Some(batch) = cursor.next_rows()? {
             pieces.iter_mut().zip(batch.fields).for_each(|(pieces, column)| pieces.push(column));
         }
     }

@@ -41,26 +41,31 @@ impl Sieve {
         let column = |field| &rows.fields[self.place(field)];
         let keep = all_hold(&self.conditions, rows.time.len(), column)?;
         let shown: Vec<ArrayRef> = self.shown.iter().map(|place| Arc::clone(&rows.fields[*place])).collect();
-        match keep.count_set_bits() {
-            0 => return Ok(None),
-            all if all == keep.len() => return Ok(Some(Gathered { fields: shown, ..rows })),
-            _ => {}
-        }
-        let mask = BooleanArray::new(keep.clone(), None);
-        let filter = FilterBuilder::new(&mask).optimize().build();
-        let fields = shown.iter().map(|field| filter.filter(field)).collect::<Result<_, _>>().map_err(failed)?;
-        Ok(Some(Gathered {
-            series: series(rows.series, &keep),
-            time: picked(&rows.time, &keep),
-            fields,
-            written: rows.written.map(|written| picked(&written, &keep)),
-        }))
+        kept(Gathered { fields: shown, ..rows }, &keep)
     }
 
     /// Where in [`Self::fields`] a field is that was asked for.
     pub fn place(&self, field: usize) -> usize {
         self.fields.binary_search(&field).expect("every field that is tested is read")
     }
+}
+
+/// Those of `rows` that are to be kept; `None` when none is.
+pub fn kept(rows: Gathered, keep: &BooleanBuffer) -> Result<Option<Gathered>> {
+    match keep.count_set_bits() {
+        0 => return Ok(None),
+        all if all == keep.len() => return Ok(Some(rows)),
+        _ => {}
+    }
+    let mask = BooleanArray::new(keep.clone(), None);
+    let filter = FilterBuilder::new(&mask).optimize().build();
+    let fields = rows.fields.iter().map(|field| filter.filter(field)).collect::<Result<_, _>>().map_err(failed)?;
+    Ok(Some(Gathered {
+        series: series(rows.series, keep),
+        time: picked(&rows.time, keep),
+        fields,
+        written: rows.written.map(|written| picked(&written, keep)),
+    }))
 }
 
 fn series(all: Vec<(Bytes, usize)>, keep: &BooleanBuffer) -> Vec<(Bytes, usize)> {

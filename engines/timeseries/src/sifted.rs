@@ -1,19 +1,19 @@
 //! [`Sifted`]: the points of one segment that fulfil a scan's conditions, where no other part has points of these series and
 //! times. So conditions may be tested before anything else is read:
 //!
-//!   block statistics -> the tested columns -> rows that fulfil the conditions -> the other columns near those rows
+//!   block statistics -> the tested columns -> rows that fulfil the conditions -> the other columns of those rows
 //!
 //! The segment is read group by group, so that no page is decoded twice for one column.
 
 use crate::bounds::Bounds;
 use crate::columns::Gathered;
-use crate::segment::{FieldStatistics, FieldValues, GROUP_ROWS, Segment};
+use crate::segment::{FieldStatistics, FieldValues, GROUP_ROWS, Segment, SegmentCursor};
 use crate::shape::Shape;
-use crate::sieve::Sieve;
+use crate::sieve::{Sieve, kept};
 use crate::source::{SourceRun, joined, segment_runs};
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
-use arrow::compute::{concat, take};
+use arrow::compute::{FilterBuilder, concat};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use heddle_engines::condition::{FieldCondition, FieldTest, all_hold};
@@ -27,8 +27,6 @@ use std::sync::Arc;
 const WINDOW_ROWS: u64 = GROUP_ROWS as u64;
 /// Rows decoded together: what of some columns fits into a cache.
 const BATCH_ROWS: usize = 16 << 10;
-/// Rows between two that are wanted which are rather decoded than skipped.
-const GAP_ROWS: u64 = 1024;
 
 /// See the module.
 pub struct Sifted {
@@ -45,8 +43,26 @@ pub struct Sifted {
     found: Option<(Gathered, usize)>,
 }
 
-/// Columns in pieces, to be joined.
-type Pieces = Vec<Vec<ArrayRef>>;
+/// Columns in pieces.
+struct Pieces(Vec<(usize, Vec<ArrayRef>)>);
+
+impl Pieces {
+    /// None yet of these fields, which ascend.
+    fn of(fields: impl Iterator<Item = usize>) -> Self {
+        Self(fields.map(|field| (field, Vec::new())).collect())
+    }
+
+    /// Adds a piece of each field.
+    fn push(&mut self, piece: impl Fn(usize) -> Result<ArrayRef>) -> Result<()> {
+        self.0.iter_mut().try_for_each(|(field, pieces)| Ok(pieces.push(piece(*field)?)))
+    }
+
+    /// The pieces of one; `None` when it is not among them.
+    fn of_field(&self, field: usize) -> Option<&[ArrayRef]> {
+        let place = self.0.binary_search_by_key(&field, |(field, _)| *field).ok()?;
+        Some(&self.0[place].1)
+    }
+}
 
 impl Sifted {
     /// The points of `segment` within `bounds`; `written`: are log indexes wanted?
@@ -100,82 +116,78 @@ impl Sifted {
 
     /// The points of a window that fulfil the conditions.
     fn read(&self, window: &[SourceRun]) -> Result<Option<Gathered>> {
-        let mut tested: Vec<usize> = self.sieve.conditions.iter().map(|c| c.field).collect();
-        tested.sort_unstable();
-        tested.dedup();
-        let (mut rows, mut time): (Vec<u64>, Vec<i64>) = (Vec::new(), Vec::new());
-        let mut pieces: Pieces = vec![Vec::new(); self.sieve.fields.len()];
-        self.scan(&tested, joined(window), |first_row, times, columns| {
-            let column = |field| &columns[tested.binary_search(&field).expect("it is one of them")];
-            let keep = all_hold(&self.sieve.conditions, times.len(), column)?;
-            let keep = &keep & &BooleanBuffer::collect_bool(times.len(), |i| self.has_time(times[i]));
-            let places: UInt32Array = keep.set_indices().map(|i| i as u32).collect::<Vec<_>>().into();
-            rows.extend(places.values().iter().map(|i| first_row + u64::from(*i)));
-            time.extend(places.values().iter().map(|i| times[*i as usize]));
-            for (field, column) in tested.iter().zip(columns) {
-                pieces[self.sieve.place(*field)].push(take(column, &places, None).map_err(failed)?);
-            }
-            Ok(())
-        })?;
+        let (rows, tested) = self.test(window)?;
         if rows.is_empty() {
             return Ok(None);
         }
-        self.read_others(&tested, &rows, &mut pieces)?;
-        let shown = |place: &usize| {
-            let parts: Vec<&dyn Array> = pieces[*place].iter().map(|piece| &**piece).collect();
-            concat(&parts).map_err(failed)
-        };
-        let sequence = self.segment.meta().sequence.0;
-        Ok(Some(Gathered {
+        let others = self.shown().filter(|field| tested.of_field(*field).is_none()).collect();
+        let (time, others) = self.read_rows(others, rows.clone())?;
+        let shown =
+            |field| tested.of_field(field).or_else(|| others.of_field(field)).expect("all that is shown was read");
+        let found = Gathered {
             series: counted(window, &rows),
-            fields: self.sieve.shown.iter().map(shown).collect::<Result<_>>()?,
-            written: self.written.then(|| vec![sequence; rows.len()].into()),
+            fields: self.shown().map(|field| joined_pieces(shown(field))).collect::<Result<_>>()?,
+            written: self.written.then(|| vec![self.segment.meta().sequence.0; time.len()].into()),
             time: time.into(),
-        }))
+        };
+        // Blocks at either end may reach further than the times that are wanted.
+        let inside = BooleanBuffer::collect_bool(found.time.len(), |i| self.has_time(found.time[i]));
+        kept(found, &inside)
     }
 
-    /// The fields that were not tested, at `rows`.
-    fn read_others(&self, tested: &[usize], rows: &[u64], pieces: &mut Pieces) -> Result<()> {
-        let shown = self.sieve.shown.iter().map(|place| self.sieve.fields[*place]);
-        let mut others: Vec<usize> = shown.filter(|field| tested.binary_search(field).is_err()).collect();
-        others.sort_unstable();
-        others.dedup();
-        if others.is_empty() {
-            return Ok(());
-        }
-        let mut left = rows;
-        self.scan(&others, near(rows), |first_row, times, columns| {
-            let end = first_row + times.len() as u64;
-            let (here, rest) = left.split_at(left.partition_point(|row| *row < end));
-            left = rest;
-            let places: UInt32Array = here.iter().map(|row| (row - first_row) as u32).collect::<Vec<_>>().into();
-            for (field, column) in others.iter().zip(columns) {
-                pieces[self.sieve.place(*field)].push(take(column, &places, None).map_err(failed)?);
-            }
-            Ok(())
-        })
+    /// The fields that are handed out.
+    fn shown(&self) -> impl Iterator<Item = usize> {
+        self.sieve.shown.iter().map(|place| self.sieve.fields[*place])
     }
 
-    /// Calls `each` with (first row, times, `fields`) for batches of the rows in `ranges`.
-    fn scan(
-        &self,
-        fields: &[usize],
-        ranges: Vec<Range<u64>>,
-        mut each: impl FnMut(u64, &[i64], &[ArrayRef]) -> Result<()>,
-    ) -> Result<()> {
-        let known = self.segment.meta().fields;
-        let stored: Vec<usize> = fields.iter().copied().filter(|field| *field < known).collect();
-        let mut cursor = self.segment.scan(&stored, ranges, BATCH_ROWS)?;
+    /// The rows of a window that fulfil the conditions, and what is shown of the tested fields in them.
+    fn test(&self, window: &[SourceRun]) -> Result<(Vec<Range<u64>>, Pieces)> {
+        let mut tested: Vec<usize> = self.sieve.conditions.iter().map(|c| c.field).collect();
+        tested.sort_unstable();
+        tested.dedup();
+        let mut rows: Vec<Range<u64>> = Vec::new();
+        let mut pieces = Pieces::of(tested.iter().copied().filter(|field| self.shown().any(|shown| shown == *field)));
+        let mut cursor = self.scan(&tested, joined(window))?.without_times();
         while let Some(batch) = cursor.next_batch()? {
-            let rows = batch.time.len();
-            let mut columns = batch.fields;
-            for field in &fields[stored.len()..] {
-                // They are ascending, so the younger ones come last.
-                columns.push(self.shape.missing(*field, rows)?);
+            let columns = self.columns(&tested, batch.fields, batch.rows)?;
+            let column = |field| &columns[tested.binary_search(&field).expect("it is one of them")];
+            let keep = all_hold(&self.sieve.conditions, batch.rows, column)?;
+            for (start, end) in keep.set_slices() {
+                append(&mut rows, batch.first_row + start as u64..batch.first_row + end as u64);
             }
-            each(batch.first_row, batch.time.values(), &columns)?;
+            let keep = FilterBuilder::new(&BooleanArray::new(keep, None)).optimize().build();
+            pieces.push(|field| keep.filter(column(field)).map_err(failed))?;
         }
-        Ok(())
+        Ok((rows, pieces))
+    }
+
+    /// The times and the values of `fields` (any order, some more than once) in `rows`.
+    fn read_rows(&self, mut fields: Vec<usize>, rows: Vec<Range<u64>>) -> Result<(Vec<i64>, Pieces)> {
+        fields.sort_unstable();
+        fields.dedup();
+        let mut time = Vec::new();
+        let mut pieces = Pieces::of(fields.iter().copied());
+        let mut cursor = self.scan(&fields, rows)?;
+        while let Some(batch) = cursor.next_rows()? {
+            time.extend_from_slice(batch.time.values());
+            let columns = self.columns(&fields, batch.fields, batch.rows)?;
+            pieces.push(|field| Ok(Arc::clone(&columns[fields.binary_search(&field).expect("it is one of them")])))?;
+        }
+        Ok((time, pieces))
+    }
+
+    /// Reads as many of `fields`, which ascend, as the segment has.
+    fn scan(&self, fields: &[usize], rows: Vec<Range<u64>>) -> Result<SegmentCursor> {
+        let known = self.segment.meta().fields;
+        self.segment.scan(&fields[..fields.partition_point(|field| *field < known)], rows, BATCH_ROWS)
+    }
+
+    /// Adds to columns that [`Self::scan`] read those of younger fields.
+    fn columns(&self, fields: &[usize], mut stored: Vec<ArrayRef>, rows: usize) -> Result<Vec<ArrayRef>> {
+        for field in &fields[stored.len()..] {
+            stored.push(self.shape.missing(*field, rows)?);
+        }
+        Ok(stored)
     }
 
     fn has_time(&self, time_us: i64) -> bool {
@@ -226,32 +238,37 @@ fn may_hold(test: &FieldTest, known: &FieldStatistics, at: usize, rows: u32) -> 
     }
 }
 
-/// Ranges that hold all `rows`, which ascend.
-fn near(rows: &[u64]) -> Vec<Range<u64>> {
-    let mut out: Vec<Range<u64>> = Vec::new();
-    for row in rows {
+/// Adds a range behind the others.
+fn append(ranges: &mut Vec<Range<u64>>, next: Range<u64>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == next.start => last.end = next.end,
+        _ => ranges.push(next),
+    }
+}
+
+/// How many of `rows` each run has.
+fn counted(window: &[SourceRun], rows: &[Range<u64>]) -> Vec<(Bytes, usize)> {
+    let mut out: Vec<(Bytes, usize)> = Vec::new();
+    let mut left = rows;
+    for run in window {
+        left = &left[left.partition_point(|range| range.end <= run.rows.start)..];
+        let here = left.iter().take_while(|range| range.start < run.rows.end);
+        let within = |range: &Range<u64>| range.end.min(run.rows.end) - range.start.max(run.rows.start);
+        let n = here.map(within).sum::<u64>() as usize;
         match out.last_mut() {
-            Some(last) if row - last.end < GAP_ROWS => last.end = row + 1,
-            _ => out.push(*row..row + 1),
+            _ if n == 0 => {}
+            Some((last, rows)) if *last == run.series => *rows += n,
+            _ => out.push((run.series.clone(), n)),
         }
     }
     out
 }
 
-/// How many of `rows` each run has.
-fn counted(window: &[SourceRun], rows: &[u64]) -> Vec<(Bytes, usize)> {
-    let mut out: Vec<(Bytes, usize)> = Vec::new();
-    let mut left = rows;
-    for run in window {
-        let (here, rest) = left.split_at(left.partition_point(|row| *row < run.rows.end));
-        left = rest;
-        match out.last_mut() {
-            _ if here.is_empty() => {}
-            Some((last, n)) if *last == run.series => *n += here.len(),
-            _ => out.push((run.series.clone(), here.len())),
-        }
+fn joined_pieces(pieces: &[ArrayRef]) -> Result<ArrayRef> {
+    match pieces {
+        [one] => Ok(Arc::clone(one)),
+        _ => concat(&pieces.iter().map(|piece| &**piece).collect::<Vec<&dyn Array>>()).map_err(failed),
     }
-    out
 }
 
 fn slice(found: &Gathered, rows: Range<usize>) -> Gathered {

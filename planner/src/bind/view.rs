@@ -248,8 +248,7 @@ fn parse_query(text: &str) -> Result<Ast> {
 /// The same context with another search path and without parameters.
 fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext {
     let outer = &ctx.session;
-    let (a, b, c, d, e) =
-        (Arc::clone(outer), Arc::clone(outer), Arc::clone(outer), Arc::clone(outer), Arc::clone(outer));
+    let (a, b, c, d) = (Arc::clone(outer), Arc::clone(outer), Arc::clone(outer), Arc::clone(outer));
     let session = SessionInfo {
         database: outer.database.clone(),
         database_oid: outer.database_oid,
@@ -263,7 +262,7 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         notice: Box::new(move |notice| (d.notice)(notice)),
         deferred: Arc::clone(&outer.deferred),
         sequences: Arc::clone(&outer.sequences),
-        interrupted: Box::new(move || (e.interrupted)()),
+        interrupts: outer.interrupts.clone(),
         backends: Arc::clone(&outer.backends),
         advisory: Arc::clone(&outer.advisory),
         // A view finds what it found when it was made: only a temporary one names this schema.

@@ -19,7 +19,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         notice: Box::new(|_| {}),
         deferred: Default::default(),
         sequences: Default::default(),
-        interrupted: Box::new(|| None),
+        interrupts: Default::default(),
         backends: Arc::new(crate::context::Nobody),
         advisory: Default::default(),
         temporary: Default::default(),

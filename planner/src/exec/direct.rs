@@ -220,14 +220,11 @@ impl Stage {
     }
 }
 
-/// Sub-queries need DataFusion; what sleeps must not do it on the thread that owns connections.
+/// Sub-queries need DataFusion; what waits must not do it on the thread that owns connections.
 pub(super) fn needs_plan(expr: &Expr) -> bool {
-    let waits = |e: &Expr| matches!(e, Expr::Call(c) if WAITING.contains(&c.func.0));
+    let waits = |e: &Expr| matches!(e, Expr::Call(c) if function::by_id(c.func).is_some_and(|f| f.waits));
     visit::any(expr, &|e| matches!(e, Expr::Outer { .. }) || waits(e) || visit::sub_query(e).is_some())
 }
-
-/// pg_sleep; pg_advisory_lock and its like, whose lock a session of the same thread may hold; pg_terminate_backend.
-const WAITING: [u32; 10] = [2626, 2880, 2881, 2886, 2887, 3089, 3090, 3093, 3094, 2096];
 
 fn values(columns: &[Col], rows: &[Vec<Expr>], ctx: &EvalContext) -> Result<RowSet> {
     let output: Vec<(ColId, PgType)> = columns.iter().map(|c| (c.id, c.ty)).collect();

@@ -50,6 +50,7 @@ mod template;
 mod tests;
 mod textformat;
 mod visible;
+mod wait;
 mod window;
 
 pub(crate) use bucket::FixedBuckets;
@@ -135,6 +136,8 @@ pub struct Function {
     pub strict: bool,
     /// provolatile
     pub volatility: Volatility,
+    /// It may wait, so that it never runs on a thread that owns connections: what it waits for may be a session of that thread.
+    pub waits: bool,
     /// What it is and how it runs.
     pub kind: Kind,
 }

@@ -25,6 +25,10 @@ pub(super) struct Registry {
 
 impl Registry {
     fn add(&mut self, sig: &'static str, kind: Kind) {
+        self.insert(sig, kind, false);
+    }
+
+    fn insert(&mut self, sig: &'static str, kind: Kind, waits: bool) {
         let Some(row) = find(sig) else { panic!("no row for function {sig}") };
         assert!(self.seen.insert(sig, row.id).is_none(), "function {sig} is registered twice");
         self.functions.push(Box::leak(Box::new(Function {
@@ -37,6 +41,7 @@ impl Registry {
             ret: row.ret,
             strict: row.strict,
             volatility: row.volatility,
+            waits,
             kind,
         })));
     }
@@ -44,6 +49,11 @@ impl Registry {
     /// A scalar function.
     pub(super) fn scalar(&mut self, sig: &'static str, kernel: ScalarKernel) {
         self.add(sig, Kind::Scalar(kernel));
+    }
+
+    /// A scalar function that may wait: what calls [`super::wait::wait_until`].
+    pub(super) fn waiting(&mut self, sig: &'static str, kernel: ScalarKernel) {
+        self.insert(sig, Kind::Scalar(kernel), true);
     }
 
     /// One kernel for every row of that name with so many arguments.

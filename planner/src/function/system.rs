@@ -1,6 +1,7 @@
 //! Session and system information, clocks, randomness.
 
 use super::kernel::{Date, Time, Ts, Uuid, k, kn, nulls};
+use super::wait::{FOREVER, wait_until};
 use super::{CallTypes, Registry, dt, reg};
 use crate::context::EvalContext;
 use crate::syscat::depends::comment_on;
@@ -56,23 +57,13 @@ fn uuid(cx: &EvalContext) -> Uuid {
     Uuid(b)
 }
 
-/// Sleeps in slices, and between them asks whether the statement was cancelled.
 fn sleep(cx: &EvalContext, seconds: f64) -> Result<()> {
     if seconds.is_nan() || seconds <= 0.0 {
         return Ok(());
     }
     // PostgreSQL sleeps for as long as a double can say; a longer time than the clock has is as good as forever.
-    let mut left = std::time::Duration::try_from_secs_f64(seconds).unwrap_or(std::time::Duration::MAX);
-    let slice = std::time::Duration::from_millis(10);
-    while !left.is_zero() {
-        if let Some(e) = cx.interrupted() {
-            return Err(e);
-        }
-        let now = left.min(slice);
-        std::thread::sleep(now);
-        left -= now;
-    }
-    cx.interrupted().map_or(Ok(()), Err)
+    let time = std::time::Duration::try_from_secs_f64(seconds).unwrap_or(FOREVER);
+    wait_until(cx, time, || false).map(|_| ())
 }
 
 fn pg_sleep(cx: &EvalContext, _: &CallTypes<'_>, args: &[ArrayRef], n: usize) -> Result<ArrayRef> {
@@ -127,7 +118,7 @@ pub(super) fn register(r: &mut Registry) {
     catalog(r);
     r.scalar("random()", k!(cx, _ty; || -> f64 { Ok(random(cx)) }));
     r.scalar("gen_random_uuid()", k!(cx, _ty; || -> Uuid { Ok(uuid(cx)) }));
-    r.scalar("pg_sleep(float8)", pg_sleep);
+    r.waiting("pg_sleep(float8)", pg_sleep);
     r.scalar("pg_typeof(any)", pg_typeof);
 }
 

@@ -32,7 +32,7 @@ pub(super) fn context() -> EvalContext {
         notice: Box::new(|_| {}),
         deferred: Default::default(),
         sequences: Default::default(),
-        interrupted: Box::new(|| None),
+        interrupts: Default::default(),
         backends: Arc::new(crate::context::Nobody),
         advisory: Default::default(),
         temporary: Default::default(),

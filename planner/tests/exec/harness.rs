@@ -68,7 +68,7 @@ impl Db {
             settings: Box::new(Vec::new),
             deferred: Default::default(),
             sequences: Default::default(),
-            interrupted: Box::new(|| None),
+            interrupts: Default::default(),
             backends: Arc::new(heddle_planner::context::Nobody),
             advisory: Default::default(),
             temporary: Default::default(),

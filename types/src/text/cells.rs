@@ -14,7 +14,7 @@ const SECOND_US: i64 = 1_000_000;
 const MINUTE_US: i64 = 60 * SECOND_US;
 const HOUR_US: i64 = 60 * MINUTE_US;
 /// Years 1973 to 9998: four digits, and no zone changes its offset within a minute.
-const PLAIN_TIMES: std::ops::Range<i64> = 94_694_400_000_000..253_339_228_800_000_000;
+const PLAIN_TIMES: Range<i64> = 94_694_400_000_000..253_339_228_800_000_000;
 /// Where a time's cell has its minutes and seconds.
 const MINUTES: Range<usize> = 4 + 14..4 + 16;
 const SECONDS: Range<usize> = 4 + 17..4 + 19;
@@ -22,6 +22,11 @@ const SECONDS: Range<usize> = 4 + 17..4 + 19;
 const SHORT_BYTES: usize = 64;
 /// Room for a length word and the digits of an integer.
 const INT_BYTES: usize = 24;
+/// Nearly all times' cells, and nearly all short texts, have no more bytes.
+const TIME_BYTES: usize = 32;
+const TEXT_BYTES: usize = 16;
+/// A cache line. Lanes begin with one.
+pub(super) const LINE: usize = 64;
 
 /// Integers from 0 to below this have their cells ready.
 const READY: usize = 1000;
@@ -77,9 +82,11 @@ struct Hour {
     /// Its microseconds: a whole hour of the zone, or a minute where the zone's offset changes.
     range: Range<i64>,
     /// The minute it begins with.
-    minute: i64,
-    /// The length word and the text of a time in it, in which minutes and seconds are filled in for each.
+    minute: usize,
+    /// The length word and the text of a time in it, in which minutes and seconds are filled in for each; then zeros.
     cell: Vec<u8>,
+    /// Bytes of the cell.
+    len: usize,
 }
 
 /// Rows side by side, written a column at a time: a cell does not wait for the one before it to say where it ends.
@@ -102,17 +109,17 @@ impl Lanes {
     }
 
     /// Begins rows of at most `bytes_max` bytes with `head`.
-    pub fn begin(&mut self, head: &[u8], bytes_max: usize) {
+    pub fn begin<const N: usize>(&mut self, head: &[u8; N], bytes_max: usize) {
         // An odd number of cache lines, so that lanes do not meet in the same sets of the cache.
-        self.stride = (bytes_max.div_ceil(64) * 64) | 64;
+        self.stride = bytes_max.next_multiple_of(LINE) | LINE;
         self.bytes.resize((self.stride * LANES).max(self.bytes.len()), 0);
-        self.bytes.chunks_exact_mut(self.stride).take(LANES).for_each(|lane| lane[..head.len()].copy_from_slice(head));
-        self.ends = [head.len(); LANES];
+        self.bytes.chunks_exact_mut(self.stride).take(LANES).for_each(|lane| lane[..N].copy_from_slice(head));
+        self.ends = [N; LANES];
     }
 
-    /// The first `n` rows.
-    pub fn rows(&mut self, n: usize) -> impl Iterator<Item = &mut [u8]> {
-        self.bytes.chunks_exact_mut(self.stride).zip(self.ends).take(n).map(|(lane, end)| &mut lane[..end])
+    /// The lanes of the first `n` rows, and where the rows in them end.
+    pub fn rows(&mut self, n: usize) -> impl Iterator<Item = (&mut [u8], usize)> {
+        self.bytes.chunks_exact_mut(self.stride).zip(self.ends).take(n)
     }
 
     /// Adds a cell to each row: what `put` writes to where it is told, and says how long it is.
@@ -143,10 +150,11 @@ impl<'a> Cells<'a> {
         if self.nulls.is_some_and(|nulls| nulls.is_null(i)) {
             return out.extend_from_slice(&NULL_CELL);
         }
-        if let Kind::Time(values, hour) = &mut self.kind
-            && let Some(cell) = hour.cell_of(values[i], self.ty, &settings.datetime)
-        {
-            return out.extend_from_slice(cell);
+        if let Kind::Time(values, hour) = &mut self.kind {
+            let mut cell = [0; SHORT_BYTES];
+            if let Some(len) = hour.put(&mut cell, values[i], self.ty, &settings.datetime) {
+                return out.extend_from_slice(&cell[..len]);
+            }
         }
         match &self.kind {
             Kind::Int2(values) if self.binary => fixed(out, &values[i].to_be_bytes()),
@@ -183,19 +191,24 @@ impl<'a> Cells<'a> {
     pub(super) fn put(&mut self, lanes: &mut Lanes, rows: Range<usize>, settings: &TextSettings) {
         let (nulls, binary, ty) = (self.nulls, self.binary, self.ty);
         match &mut self.kind {
-            Kind::Int2(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, &values[i].to_be_bytes())),
-            Kind::Int4(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, &values[i].to_be_bytes())),
-            Kind::Int8(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, &values[i].to_be_bytes())),
+            Kind::Int2(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, values[i].to_be_bytes())),
+            Kind::Int4(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, values[i].to_be_bytes())),
+            Kind::Int8(values) if binary => lanes.put(nulls, rows, |i, to| put_fixed(to, values[i].to_be_bytes())),
             Kind::Int2(values) => lanes.put(nulls, rows, |i, to| put_int(to, values[i].into())),
             Kind::Int4(values) => lanes.put(nulls, rows, |i, to| put_int(to, values[i].into())),
             Kind::Int8(values) => lanes.put(nulls, rows, |i, to| put_int(to, values[i])),
-            Kind::Text(values) => lanes.put(nulls, rows, |i, to| put_fixed(to, values.value(i).as_bytes())),
+            Kind::Text(values) => {
+                let (ends, bytes) = (values.value_offsets(), values.value_data());
+                lanes.put(nulls, rows, |i, to| {
+                    put_text(to, &bytes[ends[i] as usize..], (ends[i + 1] - ends[i]) as usize)
+                });
+            }
             Kind::Time(values, hour) => {
                 let array = self.array;
                 let mut cell = std::mem::take(&mut lanes.cell);
-                lanes.put(nulls, rows, |i, to| match hour.cell_of(values[i], ty, &settings.datetime) {
-                    Some(cell) => put_bytes(to, cell),
-                    None => put_other(to, &mut cell, (array, i, ty), binary, settings),
+                lanes.put(nulls, rows, |i, to| {
+                    let put = hour.put(to, values[i], ty, &settings.datetime);
+                    put.unwrap_or_else(|| put_other(to, &mut cell, (array, i, ty), binary, settings))
                 });
                 lanes.cell = cell;
             }
@@ -234,7 +247,7 @@ impl<'a> Kind<'a> {
             oid::TEXT | oid::VARCHAR => Self::Text(array.as_string_opt::<i32>()?),
             oid::NUMERIC if !binary => Self::Numeric(array.as_binary_opt::<i32>()?),
             oid::TIMESTAMP | oid::TIMESTAMPTZ if !binary && settings.datetime.format == DateFormat::Iso => {
-                let hour = Hour { range: 0..0, minute: 0, cell: Vec::new() };
+                let hour = Hour { range: 0..0, minute: 0, cell: Vec::new(), len: 0 };
                 Self::Time(array.as_primitive_opt::<dt::TimestampMicrosecondType>()?.values(), hour)
             }
             _ => return None,
@@ -243,19 +256,20 @@ impl<'a> Kind<'a> {
 }
 
 impl Hour {
-    /// The cell of a time with whole seconds; None when it is not so simple.
+    /// Writes the cell of a time with whole seconds and says how long it is; None when it is not so simple.
     #[inline]
-    fn cell_of(&mut self, us: i64, ty: PgType, settings: &DateTimeSettings) -> Option<&[u8]> {
+    fn put(&mut self, to: &mut [u8], us: i64, ty: PgType, settings: &DateTimeSettings) -> Option<usize> {
         if us % SECOND_US != 0 {
             return None;
         }
         if !self.range.contains(&us) && !self.begin(us, ty, settings) {
             return None;
         }
-        let seconds = (us - self.range.start) / SECOND_US;
-        self.cell[MINUTES].copy_from_slice(&two_digits(self.minute + seconds / 60));
-        self.cell[SECONDS].copy_from_slice(&two_digits(seconds % 60));
-        Some(&self.cell)
+        let seconds = ((us - self.range.start) / SECOND_US) as usize;
+        let len = put_wide::<TIME_BYTES>(to, &self.cell, self.len);
+        to[MINUTES].copy_from_slice(&TWO_DIGITS[self.minute + seconds / 60]);
+        to[SECONDS].copy_from_slice(&TWO_DIGITS[seconds % 60]);
+        Some(len)
     }
 
     fn begin(&mut self, us: i64, ty: PgType, settings: &DateTimeSettings) -> bool {
@@ -263,23 +277,26 @@ impl Hour {
             return false;
         }
         let from_us = us - us.rem_euclid(MINUTE_US);
-        let cell = time_cell(from_us, ty, settings);
+        let mut cell = time_cell(from_us, ty, settings);
         // With an offset that has seconds, the minute begins elsewhere.
         if cell.get(SECONDS) != Some(b"00") || cell[SECONDS.start - 1] != b':' {
             return false;
         }
-        let minute = i64::from(cell[MINUTES.start] - b'0') * 10 + i64::from(cell[MINUTES.start + 1] - b'0');
-        let hour_us = from_us - minute * MINUTE_US;
-        *self = Self { range: from_us..from_us + MINUTE_US, minute, cell };
+        let minute = usize::from(cell[MINUTES.start] - b'0') * 10 + usize::from(cell[MINUTES.start + 1] - b'0');
+        let hour_us = from_us - minute as i64 * MINUTE_US;
         // Its first and its last minute say whether the hour is one.
-        let is_like = |minute: i64| {
-            let mut expected = self.cell.clone();
-            expected[MINUTES].copy_from_slice(&two_digits(minute));
-            time_cell(hour_us + minute * MINUTE_US, ty, settings) == expected
+        let is_like = |minute: usize| {
+            let mut expected = cell.clone();
+            expected[MINUTES].copy_from_slice(&TWO_DIGITS[minute]);
+            time_cell(hour_us + minute as i64 * MINUTE_US, ty, settings) == expected
         };
-        if is_like(0) && is_like(59) {
-            (self.range, self.minute) = (hour_us..hour_us + HOUR_US, 0);
-        }
+        let (range, minute) = match is_like(0) && is_like(59) {
+            true => (hour_us..hour_us + HOUR_US, 0),
+            false => (from_us..from_us + MINUTE_US, minute),
+        };
+        let len = cell.len();
+        cell.resize(len.max(TIME_BYTES), 0);
+        *self = Self { range, minute, cell, len };
         true
     }
 }
@@ -295,8 +312,17 @@ fn time_cell(us: i64, ty: PgType, settings: &DateTimeSettings) -> Vec<u8> {
     cell
 }
 
-fn two_digits(n: i64) -> [u8; 2] {
-    [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]
+/// Minutes and seconds.
+static TWO_DIGITS: [[u8; 2]; 60] = two_digits();
+
+const fn two_digits() -> [[u8; 2]; 60] {
+    let mut out = [[0; 2]; 60];
+    let mut n = 0;
+    while n < out.len() {
+        out[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    out
 }
 
 /// Writes bytes; how many.
@@ -306,25 +332,45 @@ fn put_bytes(to: &mut [u8], bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-#[inline]
-fn put_fixed(to: &mut [u8], value: &[u8]) -> usize {
-    let (length, rest) = to.split_at_mut(4);
-    length.copy_from_slice(&(value.len() as u32).to_be_bytes());
-    4 + put_bytes(rest, value)
+/// Writes the first `n` of `bytes`. Where there is room, what follows them is written with them: a copy whose length is known
+/// takes no call.
+#[inline(always)]
+fn put_wide<const N: usize>(to: &mut [u8], bytes: &[u8], n: usize) -> usize {
+    match (to.first_chunk_mut::<N>(), bytes.first_chunk::<N>()) {
+        (Some(to), Some(bytes)) if n <= N => *to = *bytes,
+        _ => to[..n].copy_from_slice(&bytes[..n]),
+    }
+    n
 }
 
-#[inline]
+#[inline(always)]
+fn put_fixed<const N: usize>(to: &mut [u8], value: [u8; N]) -> usize {
+    let (length, rest) = to.split_at_mut(4);
+    length.copy_from_slice(&(N as u32).to_be_bytes());
+    put_bytes(rest, &value);
+    4 + N
+}
+
+/// Writes the first `n` of `bytes` with their length.
+#[inline(always)]
+fn put_text(to: &mut [u8], bytes: &[u8], n: usize) -> usize {
+    let (length, rest) = to.split_at_mut(4);
+    length.copy_from_slice(&(n as u32).to_be_bytes());
+    4 + put_wide::<TEXT_BYTES>(rest, bytes, n)
+}
+
+#[inline(always)]
 fn put_int(to: &mut [u8], value: i64) -> usize {
     match usize::try_from(value).ok().and_then(|value| READY_CELLS.get(value)) {
-        Some(ready) => {
-            put_bytes(to, ready);
-            usize::from(ready[7])
-        }
-        None => {
-            let (buf, at) = int_cell(value);
-            put_bytes(to, &buf[at..])
-        }
+        Some(ready) => put_wide::<8>(to, ready, ready[7].into()),
+        None => put_long_int(to, value),
     }
+}
+
+#[inline(never)]
+fn put_long_int(to: &mut [u8], value: i64) -> usize {
+    let (buf, at) = int_cell(value);
+    put_bytes(to, &buf[at..])
 }
 
 fn put_other(

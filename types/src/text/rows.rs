@@ -1,7 +1,7 @@
 //! [`DataRows`]: result rows as PostgreSQL's messages of that name, of which Arrow columns are the cells.
 
 use super::TextSettings;
-use super::cells::{Cells, LANES, Lanes};
+use super::cells::{Cells, LANES, LINE, Lanes};
 use std::ops::Range;
 
 /// Longer rows are written one by one: side by side they would leave the cache.
@@ -63,10 +63,16 @@ impl<'a> DataRows<'a> {
         for cells in &mut self.cells {
             cells.put(&mut self.lanes, rows.clone(), settings);
         }
-        for row in self.lanes.rows(rows.len()) {
-            let length = row_length(row.len());
-            row[1..5].copy_from_slice(&length);
-            out.extend_from_slice(row);
+        for (lane, bytes) in self.lanes.rows(rows.len()) {
+            lane[1..5].copy_from_slice(&row_length(bytes));
+            // Whole cache lines: copies whose length is known take no call.
+            let end = out.len() + bytes;
+            lane[..bytes.next_multiple_of(LINE)]
+                .as_chunks::<LINE>()
+                .0
+                .iter()
+                .for_each(|line| out.extend_from_slice(line));
+            out.truncate(end);
         }
     }
 

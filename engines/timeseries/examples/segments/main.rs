@@ -146,7 +146,7 @@ fn scan(segment: &Arc<Segment>, fields: &[usize], ranges: Vec<Range<u64>>) -> Re
     let mut cursor = segment.scan(fields, ranges, BATCH_ROWS)?;
     let mut rows = 0;
     while let Some(batch) = cursor.next_batch()? {
-        rows += batch.rows() as u64;
+        rows += batch.rows as u64;
     }
     assert_eq!(rows, expected);
     Ok(())

@@ -72,8 +72,14 @@ impl<T: Stepped> Reader<T> {
         Ok(Self::Pco(Box::new(Unpacker::new(head)?)))
     }
 
-    /// Appends to `out` the `wanted` ones of the `rows` numbers of `page`.
-    pub fn read(&mut self, page: &[u8], rows: usize, wanted: Range<usize>, out: &mut Vec<T>) -> Result<(), Malformed> {
+    /// Appends to `out` the `wanted` ones (ascending) of the `rows` numbers of `page`.
+    pub fn read(
+        &mut self,
+        page: &[u8],
+        rows: usize,
+        wanted: &[Range<usize>],
+        out: &mut Vec<T>,
+    ) -> Result<(), Malformed> {
         match self {
             Self::Steps(reader) => reader.read(page, rows, wanted, out),
             Self::Pco(unpacker) => unpacker.read(page, rows, wanted, out),
@@ -90,6 +96,7 @@ impl<T: Stepped> Reader<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
 
     /// Packs and reads; which coding it was.
     fn round_trip<T: Stepped + PartialEq + std::fmt::Debug>(values: &[T], rows: &[usize]) -> Option<u8> {
@@ -99,7 +106,7 @@ mod tests {
         for (page, &rows) in packed.pages.iter().zip(rows) {
             for wanted in [0..rows, rows / 3..rows / 2, rows..rows] {
                 let mut out = Vec::new();
-                reader.read(page, rows, wanted.clone(), &mut out).expect("ours");
+                reader.read(page, rows, slice::from_ref(&wanted), &mut out).expect("ours");
                 assert!(out == values[at..at + rows][wanted.clone()], "{wanted:?} of {rows}");
             }
             at += rows;

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 /// Collects the rows of pages.
 pub trait ColumnReader: Send {
-    /// Appends the `wanted` ones (not none) of the `rows` rows of `page`.
-    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed>;
+    /// Appends the `wanted` ones (ascending, not none) of the `rows` rows of `page`.
+    fn page(&mut self, page: &[u8], rows: usize, wanted: &[Range<usize>]) -> Result<(), Malformed>;
 
     /// So many rows will come.
     fn reserve(&mut self, _rows: usize) {}
@@ -58,7 +58,7 @@ struct Times {
 }
 
 impl ColumnReader for Times {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: &[Range<usize>]) -> Result<(), Malformed> {
         match &self.numbers {
             Some(numbers) => numbers.read(page, rows, wanted, &mut self.out),
             None => decode_runs(page, wanted, &mut self.out),
@@ -96,18 +96,24 @@ impl Present {
         }
     }
 
-    /// How many of the first `rows`.
-    fn count(&self, rows: usize) -> usize {
+    /// How many of `rows`.
+    fn count(&self, rows: Range<usize>) -> usize {
         match self {
-            Self::All => rows,
+            Self::All => rows.len(),
             Self::None => 0,
-            Self::Some(bits) => bits.slice(0, rows).count_set_bits(),
+            Self::Some(bits) => bits.slice(rows.start, rows.len()).count_set_bits(),
         }
     }
 
-    /// Which of the values are those of `rows`.
-    fn values(&self, rows: &Range<usize>) -> Range<usize> {
-        self.count(rows.start)..self.count(rows.end)
+    /// Which of the values are those of the `wanted` rows.
+    fn values(&self, wanted: &[Range<usize>]) -> Vec<Range<usize>> {
+        let (mut row, mut value) = (0, 0);
+        let of = |rows: &Range<usize>| {
+            let start = value + self.count(row..rows.start);
+            (row, value) = (rows.end, start + self.count(rows.clone()));
+            start..value
+        };
+        wanted.iter().map(of).collect()
     }
 
     /// Those of `rows`, counted from its start.
@@ -122,12 +128,14 @@ impl Present {
         }
     }
 
-    fn append_to(&self, nulls: &mut Option<NullBufferBuilder>, rows: &Range<usize>) {
-        let nulls = nulls.get_or_insert_with(|| NullBufferBuilder::new(rows.len()));
-        match self {
-            Self::All => nulls.append_n_non_nulls(rows.len()),
-            Self::None => nulls.append_n_nulls(rows.len()),
-            Self::Some(bits) => nulls.append_buffer(&NullBuffer::new(bits.slice(rows.start, rows.len()))),
+    fn append_to(&self, nulls: &mut Option<NullBufferBuilder>, wanted: &[Range<usize>]) {
+        let nulls = nulls.get_or_insert_with(|| NullBufferBuilder::new(0));
+        for rows in wanted {
+            match self {
+                Self::All => nulls.append_n_non_nulls(rows.len()),
+                Self::None => nulls.append_n_nulls(rows.len()),
+                Self::Some(bits) => nulls.append_buffer(&NullBuffer::new(bits.slice(rows.start, rows.len()))),
+            }
         }
     }
 }
@@ -159,19 +167,22 @@ impl<T: ArrowPrimitiveType<Native: Stepped>> Numbers<T> {
 }
 
 impl<T: ArrowPrimitiveType<Native: Stepped>> ColumnReader for Numbers<T> {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: &[Range<usize>]) -> Result<(), Malformed> {
         let mut input = Input(page);
         let present = Present::take(&mut input, rows)?;
         if let Present::All = present {
-            self.numbers.read(input.0, rows, wanted.clone(), &mut self.out)?;
+            self.numbers.read(input.0, rows, wanted, &mut self.out)?;
         } else {
             let mut values = Vec::new();
-            self.numbers.read(input.0, present.count(rows), present.values(&wanted), &mut values)?;
-            let start = self.out.len();
-            self.out.resize(start + wanted.len(), Default::default());
-            present.places(&wanted).zip(values).for_each(|(place, value)| self.out[start + place] = value);
+            self.numbers.read(input.0, present.count(0..rows), &present.values(wanted), &mut values)?;
+            let mut values = values.into_iter();
+            for rows in wanted {
+                let start = self.out.len();
+                self.out.resize(start + rows.len(), Default::default());
+                present.places(rows).zip(&mut values).for_each(|(place, value)| self.out[start + place] = value);
+            }
         }
-        present.append_to(&mut self.nulls, &wanted);
+        present.append_to(&mut self.nulls, wanted);
         Ok(())
     }
 
@@ -196,14 +207,15 @@ impl Default for Bits {
 }
 
 impl ColumnReader for Bits {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: &[Range<usize>]) -> Result<(), Malformed> {
         let mut input = Input(page);
         let present = Present::take(&mut input, rows)?;
-        match present {
-            Present::None => self.out.append_n(wanted.len(), false),
-            _ => self.out.append_buffer(&take_bits(&mut input, rows)?.slice(wanted.start, wanted.len())),
-        }
-        present.append_to(&mut self.nulls, &wanted);
+        let bits = match present {
+            Present::None => BooleanBuffer::new_unset(rows),
+            _ => take_bits(&mut input, rows)?,
+        };
+        wanted.iter().for_each(|rows| self.out.append_buffer(&bits.slice(rows.start, rows.len())));
+        present.append_to(&mut self.nulls, wanted);
         Ok(())
     }
 
@@ -233,10 +245,11 @@ impl Values {
         }
     }
 
-    fn append(&mut self, present: &Present, wanted: &Range<usize>, items: &Items) -> Result<(), Malformed> {
-        let mut items = items.iter().skip(present.count(wanted.start));
-        let mut places = present.places(wanted).peekable();
-        for row in 0..wanted.len() {
+    /// Appends `rows`, the first of which with a value has item `first`.
+    fn append(&mut self, present: &Present, rows: &Range<usize>, items: &Items, first: usize) -> Result<(), Malformed> {
+        let mut items = items.from(first);
+        let mut places = present.places(rows).peekable();
+        for row in 0..rows.len() {
             let item = if places.next_if_eq(&row).is_some() { items.next() } else { None };
             self.bytes.extend_from_slice(item.unwrap_or_default());
             match self.width() {
@@ -252,15 +265,17 @@ impl Values {
 }
 
 impl ColumnReader for Values {
-    fn page(&mut self, page: &[u8], rows: usize, wanted: Range<usize>) -> Result<(), Malformed> {
+    fn page(&mut self, page: &[u8], rows: usize, wanted: &[Range<usize>]) -> Result<(), Malformed> {
         let mut input = Input(page);
         let present = Present::take(&mut input, rows)?;
-        let items = match present.count(rows) {
+        let items = match present.count(0..rows) {
             0 => Items::default(),
             n => take_items(&mut input, n, self.width())?,
         };
-        self.append(&present, &wanted, &items)?;
-        present.append_to(&mut self.nulls, &wanted);
+        for (rows, values) in wanted.iter().zip(present.values(wanted)) {
+            self.append(&present, rows, &items, values.start)?;
+        }
+        present.append_to(&mut self.nulls, wanted);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! [`SegmentCursor`]: rows of a segment, decoded batch by batch.
 //!
 //! What is wanted of a group of rows is read at once ([`OpenGroup`]). Its pages are then decoded one after the other, each once, as
-//! far as rows of it are wanted; as many together as make a batch. Batches are slices of that.
+//! far as rows of it are wanted; as many together as make a batch. Batches are slices of that, or all that is wanted of a group.
 
 use super::Segment;
 use super::column_reader::{self, ColumnReader};
@@ -20,25 +20,23 @@ use std::sync::Arc;
 /// Pages are not decoded together above this many bytes of long values: Arrow counts them in 32 bits.
 const WINDOW_BYTES_MAX: usize = 64 << 20;
 
+/// Number of the column of times; those of fields follow.
+const TIME: usize = 0;
+
 /// Fewer rows between two that are wanted are decoded with them.
 const SKIPPED_ROWS_MIN: u64 = STRETCH as u64;
 
-/// Contiguous rows of a segment.
+/// Rows of a segment.
 #[derive(Clone, Debug)]
 pub struct SegmentBatch {
     /// Row number of the first one.
     pub first_row: u64,
-    /// Times, with the zone of the layout's type; `values()` are the microseconds, without a copy.
+    /// How many there are.
+    pub rows: usize,
+    /// Times, with the zone of the layout's type; `values()` are the microseconds, without a copy. Empty when they are left out.
     pub time: TimestampMicrosecondArray,
     /// The fields asked for.
     pub fields: Vec<ArrayRef>,
-}
-
-impl SegmentBatch {
-    /// How many rows.
-    pub fn rows(&self) -> usize {
-        self.time.len()
-    }
 }
 
 /// Walks rows of a segment, ascending.
@@ -57,7 +55,7 @@ pub struct SegmentCursor {
 
 /// Where a field's values come from.
 enum Source {
-    /// Place in a window's columns.
+    /// Number of the column.
     Column(usize),
     /// The segment does not have it: NULL.
     Missing(DataType),
@@ -65,8 +63,17 @@ enum Source {
 
 /// Decoded rows.
 struct Window {
+    /// From the first to the last one; batches are cut out of windows that have all between them.
     rows: Range<u64>,
+    count: usize,
     columns: Vec<ArrayRef>,
+}
+
+/// What is decoded of a page.
+struct WantedPage {
+    number: usize,
+    /// Rows of the page, ascending, none of these empty.
+    wanted: Vec<Range<usize>>,
 }
 
 impl SegmentCursor {
@@ -77,47 +84,84 @@ impl SegmentCursor {
         Self { segment, fields, columns, batch_rows, ranges, group: None, window: None }
     }
 
-    /// The next batch, never an empty one; `None` at the end.
+    /// Leaves out the times. This comes before the first batch.
+    #[must_use]
+    pub fn without_times(mut self) -> Self {
+        self.columns.retain(|column| *column != TIME);
+        self
+    }
+
+    /// The next contiguous rows, never none; `None` at the end.
     ///
     /// # Errors
     /// `XX001` on a checksum mismatch (names the file), `58030` on read errors.
     pub fn next_batch(&mut self) -> Result<Option<SegmentBatch>> {
         let Some(range) = self.ranges.front().cloned() else { return Ok(None) };
         if self.window.as_ref().is_none_or(|window| !window.rows.contains(&range.start)) {
-            self.window = Some(self.decode(range.start)?);
+            let group = self.segment.sidecar.directory.group_of(range.start);
+            let pages = window_pages(
+                &self.segment.sidecar.directory.groups()[group],
+                range.start,
+                &self.ranges,
+                self.batch_rows,
+            );
+            self.window = Some(self.decode(group, range.start, pages)?);
         }
         let window = self.window.as_ref().expect("just decoded");
         let end = range.end.min(window.rows.end).min(range.start + self.batch_rows as u64);
-        let batch = self.batch(window, range.start..end);
-        if end == range.end {
-            self.ranges.pop_front();
-        } else {
-            self.ranges[0].start = end;
-        }
+        let start = (range.start - window.rows.start) as usize;
+        let batch = self.batch(window, range.start, start..start + (end - range.start) as usize);
+        self.drop_rows(end);
         Ok(Some(batch))
     }
 
-    fn batch(&self, window: &Window, rows: Range<u64>) -> SegmentBatch {
-        let (start, n) = ((rows.start - window.rows.start) as usize, (rows.end - rows.start) as usize);
-        let time = window.columns[0].as_primitive::<TimestampMicrosecondType>().slice(start, n);
-        let field = |source: &Source| match source {
-            Source::Column(place) => window.columns[*place].slice(start, n),
-            Source::Missing(ty) => new_null_array(ty, n),
-        };
-        SegmentBatch { first_row: rows.start, time, fields: self.fields.iter().map(field).collect() }
+    /// The wanted rows of the next group, without what lies between them, never none; `None` at the end. Of rows with long values
+    /// it may be a part of them.
+    ///
+    /// # Errors
+    /// As [`Self::next_batch`].
+    pub fn next_rows(&mut self) -> Result<Option<SegmentBatch>> {
+        let Some(first_row) = self.ranges.front().map(|range| range.start) else { return Ok(None) };
+        let group = self.segment.sidecar.directory.group_of(first_row);
+        let pages = wanted_rows(&self.segment.sidecar.directory.groups()[group], &self.ranges);
+        let window = self.decode(group, first_row, pages)?;
+        self.drop_rows(window.rows.end);
+        Ok(Some(self.batch(&window, first_row, 0..window.count)))
     }
 
-    /// Decodes the page that holds `row`, and those after it that belong into the same batch.
-    fn decode(&mut self, row: u64) -> Result<Window> {
+    fn batch(&self, window: &Window, first_row: u64, places: Range<usize>) -> SegmentBatch {
+        let (start, rows) = (places.start, places.len());
+        let at =
+            |column: usize| self.columns.binary_search(&column).ok().map(|at| window.columns[at].slice(start, rows));
+        let time = at(TIME).map(|times| times.as_primitive::<TimestampMicrosecondType>().clone());
+        let field = |source: &Source| match source {
+            Source::Column(column) => at(*column).expect("it is decoded"),
+            Source::Missing(ty) => new_null_array(ty, rows),
+        };
+        let fields = self.fields.iter().map(field).collect();
+        SegmentBatch { first_row, rows, time: time.unwrap_or_else(|| Vec::<i64>::new().into()), fields }
+    }
+
+    /// Rows before `end` were given out.
+    fn drop_rows(&mut self, end: u64) {
+        while let Some(range) = self.ranges.front_mut().filter(|range| range.start < end) {
+            range.start = range.end.min(end);
+            if range.is_empty() {
+                self.ranges.pop_front();
+            }
+        }
+    }
+
+    /// Decodes pages of a group, the first of which has `row` as its first row that is wanted.
+    fn decode(&mut self, number: usize, row: u64, pages: Vec<WantedPage>) -> Result<Window> {
         let segment = Arc::clone(&self.segment);
         let path = segment.file.path();
-        let number = segment.sidecar.directory.group_of(row);
         let mut group = match self.group.take().filter(|group| group.number == number) {
             Some(group) => group,
             None => guarded(path, || OpenGroup::read(&segment, number, &self.columns, &self.ranges))?,
         };
         // After a failure its readers may hold half of a page.
-        let window = guarded(path, || Ok(group.decode(&segment, row, &self.ranges, self.batch_rows)?))?;
+        let window = guarded(path, || Ok(group.decode(&segment, row, &pages)?))?;
         self.group = Some(group);
         Ok(window)
     }
@@ -153,7 +197,7 @@ impl OpenGroup {
         for &column in columns {
             let head = this.bytes(group.columns[column].head())?;
             let reader = match column {
-                0 => column_reader::times(&data_type(segment.layout.time.ty), &head)?,
+                TIME => column_reader::times(&data_type(segment.layout.time.ty), &head)?,
                 _ => {
                     let ty = data_type(segment.layout.fields[column - 1].ty);
                     column_reader::field(&ty, &head, segment.sidecar.version)?
@@ -168,39 +212,38 @@ impl OpenGroup {
         bytes_in(&self.runs, wanted)
     }
 
-    /// Decodes from `row` on, while pages are wanted to their end and there are too few rows for a batch.
-    fn decode(
-        &mut self,
-        segment: &Segment,
-        row: u64,
-        ranges: &VecDeque<Range<u64>>,
-        batch_rows: usize,
-    ) -> Result<Window, Malformed> {
+    /// Decodes `pages`, but not all where values are long. `row` is the first one that is wanted.
+    fn decode(&mut self, segment: &Segment, row: u64, pages: &[WantedPage]) -> Result<Window, Malformed> {
         let group = &segment.sidecar.directory.groups()[self.number];
-        let pages = window_pages(group, row, ranges, batch_rows);
-        let rows = pages.iter().map(|(_, wanted)| wanted.len()).sum();
+        let rows = pages.iter().map(WantedPage::rows).sum();
         self.columns.iter_mut().for_each(|(_, reader)| reader.reserve(rows));
-        let mut end = row;
-        for (page, wanted) in pages {
-            let rows = group.page_rows(page);
+        let (mut end, mut count) = (row, 0);
+        for page in pages {
+            let rows = group.page_rows(page.number);
             let mut bytes = 0;
             for (column, reader) in &mut self.columns {
-                let page = bytes_in(&self.runs, group.columns[*column].pages(page..page + 1))?;
-                reader.page(&page, (rows.end - rows.start) as usize, wanted.clone())?;
+                let place = group.columns[*column].pages(page.number..page.number + 1);
+                reader.page(&bytes_in(&self.runs, place)?, (rows.end - rows.start) as usize, &page.wanted)?;
                 bytes += reader.bytes();
             }
-            end += wanted.len() as u64;
+            end = page.wanted.last().map_or(end, |last| rows.start + last.end as u64);
+            count += page.rows();
             if bytes > WINDOW_BYTES_MAX {
                 break;
             }
         }
         let columns = self.columns.iter_mut().map(|(_, reader)| reader.finish());
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let rows = (end - row) as usize;
-        if columns.iter().any(|column| column.len() != rows) {
+        if columns.iter().any(|column| column.len() != count) {
             return Err(Malformed::new("columns have different numbers of rows"));
         }
-        Ok(Window { rows: row..end, columns })
+        Ok(Window { rows: row..end, count, columns })
+    }
+}
+
+impl WantedPage {
+    fn rows(&self) -> usize {
+        self.wanted.iter().map(Range::len).sum()
     }
 }
 
@@ -229,18 +272,32 @@ fn wanted_pages(group: &Group, ranges: &VecDeque<Range<u64>>) -> Vec<Range<usize
     runs
 }
 
-/// The pages that are decoded together from `row` on, and which of their rows.
-fn window_pages(
-    group: &Group,
-    row: u64,
-    ranges: &VecDeque<Range<u64>>,
-    batch_rows: usize,
-) -> Vec<(usize, Range<usize>)> {
+/// The rows of `ranges` in `group`.
+fn wanted_rows(group: &Group, ranges: &VecDeque<Range<u64>>) -> Vec<WantedPage> {
+    let mut pages: Vec<WantedPage> = Vec::new();
+    for range in ranges.iter().take_while(|range| range.start < group.rows.end) {
+        for number in group.page_of(range.start)..group.page_of(range.end.min(group.rows.end) - 1) + 1 {
+            let rows = group.page_rows(number);
+            let wanted =
+                (range.start.max(rows.start) - rows.start) as usize..(range.end.min(rows.end) - rows.start) as usize;
+            match pages.last_mut() {
+                Some(last) if last.number == number => last.wanted.push(wanted),
+                _ => pages.push(WantedPage { number, wanted: vec![wanted] }),
+            }
+        }
+    }
+    pages
+}
+
+/// The pages that are decoded together from `row` on, which is wanted: while they are wanted to their end and there are too few
+/// rows for a batch.
+fn window_pages(group: &Group, row: u64, ranges: &VecDeque<Range<u64>>, batch_rows: usize) -> Vec<WantedPage> {
     let (mut pages, mut end) = (Vec::new(), row);
-    for page in group.page_of(row)..group.pages() {
-        let rows = group.page_rows(page);
+    for number in group.page_of(row)..group.pages() {
+        let rows = group.page_rows(number);
         let Some(wanted_to) = wanted_to(ranges, end..rows.end) else { break };
-        pages.push((page, (end - rows.start) as usize..(wanted_to - rows.start) as usize));
+        let wanted = (end - rows.start) as usize..(wanted_to - rows.start) as usize;
+        pages.push(WantedPage { number, wanted: vec![wanted] });
         end = wanted_to;
         if end < rows.end || end - row >= batch_rows as u64 {
             break;
@@ -262,17 +319,17 @@ fn wanted_to(ranges: &VecDeque<Range<u64>>, rows: Range<u64>) -> Option<u64> {
     (end > rows.start).then_some(end)
 }
 
-/// Columns to decode (time first), and where each of `fields` is then found.
+/// Columns to decode (time first), and where each of `fields` comes from.
 fn plan_columns(segment: &Segment, fields: &[usize]) -> (Vec<usize>, Vec<Source>) {
     let mut present: Vec<usize> = fields.iter().copied().filter(|field| *field < segment.meta.fields).collect();
     present.sort_unstable();
     present.dedup();
-    let source = |field: &usize| match present.binary_search(field) {
-        Ok(place) => Source::Column(place + 1),
-        Err(_) => Source::Missing(data_type(segment.layout.fields[*field].ty)),
+    let source = |field: &usize| match *field < segment.meta.fields {
+        true => Source::Column(field + 1),
+        false => Source::Missing(data_type(segment.layout.fields[*field].ty)),
     };
     let sources = fields.iter().map(source).collect();
-    ([0].into_iter().chain(present.iter().map(|field| field + 1)).collect(), sources)
+    ([TIME].into_iter().chain(present.iter().map(|field| field + 1)).collect(), sources)
 }
 
 /// What a caller of [`Segment::scan`] must keep.

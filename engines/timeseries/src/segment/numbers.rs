@@ -62,30 +62,41 @@ impl<T: Number> Unpacker<T> {
         if rest.is_empty() { Ok(Self(Some(chunk))) } else { Err(Malformed::new("a head is too long")) }
     }
 
-    /// Appends to `out` the `wanted` ones of the `rows` numbers of `page`; those before them are decoded, too.
-    pub fn read(&self, page: &[u8], rows: usize, wanted: Range<usize>, out: &mut Vec<T>) -> Result<(), Malformed> {
-        if wanted.is_empty() {
+    /// Appends to `out` the `wanted` ones (ascending) of the `rows` numbers of `page`; those before them are decoded, too.
+    pub fn read(&self, page: &[u8], rows: usize, wanted: &[Range<usize>], out: &mut Vec<T>) -> Result<(), Malformed> {
+        let end = wanted.last().map_or(0, |last| last.end);
+        if end == 0 {
             return Ok(());
         }
         let chunk = self.0.as_ref().ok_or_else(|| Malformed::new("numbers have no head"))?;
         let start = out.len();
         // Whole batches only, unless it is the rest.
-        out.resize(start + wanted.end.next_multiple_of(pco::FULL_BATCH_N).min(rows), T::default());
+        out.resize(start + end.next_multiple_of(pco::FULL_BATCH_N).min(rows), T::default());
         let n = SCRATCH.with_borrow_mut(|scratch| {
             chunk.page_decompressor_with_scratch(page, rows, scratch)?.read(&mut out[start..])
         })?;
-        if n.n_processed < wanted.end {
+        if n.n_processed < end {
             return Err(Malformed::new("a page has too few numbers"));
         }
-        out.truncate(start + wanted.end);
-        out.drain(start..start + wanted.start);
+        keep(out, start, wanted);
         Ok(())
     }
+}
+
+/// Of the values from `start` on keeps those at `wanted`.
+fn keep<T: Copy>(values: &mut Vec<T>, start: usize, wanted: &[Range<usize>]) {
+    let mut end = start;
+    for piece in wanted {
+        values.copy_within(start + piece.start..start + piece.end, end);
+        end += piece.len();
+    }
+    values.truncate(end);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
 
     fn round_trip<T: Number + PartialEq + std::fmt::Debug>(values: &[T], rows: &[usize]) {
         let packed = pack(values, rows);
@@ -94,9 +105,13 @@ mod tests {
         for (page, &rows) in packed.pages.iter().zip(rows) {
             for wanted in [0..rows, 0..rows / 2, rows / 3..rows, 0..0] {
                 let mut out = vec![T::default()];
-                unpacker.read(page, rows, wanted.clone(), &mut out).expect("ours");
+                unpacker.read(page, rows, slice::from_ref(&wanted), &mut out).expect("ours");
                 assert_eq!(out[1..], values[at..at + rows][wanted]);
             }
+            let pieces: Vec<_> = (0..rows).step_by(90).map(|at| at..rows.min(at + 7)).collect();
+            let mut out = Vec::new();
+            unpacker.read(page, rows, &pieces, &mut out).expect("ours");
+            assert_eq!(out, pieces.iter().flat_map(|piece| &values[at..][piece.clone()]).copied().collect::<Vec<_>>());
             at += rows;
         }
     }
@@ -117,7 +132,7 @@ mod tests {
         let values = [nan(0), nan(5), -nan(3), -0.0, 0.0, f64::MIN_POSITIVE / 2.0, f64::INFINITY];
         let packed = pack(&values, &[7]);
         let mut out = Vec::new();
-        Unpacker::<f64>::new(&packed.head).expect("ours").read(&packed.pages[0], 7, 0..7, &mut out).expect("ours");
+        Unpacker::<f64>::new(&packed.head).expect("ours").read(&packed.pages[0], 7, &[0..7], &mut out).expect("ours");
         assert!(out.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
     }
 
@@ -128,7 +143,7 @@ mod tests {
         let read = |head: &[u8], page: &[u8]| {
             let mut out = Vec::new();
             // Garbage or an error: anything but a panic.
-            let _ = Unpacker::<i64>::new(head).and_then(|unpacker| unpacker.read(page, 3000, 0..3000, &mut out));
+            let _ = Unpacker::<i64>::new(head).and_then(|unpacker| unpacker.read(page, 3000, &[0..3000], &mut out));
         };
         for at in 0..packed.head.len() {
             let mut head = packed.head.clone();

@@ -5,6 +5,7 @@ use super::numbers::{Unpacker, pack};
 use super::varint::{Input, put};
 use pco::data_types::Number;
 use std::ops::Range;
+use std::slice;
 
 /// Numbers of a page: what a reader of a few decodes at least.
 pub const PAGE: usize = 1024;
@@ -89,7 +90,12 @@ impl<T: Number> PackedColumn<T> {
             let start = page * PAGE;
             let wanted = places.start.max(start) - start..places.end.min(start + PAGE) - start;
             let rows = PAGE.min(len - start);
-            self.head.read(&self.bytes[self.starts[page]..self.starts[page + 1]], rows, wanted, out)?;
+            self.head.read(
+                &self.bytes[self.starts[page]..self.starts[page + 1]],
+                rows,
+                slice::from_ref(&wanted),
+                out,
+            )?;
         }
         Ok(())
     }

@@ -81,16 +81,23 @@ impl StepCode {
         counts.iter().enumerate().map(bits).sum::<u64>() + u64::from(far) * wider
     }
 
-    /// The code of each symbol: shorter ones first, of equal ones that of the lower symbol.
+    /// The symbols that have a code, and its bits, in the order of the codes: shorter ones first, of equal ones that of the lower
+    /// symbol.
+    pub fn in_order(&self) -> Vec<(usize, u32)> {
+        let all = self.lengths.iter().enumerate().filter(|(_, length)| **length > 0);
+        let mut all: Vec<(usize, u32)> = all.map(|(symbol, length)| (symbol, u32::from(*length))).collect();
+        all.sort_by_key(|(_, bits)| *bits);
+        all
+    }
+
+    /// The code of each symbol: each is the next one, with as many more bits as it is longer.
     pub fn codes(&self) -> Vec<u16> {
         let mut codes = vec![0; self.symbols()];
-        let mut next = 0u16;
-        for length in 1..=CODE_BITS as u8 {
-            next <<= 1;
-            for symbol in (0..self.symbols()).filter(|symbol| self.lengths[*symbol] == length) {
-                codes[symbol] = next;
-                next += 1;
-            }
+        let (mut next, mut before) = (0u16, 0);
+        for (symbol, bits) in self.in_order() {
+            next <<= bits - before;
+            codes[symbol] = next;
+            (next, before) = (next + 1, bits);
         }
         codes
     }

@@ -42,8 +42,8 @@ pub struct StepReader<T> {
     widths: Widths,
     /// A page, with room behind it.
     page: Vec<u8>,
-    /// Two stretches on their way.
-    buffers: Box<[Values<T>; 2]>,
+    /// Of each stretch of a page.
+    buffers: Box<[Values<T>; STRETCHES_MAX]>,
 }
 
 /// Where a stretch begins.
@@ -61,16 +61,16 @@ impl<T: Stepped> StepReader<T> {
     /// From the head.
     pub fn new(head: &[u8]) -> Result<Self, Malformed> {
         let code = StepCode::decode(head)?;
-        let buffers = Box::new([[T::default(); ROOM + LANES]; 2]);
+        let buffers = Box::new([[T::default(); ROOM + LANES]; STRETCHES_MAX]);
         Ok(Self { table: Some(Table::new(&code)), widths: code.widths(), page: Vec::new(), buffers })
     }
 
-    /// Appends to `out` the `wanted` ones of the `values` values of `page`.
+    /// Appends to `out` the `wanted` ones (ascending) of the `values` values of `page`.
     pub fn read(
         &mut self,
         page: &[u8],
         values: usize,
-        wanted: Range<usize>,
+        wanted: &[Range<usize>],
         out: &mut Vec<T>,
     ) -> Result<(), Malformed> {
         if values > PAGE_ROWS {
@@ -82,45 +82,81 @@ impl<T: Stepped> StepReader<T> {
         self.page.extend_from_slice(&[0; PADDING]);
         let Self { table, widths, page, buffers } = self;
         let table: &Table = table.as_ref().expect("there until it is dropped");
-        let mut parts = parts(&stretches, wanted);
-        while let Some(first) = parts.next() {
-            let second = parts.next();
-            let [values, other_values] = &mut **buffers;
-            let mut a = stream(page, &first, values)?;
-            if let Some(second) = &second {
-                // Two at a time: neither waits for what the other one looks up.
-                let mut b = stream(page, second, other_values)?;
-                read_both(&mut a, &mut b, table, *widths)?;
-                b.read(table, *widths)?;
-            }
-            a.read(table, *widths)?;
-            for (part, values) in [Some(first), second].into_iter().flatten().zip(&**buffers) {
-                out.extend_from_slice(&values[part.wanted]);
-            }
+        let parts = || Parts { stretches: &stretches, wanted, next: 0 };
+        // Two at a time: neither waits for what the other one looks up.
+        let mut running: Option<Stream<'_, T>> = None;
+        for (part, values) in parts().zip(buffers.iter_mut()) {
+            let mut next = stream(page, &part, values)?;
+            running = Some(match running {
+                Some(mut other) => {
+                    read_both(&mut other, &mut next, table, *widths)?;
+                    if other.is_done() { next } else { other }
+                }
+                None => next,
+            });
+        }
+        if let Some(mut last) = running {
+            last.read(table, *widths)?;
+        }
+        for (part, values) in parts().zip(&**buffers) {
+            part.pieces().for_each(|piece| out.extend_from_slice(&values[piece]));
         }
         Ok(())
     }
 }
 
-fn stream<'a, T: Stepped>(page: &'a [u8], part: &Part, values: &'a mut Values<T>) -> Result<Stream<'a, T>, Malformed> {
+fn stream<'a, T: Stepped>(
+    page: &'a [u8],
+    part: &Part<'_>,
+    values: &'a mut Values<T>,
+) -> Result<Stream<'a, T>, Malformed> {
     let bits = page.get(part.stretch.start..).ok_or_else(cut)?;
-    Ok(Stream::new(bits, T::narrow(part.stretch.first), part.wanted.end, values))
+    Ok(Stream::new(bits, T::narrow(part.stretch.first), part.end, values))
 }
 
 /// What is wanted of a stretch.
-struct Part {
+struct Part<'a> {
     stretch: Stretch,
-    /// Values, counted from its first.
-    wanted: Range<usize>,
+    /// Place of its first value in the page.
+    start: usize,
+    /// Where what is wanted ends, counted from there.
+    end: usize,
+    /// What is wanted of the page, as far as it has to do with this stretch.
+    wanted: &'a [Range<usize>],
 }
 
-fn parts(stretches: &[Stretch; STRETCHES_MAX], wanted: Range<usize>) -> impl Iterator<Item = Part> {
-    let numbers = if wanted.is_empty() { 0..0 } else { wanted.start / STRETCH..wanted.end.div_ceil(STRETCH) };
-    numbers.map(move |number| {
-        let begin = number * STRETCH;
-        let from = wanted.start.max(begin) - begin;
-        Part { stretch: stretches[number], wanted: from..wanted.end.min(begin + STRETCH) - begin }
-    })
+impl Part<'_> {
+    /// What is wanted, counted from the stretch's first value.
+    fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
+        let place = |at: usize| at.clamp(self.start, self.start + self.end) - self.start;
+        self.wanted.iter().map(move |piece| place(piece.start)..place(piece.end))
+    }
+}
+
+/// The stretches of which something is wanted.
+struct Parts<'a> {
+    stretches: &'a [Stretch; STRETCHES_MAX],
+    /// Not given out yet, but perhaps for a beginning.
+    wanted: &'a [Range<usize>],
+    /// Stretches before this one are done.
+    next: usize,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Part<'a>;
+
+    fn next(&mut self) -> Option<Part<'a>> {
+        let first = self.wanted.iter().position(|piece| !piece.is_empty())?;
+        self.wanted = &self.wanted[first..];
+        let number = (self.wanted[0].start / STRETCH).max(self.next);
+        let (start, end) = (number * STRETCH, (number + 1) * STRETCH);
+        let wanted = &self.wanted[..self.wanted.partition_point(|piece| piece.start < end)];
+        let last = wanted.last()?.end;
+        // The last piece may go on in the next stretch.
+        self.wanted = &self.wanted[wanted.len() - usize::from(last > end)..];
+        self.next = number + 1;
+        Some(Part { stretch: self.stretches[number], start, end: last.min(end) - start, wanted })
+    }
 }
 
 #[cold]
@@ -169,35 +205,40 @@ impl Table {
     fn new(code: &StepCode) -> Box<Self> {
         let new = || Box::new(Self { takes: [Take::default(); ENTRIES], sums: [[0; LANES]; ENTRIES] });
         let mut table = SPARES.with_borrow_mut(Vec::pop).unwrap_or_else(new);
-        // Where no code begins nothing is taken, whatever the sums are.
-        table.takes.fill(Take::default());
         let symbols = symbols(code);
+        // Codes are handed out in this order, so entries are filled in from the first to the last.
+        let mut at = 0;
         for first in &symbols {
+            let end = at + (ENTRIES >> first.bits);
             let Some([a, b]) = first.steps else {
-                table.fill(first.entries(), Take { bits: first.bits as u8, values: 0 }, [0; LANES]);
+                at = table.fill(at..end, first.bits, 0, [0; LANES]);
                 continue;
             };
             let sum = a + b;
-            table.fill(first.entries(), Take { bits: first.bits as u8, values: 2 }, [a, sum, sum, sum]);
+            let alone = [a, sum, sum, sum];
             // Where another code fits behind it, the entries are for both.
-            for second in symbols.iter().filter(|second| first.bits + second.bits <= CODE_BITS) {
-                if let Some([c, d]) = second.steps {
-                    let both = Symbol {
-                        code: (first.code << second.bits) | second.code,
-                        bits: first.bits + second.bits,
-                        ..*second
-                    };
-                    let sums = [a, sum, sum + c, sum + c + d];
-                    table.fill(both.entries(), Take { bits: both.bits as u8, values: 4 }, sums);
-                }
+            for second in symbols.iter().take_while(|second| first.bits + second.bits <= CODE_BITS) {
+                let bits = first.bits + second.bits;
+                let both = at..at + (ENTRIES >> bits);
+                at = match second.steps {
+                    Some([c, d]) => table.fill(both, bits, 4, [a, sum, sum + c, sum + c + d]),
+                    None => table.fill(both, first.bits, 2, alone),
+                };
             }
+            at = table.fill(at..end, first.bits, 2, alone);
         }
+        // No code begins so.
+        table.fill(at..ENTRIES, 0, 0, [0; LANES]);
         table
     }
 
-    fn fill(&mut self, entries: Range<usize>, take: Take, sums: [i32; LANES]) {
-        self.takes[entries.clone()].fill(take);
-        self.sums[entries].fill(sums);
+    /// Fills in entries, mostly few; their end.
+    #[inline]
+    fn fill(&mut self, entries: Range<usize>, bits: u32, values: u8, sums: [i32; LANES]) -> usize {
+        let take = Take { bits: bits as u8, values };
+        let both = self.takes[entries.clone()].iter_mut().zip(&mut self.sums[entries.clone()]);
+        both.for_each(|entry| (*entry.0, *entry.1) = (take, sums));
+        entries.end
     }
 }
 
@@ -316,29 +357,17 @@ impl<'a, T: Stepped> Stream<'a, T> {
 
 /// A symbol that has a code.
 struct Symbol {
-    code: u16,
     bits: u32,
     /// None = escape.
     steps: Option<[i32; 2]>,
 }
 
-impl Symbol {
-    /// What begins with its code.
-    fn entries(&self) -> Range<usize> {
-        let start = usize::from(self.code) << (CODE_BITS - self.bits);
-        start..start + (ENTRIES >> self.bits)
-    }
-}
-
+/// In the order of their codes.
 fn symbols(code: &StepCode) -> Vec<Symbol> {
     let steps = code.steps();
     let pair = |pair: usize| [steps[pair / steps.len()].into(), steps[pair % steps.len()].into()];
-    let symbol = |(symbol, bits): (usize, u16)| Symbol {
-        code: bits,
-        bits: code.length(symbol).into(),
-        steps: (symbol != ESCAPE).then(|| pair(symbol - 1)),
-    };
-    code.codes().into_iter().enumerate().map(symbol).filter(|symbol| symbol.bits > 0).collect()
+    let symbol = |(symbol, bits): (usize, u32)| Symbol { bits, steps: (symbol != ESCAPE).then(|| pair(symbol - 1)) };
+    code.in_order().into_iter().map(symbol).collect()
 }
 
 /// The bits from `bit` on, highest first; at least 57 of them are there.
@@ -358,6 +387,7 @@ fn plain(word: u64, width: u32) -> i64 {
 mod tests {
     use super::super::steps::pack;
     use super::*;
+    use std::slice;
 
     /// Values whose steps come from `step`, which is told how many there were.
     fn walk(n: usize, step: impl Fn(i64) -> i64) -> Vec<i64> {
@@ -388,8 +418,15 @@ mod tests {
             end += rows;
             for wanted in [0..rows, 0..rows / 2, rows / 3..rows, rows / 2..(rows / 2 + 1).min(rows), rows..rows] {
                 let mut out = vec![T::narrow(5)];
-                reader.read(page, rows, wanted.clone(), &mut out).expect("ours");
+                reader.read(page, rows, slice::from_ref(&wanted), &mut out).expect("ours");
                 assert!(out[1..] == all[wanted.clone()], "{wanted:?} of {rows}");
+            }
+            for (first, length, step) in [(0, 1, 2), (5, 3, 700), (1000, 50, 1024), (1023, 2, 1024), (7, 1500, 1600)] {
+                let pieces = (first..rows).step_by(step).map(|at| at..rows.min(at + length));
+                let (mut out, pieces) = (Vec::new(), pieces.collect::<Vec<_>>());
+                reader.read(page, rows, &pieces, &mut out).expect("ours");
+                let expected: Vec<T> = pieces.iter().flat_map(|piece| &all[piece.clone()]).copied().collect();
+                assert!(out == expected, "{pieces:?} of {rows}");
             }
         }
     }
@@ -423,7 +460,7 @@ mod tests {
         let packed = pack(&values, &[4096]).expect("steps suit it");
         let read = |head: &[u8], page: &[u8]| -> Result<Vec<i32>, Malformed> {
             let mut out = Vec::new();
-            StepReader::new(head)?.read(page, 4096, 0..4096, &mut out)?;
+            StepReader::new(head)?.read(page, 4096, &[0..4096], &mut out)?;
             Ok(out)
         };
         for at in 0..packed.head.len() {

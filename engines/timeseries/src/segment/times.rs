@@ -25,27 +25,61 @@ pub fn encode_runs(times: &[i64]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Appends to `out` the `wanted` ones of the times in `page`.
-pub fn decode_runs(page: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Result<(), Malformed> {
-    let cut = || Malformed::new("times are cut short");
-    let (mut input, mut before, mut at) = (Input(page), 0i64, 0);
-    while at < wanted.end as u64 {
-        let start = before.wrapping_add(input.i64().ok_or_else(cut)?);
-        let step = input.i64().ok_or_else(cut)?;
-        let same = input.u64().ok_or_else(cut)?;
-        let end = at.saturating_add(same).saturating_add(1);
-        let from = (wanted.start as u64).clamp(at, end) - at;
-        let to = (wanted.end as u64).min(end) - at;
-        out.extend((from as i64..to as i64).map(|i| start.wrapping_add(step.wrapping_mul(i))));
-        before = start.wrapping_add(step.wrapping_mul(same as i64));
-        at = end;
+/// Appends to `out` the `wanted` ones (ascending) of the times in `page`.
+pub fn decode_runs(page: &[u8], wanted: &[Range<usize>], out: &mut Vec<i64>) -> Result<(), Malformed> {
+    let mut runs = Runs { input: Input(page), run: Run::default() };
+    for piece in wanted {
+        let mut at = piece.start as u64;
+        while at < piece.end as u64 {
+            let run = runs.with(at).ok_or_else(|| Malformed::new("times are cut short"))?;
+            let end = run.end.min(piece.end as u64);
+            out.extend((at..end).map(|row| run.time(row)));
+            at = end;
+        }
     }
     Ok(())
+}
+
+/// Times with one step between them.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    /// Rows of the page.
+    start: u64,
+    end: u64,
+    first_us: i64,
+    step_us: i64,
+}
+
+impl Run {
+    fn time(&self, row: u64) -> i64 {
+        self.first_us.wrapping_add(self.step_us.wrapping_mul(row.wrapping_sub(self.start) as i64))
+    }
+}
+
+struct Runs<'a> {
+    input: Input<'a>,
+    /// The one read last.
+    run: Run,
+}
+
+impl Runs<'_> {
+    /// The run with `row`, which is none before the one read last; `None` when there is none.
+    fn with(&mut self, row: u64) -> Option<Run> {
+        while row >= self.run.end {
+            let before_us = if self.run.end == 0 { 0 } else { self.run.time(self.run.end - 1) };
+            let first_us = before_us.wrapping_add(self.input.i64()?);
+            let step_us = self.input.i64()?;
+            let (start, same) = (self.run.end, self.input.u64()?);
+            self.run = Run { start, end: start.saturating_add(same).saturating_add(1), first_us, step_us };
+        }
+        Some(self.run)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
 
     #[test]
     fn times_come_back() {
@@ -62,10 +96,14 @@ mod tests {
             let n = times.len();
             for wanted in [0..n, 0..n / 3, n / 3..n, n / 2..n / 2, n - n.min(1)..n] {
                 let mut out = vec![5];
-                decode_runs(&page, wanted.clone(), &mut out).expect("ours");
+                decode_runs(&page, slice::from_ref(&wanted), &mut out).expect("ours");
                 assert_eq!(out[1..], times[wanted]);
             }
-            assert!(decode_runs(&page, 0..n + 1, &mut Vec::new()).is_err());
+            let pieces: Vec<_> = (0..n).step_by(70).map(|at| at..n.min(at + 3)).collect();
+            let mut out = Vec::new();
+            decode_runs(&page, &pieces, &mut out).expect("ours");
+            assert_eq!(out, pieces.iter().flat_map(|piece| &times[piece.clone()]).copied().collect::<Vec<_>>());
+            assert!(decode_runs(&page, &[0..n + 1], &mut Vec::new()).is_err());
         }
         assert!(encode_runs(&(0..1000).map(|n| n * n).collect::<Vec<_>>()).is_none());
     }

@@ -159,7 +159,7 @@ fn read(segment: &Arc<Segment>, layout: &SeriesLayout) -> Result<Model> {
     let keys: Vec<_> = segment.series().iter().flat_map(|s| std::iter::repeat_n(&s.key, s.rows as usize)).collect();
     let mut out = Model::new();
     while let Some(batch) = cursor.next_batch()? {
-        for i in 0..batch.rows() {
+        for i in 0..batch.rows {
             let key = keys[batch.first_row as usize + i].clone();
             out.insert((key, batch.time.value(i)), row(&batch.fields, layout, i));
         }

@@ -1,9 +1,20 @@
 //! What is written comes back.
 
 use super::*;
-use heddle_timeseries::segment::{BLOCK_ROWS_MAX, COUNTED_ROWS_MIN, FieldValues};
+use heddle_timeseries::segment::{BLOCK_ROWS_MAX, COUNTED_ROWS_MIN, FieldValues, SegmentBatch, SegmentCursor};
 use proptest::prelude::*;
 use std::ops::Range;
+
+/// The rows that `next_rows` gives are those of `ranges`, which `check` is told one by one.
+fn assert_rows(mut cursor: SegmentCursor, ranges: &[Range<u64>], mut check: impl FnMut(u64, &SegmentBatch, usize)) {
+    let mut rows = ranges.iter().cloned().flatten().peekable();
+    while let Some(batch) = cursor.next_rows().expect("as written") {
+        assert_eq!(rows.peek(), Some(&batch.first_row));
+        assert!(batch.rows > 0);
+        (0..batch.rows).for_each(|i| check(rows.next().expect("as many"), &batch, i));
+    }
+    assert_eq!(rows.next(), None);
+}
 
 #[test]
 fn every_type_comes_back() {
@@ -47,16 +58,20 @@ fn pages_and_row_groups_are_crossed() {
         vec![5..5, 9..10],
     ] {
         let mut cursor = segment.scan(&[0], ranges.clone(), 5000).expect("in order");
-        let mut rows = ranges.into_iter().flatten();
+        let mut rows = ranges.iter().cloned().flatten();
         while let Some(batch) = cursor.next_batch().expect("as written") {
-            assert!((1..=5000).contains(&batch.rows()));
-            for (i, row) in (batch.first_row..).take(batch.rows()).enumerate() {
+            assert!((1..=5000).contains(&batch.rows));
+            for (i, row) in (batch.first_row..).take(batch.rows).enumerate() {
                 assert_eq!(rows.next(), Some(row));
                 let value = datum_at(&batch.fields[0], PgType::new(oid::INT8), i);
                 assert_eq!((value, batch.time.value(i)), (Datum::Int8(row as i64), (row % per_series) as i64));
             }
         }
         assert_eq!(rows.next(), None);
+        assert_rows(segment.scan(&[0], ranges.clone(), 5000).expect("in order"), &ranges, |row, batch, i| {
+            let value = datum_at(&batch.fields[0], PgType::new(oid::INT8), i);
+            assert_eq!((value, batch.time.value(i)), (Datum::Int8(row as i64), (row % per_series) as i64));
+        });
     }
     assert!(
         segment.scan(&[0], vec![5..9, 8..10], 10).is_err() && segment.scan(&[0], vec![0..1, 1..total + 1], 10).is_err()
@@ -93,18 +108,27 @@ fn small_steps_come_back() {
         (0..total).step_by(1700).map(|row| row..total.min(row + 3)).collect(),
         vec![5000..5001, 7900..7901, 8191..8192, 130_000..140_000, total - 1..total],
     ] {
-        let mut cursor = segment.scan(&[2, 0, 1, 3], ranges.clone(), 3000).expect("in order");
-        let mut rows = ranges.into_iter().flatten();
+        let check = |row: u64, batch: &SegmentBatch, i: usize| {
+            let expected = value(row);
+            for (column, field) in batch.fields.iter().zip([2, 0, 1, 3]) {
+                assert_eq!(datum_at(column, layout.fields[field].ty, i), expected[field], "row {row}");
+            }
+        };
+        let scan = || segment.scan(&[2, 0, 1, 3], ranges.clone(), 3000).expect("in order");
+        let mut cursor = scan();
+        let mut rows = ranges.iter().cloned().flatten();
         while let Some(batch) = cursor.next_batch().expect("as written") {
-            for (i, row) in (batch.first_row..).take(batch.rows()).enumerate() {
+            for (i, row) in (batch.first_row..).take(batch.rows).enumerate() {
                 assert_eq!(rows.next(), Some(row));
-                let expected = value(row);
-                for (column, field) in batch.fields.iter().zip([2, 0, 1, 3]) {
-                    assert_eq!(datum_at(column, layout.fields[field].ty, i), expected[field], "row {row}");
-                }
+                check(row, &batch, i);
             }
         }
         assert_eq!(rows.next(), None);
+        assert_rows(scan(), &ranges, check);
+        assert_rows(scan().without_times(), &ranges, |row, batch, i| {
+            assert!(batch.time.is_empty());
+            check(row, batch, i);
+        });
     }
 }
 
@@ -120,16 +144,18 @@ fn long_values_come_back() {
         writer.push(&points(&layout, &rows)).expect("a healthy disk");
     }
     let segment = open(&env, &layout, &writer.finish().expect("a healthy disk")).expect("as written");
-    let mut cursor = segment.scan(&[0], vec![0..3, 57..120], 7).expect("in order");
-    let mut expected = (0..3).chain(57..120);
+    let check = |n: u64, batch: &SegmentBatch, i: usize| {
+        assert_eq!(batch.time.value(i), n as i64);
+        assert!(row(&batch.fields, &layout, i) == [Datum::text(text(n as i64))]);
+    };
+    let ranges = [0..3, 57..120];
+    let scan = || segment.scan(&[0], ranges.to_vec(), 7).expect("in order");
+    let (mut cursor, mut expected) = (scan(), ranges.iter().cloned().flatten());
     while let Some(batch) = cursor.next_batch().expect("as written") {
-        for i in 0..batch.rows() {
-            let n = expected.next().expect("as many");
-            assert_eq!(batch.time.value(i), n);
-            assert!(row(&batch.fields, &layout, i) == [Datum::text(text(n))]);
-        }
+        (0..batch.rows).for_each(|i| check(expected.next().expect("as many"), &batch, i));
     }
     assert_eq!(expected.next(), None);
+    assert_rows(scan(), &ranges, check);
 }
 
 #[test]
@@ -305,10 +331,14 @@ proptest! {
         let ranges: Vec<_> = ranges.into_iter().map(|r| r.start.min(meta.rows)..r.end.min(meta.rows)).collect();
         let fields: Vec<usize> = (0..types.len()).collect();
         let mut cursor = segment.scan(&fields, ranges.clone(), batch_rows).expect("in order");
+        assert_rows(segment.scan(&fields, ranges.clone(), batch_rows).expect("in order"), &ranges, |number, batch, i| {
+            let ((_, time), values) = rows[number as usize];
+            assert_eq!((batch.time.value(i), &row(&batch.fields, &layout, i)), (*time, values));
+        });
         let mut expected = ranges.into_iter().flatten();
         while let Some(batch) = cursor.next_batch().expect("as written") {
-            prop_assert!((1..=batch_rows).contains(&batch.rows()));
-            for (i, number) in (batch.first_row..).take(batch.rows()).enumerate() {
+            prop_assert!((1..=batch_rows).contains(&batch.rows));
+            for (i, number) in (batch.first_row..).take(batch.rows).enumerate() {
                 prop_assert_eq!(expected.next(), Some(number));
                 let ((_, time), values) = rows[number as usize];
                 prop_assert_eq!((batch.time.value(i), &row(&batch.fields, &layout, i)), (*time, values));
