@@ -45,11 +45,12 @@ pub fn damaged(message: impl Into<String>) -> Error {
     Error::new(SqlState::DATA_CORRUPTED, message).hint("Restore this node's data folder from a replica or a backup.")
 }
 
-/// `XX001` for a bad block, `58030` for a disk that does not answer.
+/// `XX001` for a bad block, `0A000` for a file of another version, `58030` for a disk that does not answer.
 pub fn read_error(path: &Path, e: &io::Error) -> Error {
     match bad_block(e) {
         Some(bad) => damaged(bad.to_string()),
         None if e.kind() == io::ErrorKind::InvalidData => damaged(e.to_string()),
+        None if e.kind() == io::ErrorKind::Unsupported => Error::new(SqlState::FEATURE_NOT_SUPPORTED, e.to_string()),
         None if e.kind() == io::ErrorKind::UnexpectedEof => {
             damaged(format!("file \"{}\" is cut short", path.display()))
         }

@@ -7,13 +7,14 @@
 use crate::RelationalConfig;
 use crate::backend::{Backend, Failure, Overlay, damaged, read_error};
 use crate::block_file::BlockFile;
+use crate::leaf::{self, Leaf, LeafRow};
 use crate::memtable::Memtable;
 use crate::merge::{Version, Writer, newest_versions};
 use heddle_env::Env;
 use heddle_types::{Error, LogIndex, Result, SqlState, StorageId};
 use redb::{
-    Builder, Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    WriteTransaction,
+    AccessGuard, Builder, Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -21,11 +22,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// storage (8 bytes, big endian) ++ key -> index (8 bytes, little endian) ++ row.
-pub const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
+/// Fence -> leaf ([`crate::leaf`]). A fence is a storage (8 bytes, big endian) ++ a key or the beginning of one: the leaf's rows are not
+/// below it, and below the next fence. That of a storage's first leaf is the storage alone.
+const LEAVES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("leaves");
+/// Bytes of a fence before the key.
+pub const FENCE_BYTES: usize = 8;
 /// Storages whose rows are not all removed yet: rows at or below the index are hidden.
 const DROPS: TableDefinition<u64, u64> = TableDefinition::new("drops");
-/// Rows of each storage in [`ROWS`], exactly.
+/// Rows of each storage in [`LEAVES`], exactly.
 const COUNTS: TableDefinition<u64, u64> = TableDefinition::new("counts");
 /// "flushed_index".
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -34,15 +38,15 @@ const FILE: &str = "rows.base";
 const FILE_NEW: &str = "rows.base.new";
 /// However small memtables are, a transaction of a merge changes more than a few pages.
 const SLICE_BYTES_MIN: usize = 128 << 10;
-/// Rows looked at in one transaction while a dropped storage is removed.
-const DROP_SLICE_ROWS: usize = 50_000;
+/// Leaves looked at in one transaction while a dropped storage is removed.
+const DROP_SLICE_LEAVES: usize = 1_000;
 /// Page cache of the second redb that checks the file.
 const VERIFY_CACHE_BYTES: usize = 8 << 20;
 
 /// The base at one merge.
 pub struct BaseView {
     /// Holds its read transaction.
-    pub rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    leaves: ReadOnlyTable<&'static [u8], &'static [u8]>,
     /// Rows of these storages at or below the index are hidden.
     pub drops: Arc<BTreeMap<StorageId, LogIndex>>,
     /// Rows of each storage, those that drops hide included.
@@ -52,6 +56,40 @@ pub struct BaseView {
     /// Another one after every change of rows, for [`crate::cache`].
     pub epoch: u32,
 }
+
+type Guard<'a> = AccessGuard<'a, &'static [u8]>;
+
+impl BaseView {
+    /// The leaf that has the row at `place`, if there is such a row.
+    pub fn leaf(&self, place: &[u8]) -> Result<Option<Guard<'_>>> {
+        Ok(self.leaf_before(place)?.map(|(_, leaf)| leaf))
+    }
+
+    /// All leaves that may have rows at `places`.
+    pub fn leaves(&self, places: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Leaves> {
+        let explain = |e| self.failure.explain(&e);
+        // Rows from a place on may lie in a leaf whose fence is below it.
+        let first = match places.0 {
+            Bound::Included(place) | Bound::Excluded(place) => {
+                self.leaf_before(place)?.map(|(fence, _)| fence.value().to_vec())
+            }
+            Bound::Unbounded => None,
+        };
+        let lower = first.as_deref().map_or(places.0, Bound::Included);
+        self.leaves.range::<&[u8]>((lower, places.1)).map_err(explain)
+    }
+
+    /// The last leaf of the place's storage whose fence is not above it.
+    fn leaf_before(&self, place: &[u8]) -> Result<Option<(Guard<'_>, Guard<'_>)>> {
+        let explain = |e| self.failure.explain(&e);
+        let mut cursor = self.leaves.upper_bound(Bound::Included(place)).map_err(explain)?;
+        let found = cursor.peek_prev().map_err(explain)?;
+        Ok(found.filter(|(fence, _)| fence.value().get(..FENCE_BYTES) == place.get(..FENCE_BYTES)))
+    }
+}
+
+/// Fences and leaves.
+pub type Leaves = redb::Range<'static, &'static [u8], &'static [u8]>;
 
 /// Rows by storage; none of it: no entry.
 pub type Counts = BTreeMap<StorageId, u64>;
@@ -101,7 +139,7 @@ impl Base {
         let backend = Backend::new(Arc::clone(&file), Arc::clone(&failure));
         let db = open_redb(&self.path, &failure, self.cache_bytes, backend)?;
         let (flushed, drops) = read_state(&db).map_err(|e| explain(&failure, e))?;
-        let counts = Arc::new(open_counts(&db).map_err(|e| explain(&failure, e))?);
+        let counts = Arc::new(read_counts(&db).map_err(|e| explain(&failure, e))?);
         self.open = Some(Open { db, file, failure, drops, counts });
         Ok(flushed)
     }
@@ -125,9 +163,9 @@ impl Base {
         let open = self.opened()?;
         let explain = |e: redb::Error| explain(&open.failure, e);
         let tx = open.db.begin_read().map_err(|e| explain(e.into()))?;
-        let rows = tx.open_table(ROWS).map_err(|e| explain(e.into()))?;
+        let leaves = tx.open_table(LEAVES).map_err(|e| explain(e.into()))?;
         Ok(BaseView {
-            rows,
+            leaves,
             drops: Arc::new(open.drops.clone()),
             counts: Arc::clone(&open.counts),
             failure: Arc::clone(&open.failure),
@@ -294,29 +332,12 @@ fn read_state(db: &Database) -> Result<(LogIndex, BTreeMap<StorageId, LogIndex>)
     Ok((LogIndex(flushed), drops))
 }
 
-/// What [`COUNTS`] says; counted once in a base that was made before there was such a table.
-fn open_counts(db: &Database) -> Result<Counts, redb::Error> {
-    let tx = db.begin_read()?;
+fn read_counts(db: &Database) -> Result<Counts, redb::Error> {
     let mut counts = Counts::new();
-    match tx.open_table(COUNTS) {
-        Ok(table) => {
-            for entry in table.range::<u64>(..)? {
-                let (storage, rows) = entry?;
-                counts.insert(StorageId(storage.value()), rows.value());
-            }
-            return Ok(counts);
-        }
-        Err(redb::TableError::TableDoesNotExist(_)) => {}
-        Err(e) => return Err(e.into()),
+    for entry in db.begin_read()?.open_table(COUNTS)?.range::<u64>(..)? {
+        let (storage, rows) = entry?;
+        counts.insert(StorageId(storage.value()), rows.value());
     }
-    for entry in tx.open_table(ROWS)?.range::<&[u8]>(..)? {
-        if let Some(storage) = entry?.0.value().first_chunk() {
-            *counts.entry(StorageId(u64::from_be_bytes(*storage))).or_default() += 1;
-        }
-    }
-    let tx = begin(db)?;
-    write_counts(&tx, &Counts::new(), &counts)?;
-    tx.commit()?;
     Ok(counts)
 }
 
@@ -361,7 +382,7 @@ fn merge_slice<'v>(
     counts: &Counts,
 ) -> Result<(bool, Counts), redb::Error> {
     let tx = begin(db)?;
-    let is_done = writer.write(&mut tx.open_table(ROWS)?, slice_bytes)?;
+    let is_done = writer.write(&mut tx.open_table(LEAVES)?, slice_bytes)?;
     let after = counted(counts, writer.take_changes());
     write_counts(&tx, counts, &after)?;
     if is_done {
@@ -386,21 +407,39 @@ fn remove_slice(
     let next;
     let mut removed = 0;
     {
-        let mut rows = tx.open_table(ROWS)?;
+        let mut leaves = tx.open_table(LEAVES)?;
         let start = from.unwrap_or_else(|| storage.0.to_be_bytes().to_vec());
         let end = storage_end(storage);
         let upper = |end: &Option<Vec<u8>>| end.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let range = (Bound::Included(start.clone()), upper(&end));
-        let slice_end = match rows.range::<&[u8]>(borrowed(&range))?.nth(DROP_SLICE_ROWS) {
+        let slice_end = match leaves.range::<&[u8]>(borrowed(&range))?.nth(DROP_SLICE_LEAVES) {
             Some(entry) => Some(entry?.0.value().to_vec()),
             None => None,
         };
         let slice = (Bound::Included(start), upper(&slice_end.clone().or(end)));
-        rows.retain_in::<&[u8], _>(borrowed(&slice), |_, value| {
-            let stays = row_index(value).is_none_or(|at| at > index);
-            removed += i64::from(!stays);
-            stays
+        let mut thinned = Vec::new();
+        let mut failed = None;
+        leaves.retain_in::<&[u8], _>(borrowed(&slice), |fence, leaf| match newer(leaf, index) {
+            Ok((rows, gone)) => {
+                removed += gone as i64;
+                if gone > 0 && !rows.is_empty() {
+                    let mut leaf = Vec::new();
+                    leaf::encode(&rows, &mut leaf);
+                    thinned.push((fence.to_vec(), leaf));
+                }
+                !rows.is_empty()
+            }
+            Err(e) => {
+                failed = Some(e);
+                true
+            }
         })?;
+        if let Some(e) = failed {
+            return Err(redb::Error::Corrupted(e.to_string()));
+        }
+        for (fence, leaf) in thinned {
+            leaves.insert(&fence[..], &leaf[..])?;
+        }
         if slice_end.is_none() {
             tx.open_table(DROPS)?.remove(storage.0)?;
         }
@@ -410,6 +449,15 @@ fn remove_slice(
     write_counts(&tx, counts, &after)?;
     tx.commit()?;
     Ok((next, after))
+}
+
+/// The rows of a leaf above an index, and how many others it has.
+fn newer(leaf: &[u8], index: LogIndex) -> Result<(Vec<LeafRow<'_>>, usize)> {
+    let leaf = Leaf::open(leaf)?;
+    let mut rows = (0..leaf.len()).map(|at| leaf.row(at)).collect::<Result<Vec<_>>>()?;
+    rows.retain(|row| row.index > index);
+    let gone = leaf.len() - rows.len();
+    Ok((rows, gone))
 }
 
 fn borrowed(range: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> (Bound<&[u8]>, Bound<&[u8]>) {
@@ -428,7 +476,7 @@ pub fn storage_end(storage: StorageId) -> Option<Vec<u8>> {
     storage.0.checked_add(1).map(|next| next.to_be_bytes().to_vec())
 }
 
-/// The log index at the start of a value.
-pub fn row_index(value: &[u8]) -> Option<LogIndex> {
-    value.first_chunk().map(|bytes| LogIndex(u64::from_le_bytes(*bytes)))
+/// The key that is behind a fence's storage.
+pub fn storage_key(fence: &[u8]) -> &[u8] {
+    fence.get(FENCE_BYTES..).unwrap_or_default()
 }

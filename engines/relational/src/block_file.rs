@@ -31,7 +31,7 @@ const PREFIX: u64 = 4 * BLOCK as u64;
 const IMAGE: usize = BLOCK - SLOT_HEAD;
 const SLOT_HEAD: usize = 16;
 const MAGIC: &[u8; 8] = b"HEDLBASE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How long to wait before a write to a full disk is tried again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(100);
 
@@ -412,7 +412,7 @@ fn invalid(bad: BadBlock) -> io::Error {
 }
 
 fn named(path: &Path, what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("file \"{}\" {what}", path.display()))
+    io::Error::new(io::ErrorKind::Unsupported, format!("file \"{}\" {what}", path.display()))
 }
 
 /// The bad block inside an error of ours.

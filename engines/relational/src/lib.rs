@@ -2,8 +2,8 @@
 //!
 //!   apply -> active memtable --seal--> sealed memtables --merge--> base (redb transactions, the last one with the flushed index)
 //!
-//! `txn` opens it and calls it through [`RowEngine`]. Parts: [`memtable`], [`base`] (redb), [`merge`], [`block_file`] (checksums
-//! under redb), [`cache`] (rows read lately), [`versions`] (what readers hold), [`cursor`] (scans). Formats: docs/formats/base.md.
+//! `txn` opens it and calls it through [`RowEngine`]. Parts: [`memtable`], [`base`] (redb), [`leaf`] (rows in redb's values), [`merge`],
+//! [`block_file`] (checksums under redb), [`cache`] (rows read lately), [`versions`] (what readers hold), [`cursor`] (scans). Formats: docs/formats/base.md.
 //!
 //! Locks: `base` before `publish`. Readers take neither. `publish` is held for pointer work only.
 
@@ -13,6 +13,7 @@ pub mod block_file;
 pub mod cache;
 pub mod cursor;
 pub mod filter;
+mod leaf;
 pub mod memtable;
 mod merge;
 pub mod versions;

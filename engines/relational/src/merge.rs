@@ -3,31 +3,25 @@
 //! It is written in slices, each a transaction of redb. redb copies the pages it changes, and what it frees can be used again one
 //! transaction later: in one piece, random updates of a whole table would double the file.
 //!
-//! Rows that follow each other where the base has none go through a cursor of redb, which packs them into full pages: loading a
-//! table costs a fraction of as many inserts, and takes no more room than it needs. Where old and new keys mix, the cursor is
-//! tried ever more seldom.
+//! What belongs between two fences is merged into the leaf there, and what comes out is cut into leaves again.
 
-use crate::base::base_key;
+use crate::base::{FENCE_BYTES, base_key, storage_key};
+use crate::leaf::{self, Leaf, LeafRow};
 use crate::memtable::{Memtable, RunMap, VersionKey};
 use bytes::Bytes;
 use crossbeam_skiplist::map;
 use heddle_engines::run::Run;
 use heddle_types::{LogIndex, StorageId};
-use redb::{CursorError, Table};
+use redb::{CursorError, ReadableTable, Table};
 use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// New rows in a row after which the cursor is tried.
-const STREAK_MIN: usize = 16;
-/// The same after many vain trials.
-const STREAK_MAX: usize = 1 << 14;
-
-/// What a change of a row costs that lies anywhere.
+/// What a leaf takes.
 const PAGE_BYTES: usize = 4096;
 
-type Rows<'a> = Table<'a, &'static [u8], &'static [u8]>;
+type Leaves<'a> = Table<'a, &'static [u8], &'static [u8]>;
 
 /// A version in a memtable.
 #[derive(Clone)]
@@ -157,20 +151,27 @@ impl<'a> Merged<'a> {
 /// Versions on their way into the base.
 pub(crate) struct Writer<'v, I: Iterator<Item = Version<'v>>> {
     versions: Peekable<I>,
-    /// New rows that came one after another, and how many of them it takes to try the cursor.
-    streak: usize,
-    needed: usize,
-    place: Vec<u8>,
-    value: Vec<u8>,
     /// By how much the numbers of rows of storages have changed.
     changes: Vec<(StorageId, i64)>,
+    gap: Gap,
+    value: Vec<u8>,
+}
+
+/// Where versions go: into a leaf, or before all leaves of their storage.
+#[derive(Default)]
+struct Gap {
+    /// Of the leaf, or the one that it will have.
+    fence: Vec<u8>,
+    /// The leaf; None when it is still to be made.
+    leaf: Option<Vec<u8>>,
+    /// Fence of the storage's next leaf.
+    next: Option<Vec<u8>>,
 }
 
 impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
     /// For versions in key order, one of each key.
     pub fn new(versions: I) -> Self {
-        let (place, value, changes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { versions: versions.peekable(), streak: 0, needed: STREAK_MIN, place, value, changes }
+        Self { versions: versions.peekable(), changes: Vec::new(), gap: Gap::default(), value: Vec::new() }
     }
 
     /// By how much the numbers of rows of storages changed since the last call.
@@ -179,59 +180,131 @@ impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
     }
 
     /// Writes a slice, about `bytes_max` bytes of changed pages. False: there are more.
-    pub fn write(&mut self, rows: &mut Rows<'_>, bytes_max: usize) -> Result<bool, redb::Error> {
+    pub fn write(&mut self, leaves: &mut Leaves<'_>, bytes_max: usize) -> Result<bool, redb::Error> {
         let mut bytes = 0;
-        while bytes < bytes_max {
-            let Some(version) = self.versions.next() else { return Ok(true) };
-            self.write_one(rows, &version)?;
-            bytes += PAGE_BYTES;
-            if self.streak >= self.needed {
-                let (written, more) = self.write_gap(rows, bytes_max)?;
-                bytes += more;
-                self.streak = 0;
-                self.needed = if written < self.needed { STREAK_MAX.min(self.needed * 2) } else { STREAK_MIN };
-            }
+        while bytes < bytes_max
+            && let Some(first) = self.versions.peek()
+        {
+            let storage = first.storage();
+            self.gap.find(leaves, storage, first.key())?;
+            let versions = self.take_versions(storage, bytes_max - bytes);
+            bytes += self.write_gap(leaves, storage, &versions)?;
         }
         Ok(self.versions.peek().is_none())
     }
 
-    fn write_one(&mut self, rows: &mut Rows<'_>, version: &Version<'_>) -> Result<(), redb::Error> {
-        base_key(&mut self.place, version.storage(), version.key());
-        let change = match version.row() {
-            Some(row) => {
-                base_value(&mut self.value, version.index(), row);
-                i64::from(rows.insert(&self.place[..], &self.value[..])?.is_none())
-            }
-            None => -i64::from(rows.remove(&self.place[..])?.is_some()),
+    /// Takes what belongs into the gap, but for what goes beyond `bytes_max`.
+    fn take_versions(&mut self, storage: StorageId, bytes_max: usize) -> Vec<Version<'v>> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let is_here = |v: &Version<'v>| {
+            v.storage() == storage && self.gap.next.as_ref().is_none_or(|next| v.key() < storage_key(next))
         };
-        note(&mut self.changes, version.storage(), change);
-        self.streak = if change > 0 { self.streak + 1 } else { 0 };
+        while bytes < bytes_max
+            && let Some(version) = self.versions.next_if(is_here)
+        {
+            bytes += version.key().len() + version.row().map_or(0, <[u8]>::len);
+            taken.push(version);
+        }
+        taken
+    }
+
+    /// Writes the leaf with its changes; how many bytes of pages that changes, about.
+    fn write_gap(
+        &mut self,
+        leaves: &mut Leaves<'_>,
+        storage: StorageId,
+        versions: &[Version<'v>],
+    ) -> Result<usize, redb::Error> {
+        let (rows, change) = self.gap.merged(versions).map_err(|e| redb::Error::Corrupted(e.to_string()))?;
+        note(&mut self.changes, storage, change);
+        let cut = leaf::cut(&rows, self.gap.appends(&rows, versions));
+        let Some((first, more)) = cut.split_first() else {
+            if self.gap.leaf.is_some() {
+                leaves.remove(&self.gap.fence[..])?;
+            }
+            return Ok(PAGE_BYTES);
+        };
+        leaf::encode(&rows[first.clone()], &mut self.value);
+        leaves.insert(&self.gap.fence[..], &self.value[..])?;
+        // New leaves in a row go through a cursor of redb, which packs them into pages without a search for each.
+        if !more.is_empty() {
+            let mut cursor = leaves.upper_bound_mut(Bound::Included(&self.gap.fence[..]))?;
+            let mut fence = Vec::new();
+            for next in more {
+                set_fence(&mut fence, storage, rows[next.start - 1].key, rows[next.start].key);
+                leaf::encode(&rows[next.clone()], &mut self.value);
+                cursor.insert_before(&fence[..], &self.value[..]).map_err(unordered)?;
+            }
+            cursor.close()?;
+        }
+        Ok(cut.len() * PAGE_BYTES)
+    }
+}
+
+impl Gap {
+    /// The gap for a key.
+    fn find(&mut self, leaves: &Leaves<'_>, storage: StorageId, key: &[u8]) -> Result<(), redb::Error> {
+        base_key(&mut self.fence, storage, key);
+        let mut cursor = leaves.upper_bound(Bound::Included(&self.fence[..]))?;
+        let of_storage = |fence: &[u8]| fence.starts_with(&storage.0.to_be_bytes());
+        self.next = cursor.peek_next()?.map(|(fence, _)| fence.value().to_vec()).filter(|fence| of_storage(fence));
+        self.leaf = None;
+        // The first leaf of a storage takes all keys before the second.
+        self.fence.truncate(FENCE_BYTES);
+        if let Some((fence, leaf)) = cursor.peek_prev()?
+            && of_storage(fence.value())
+        {
+            self.fence.clear();
+            self.fence.extend_from_slice(fence.value());
+            self.leaf = Some(leaf.value().to_vec());
+        }
         Ok(())
     }
 
-    /// Writes the rows that belong between the last key written and the next one that the base has, through a cursor: how many they
-    /// were, and their bytes.
-    fn write_gap(&mut self, rows: &mut Rows<'_>, bytes_max: usize) -> Result<(usize, usize), redb::Error> {
-        let Self { versions, place, value, changes, .. } = self;
-        let mut cursor = rows.upper_bound_mut(Bound::Included(&place[..]))?;
-        let (mut written, mut bytes) = (0, 0);
-        while bytes < bytes_max
-            && let Some((version, row)) = versions.peek().and_then(|v| v.row().map(|row| (v, row)))
-        {
-            base_key(place, version.storage(), version.key());
-            base_value(value, version.index(), row);
-            match cursor.insert_before(&place[..], &value[..]) {
-                Ok(()) => {}
-                Err(CursorError::UnorderedKey) => break,
-                Err(e) => return Err(e.into()),
+    /// The leaf's rows with `versions`, and by how much they are more.
+    fn merged<'a>(&'a self, versions: &'a [Version<'_>]) -> heddle_types::Result<(Vec<LeafRow<'a>>, i64)> {
+        let old = self.leaf.as_deref().map(Leaf::open).transpose()?;
+        let count = old.map_or(0, |old| old.len());
+        let row = |at: usize| old.filter(|_| at < count).map(|old| old.row(at)).transpose();
+        let mut rows = Vec::with_capacity(count + versions.len());
+        let (mut at, mut change) = (0, 0);
+        for version in versions {
+            let key = version.key();
+            while let Some(before) = row(at)?.filter(|row| row.key < key) {
+                rows.push(before);
+                at += 1;
             }
-            note(changes, version.storage(), 1);
-            written += 1;
-            bytes += place.len() + value.len();
-            versions.next();
+            let is_old = row(at)?.is_some_and(|row| row.key == key);
+            at += usize::from(is_old);
+            let new = version.row().map(|row| LeafRow { key, index: version.index(), row });
+            change += i64::from(new.is_some()) - i64::from(is_old);
+            rows.extend(new);
         }
-        cursor.close()?;
-        Ok((written, bytes))
+        while let Some(after) = row(at)? {
+            rows.push(after);
+            at += 1;
+        }
+        Ok((rows, change))
+    }
+
+    /// Do all of `versions` come behind everything that the storage had? More will come there, and nothing in between.
+    fn appends(&self, rows: &[LeafRow<'_>], versions: &[Version<'_>]) -> bool {
+        let first = rows.len().checked_sub(versions.len()).and_then(|at| rows.get(at));
+        self.next.is_none() && first.is_some_and(|first| versions.first().is_some_and(|v| v.key() == first.key))
+    }
+}
+
+/// Makes `fence` the shortest one between two keys.
+fn set_fence(fence: &mut Vec<u8>, storage: StorageId, before: &[u8], first: &[u8]) {
+    let same = before.iter().zip(first).take_while(|(a, b)| a == b).count();
+    base_key(fence, storage, &first[..first.len().min(same + 1)]);
+}
+
+/// Fences and versions are in order.
+fn unordered(e: CursorError) -> redb::Error {
+    match e {
+        CursorError::UnorderedKey => redb::Error::Corrupted("leaves are not in order".into()),
+        other => other.into(),
     }
 }
 
@@ -242,11 +315,4 @@ fn note(changes: &mut Vec<(StorageId, i64)>, storage: StorageId, change: i64) {
         _ if change != 0 => changes.push((storage, change)),
         _ => {}
     }
-}
-
-/// Makes `value` the base's value of a row.
-fn base_value(value: &mut Vec<u8>, index: LogIndex, row: &[u8]) {
-    value.clear();
-    value.extend_from_slice(&index.0.to_le_bytes());
-    value.extend_from_slice(row);
 }

@@ -3,11 +3,11 @@
 //! [`Versions`] is replaced by seal and merge, never by a commit. Whoever drops the last handle of one pays nothing: the
 //! parts go to the reaper thread, because freeing a memtable walks all of it and ending a redb read transaction takes a lock.
 
-use crate::backend::damaged;
-use crate::base::{BaseView, base_key, row_index};
+use crate::base::{BaseView, FENCE_BYTES, base_key};
 use crate::cache::{Cached, RowCache};
 use crate::cursor::Cursor;
 use crate::filter::KeyHash;
+use crate::leaf::Leaf;
 use crate::memtable::{Memtable, VersionKey};
 use bytes::Bytes;
 use heddle_engines::{KeyRange, Row, RowCursor, RowGlance, RowReader, RowVersions};
@@ -185,49 +185,18 @@ impl Parts {
             Cached::Row(row) => return Ok(Some(row.show(see))),
             Cached::Miss { has_room } => has_room,
         };
-        let mut place = Vec::with_capacity(8 + key.len());
+        let mut place = Vec::with_capacity(FENCE_BYTES + key.len());
         base_key(&mut place, storage, key);
-        if has_room {
-            return self.read_ahead(&place, see);
+        let Some(leaf) = self.base.leaf(&place)? else { return Ok(None) };
+        let leaf = Leaf::open(leaf.value())?;
+        let Ok(at) = leaf.find(key)? else { return Ok(None) };
+        // Those behind it come along: an empty cache fills sooner.
+        for next in at + 1..leaf.len().min(at + if has_room { READ_AHEAD_ROWS } else { 1 }) {
+            let row = leaf.row(next)?;
+            self.cache.put(KeyHash::of(storage, row.key), storage, row.key, self.base.epoch, (row.index, row.row));
         }
-        let explain = |e| self.base.failure.explain(&e);
-        let Some(value) = self.base.rows.get(&place[..]).map_err(explain)? else { return Ok(None) };
-        let (index, row) = split_value(value.value())?;
-        self.cache.put(hash, storage, key, self.base.epoch, (index, row));
-        Ok(Some(see(index, row)))
+        let row = leaf.row(at)?;
+        self.cache.put(hash, storage, key, self.base.epoch, (row.index, row.row));
+        Ok(Some(see(row.index, row.row)))
     }
-
-    /// Shows the row at `place`. It and those behind it enter the cache: they are on the same page, and an empty cache fills sooner.
-    fn read_ahead<T>(&self, place: &[u8], see: impl FnOnce(LogIndex, &[u8]) -> T) -> Result<Option<T>> {
-        let explain = |e| self.base.failure.explain(&e);
-        let mut rows = self.base.rows.range::<&[u8]>(place..).map_err(explain)?.take(READ_AHEAD_ROWS);
-        let Some(first) = rows.next() else { return Ok(None) };
-        let (key, value) = first.map_err(explain)?;
-        if key.value() != place {
-            return Ok(None);
-        }
-        self.enter(key.value(), value.value())?;
-        for entry in rows {
-            let (key, value) = entry.map_err(explain)?;
-            self.enter(key.value(), value.value())?;
-        }
-        let (index, row) = split_value(value.value())?;
-        Ok(Some(see(index, row)))
-    }
-
-    /// Enters a row of the base into the cache.
-    fn enter(&self, place: &[u8], value: &[u8]) -> Result<()> {
-        let row = split_value(value)?;
-        let (storage, key) =
-            place.split_first_chunk().ok_or_else(|| damaged("a key of the relational base has no storage"))?;
-        let storage = StorageId(u64::from_be_bytes(*storage));
-        self.cache.put(KeyHash::of(storage, key), storage, key, self.base.epoch, row);
-        Ok(())
-    }
-}
-
-/// Log index and row.
-fn split_value(value: &[u8]) -> Result<(LogIndex, &[u8])> {
-    let index = row_index(value).ok_or_else(|| damaged("a row of the relational base has no log index"))?;
-    Ok((index, &value[8..]))
 }

@@ -1,23 +1,19 @@
 //! The rows of one storage in the base, shown in redb's own pages.
 
-use crate::backend::damaged;
-use crate::base::{BaseView, base_key, row_index, storage_end};
+use crate::base::{BaseView, FENCE_BYTES, Leaves, base_key, storage_end};
+use crate::leaf::{Leaf, LeafRow};
 use heddle_engines::{KeyRange, SeeRow};
-use heddle_types::{Error, LogIndex, Result, StorageId};
-use redb::{AccessGuard, Range};
-use std::ops::Bound;
+use heddle_types::{LogIndex, Result, StorageId};
+use redb::AccessGuard;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 
-/// Bytes of the storage before a key, and of the log index before a row.
-const PREFIX_BYTES: usize = 8;
-
-type Guard = AccessGuard<'static, &'static [u8]>;
-
 pub(super) struct BaseRows {
-    /// The next row, once somebody has looked at it. (Declared before the base: the read transaction must outlive it.)
-    head: Option<(Guard, Guard, LogIndex)>,
+    /// The leaf at hand and which of its rows are still to come. (Declared before the base: the read transaction must outlive it.)
+    leaf: Option<(AccessGuard<'static, &'static [u8]>, Range<usize>)>,
     /// None at the end.
-    range: Option<Range<'static, &'static [u8], &'static [u8]>>,
+    leaves: Option<Leaves>,
+    range: KeyRange,
     reverse: bool,
     dropped: LogIndex,
     base: Arc<BaseView>,
@@ -32,7 +28,7 @@ impl BaseRows {
         dropped: LogIndex,
     ) -> Result<Self> {
         let place = |key: &[u8]| {
-            let mut place = Vec::with_capacity(PREFIX_BYTES + key.len());
+            let mut place = Vec::with_capacity(FENCE_BYTES + key.len());
             base_key(&mut place, storage, key);
             place
         };
@@ -44,79 +40,93 @@ impl BaseRows {
             Bound::Unbounded => storage_end(storage).map_or(Bound::Unbounded, Bound::Excluded),
             bound => bound.as_ref().map(|key| place(key)),
         };
-        let bounds = (lower.as_ref().map(|key| &key[..]), upper.as_ref().map(|key| &key[..]));
-        let range = base.rows.range::<&[u8]>(bounds).map_err(|e| base.failure.explain(&e))?;
-        Ok(Self { head: None, range: Some(range), reverse, dropped, base: Arc::clone(base) })
+        let leaves = base.leaves((lower.as_ref().map(|key| &key[..]), upper.as_ref().map(|key| &key[..])))?;
+        Ok(Self { leaf: None, leaves: Some(leaves), range: range.clone(), reverse, dropped, base: Arc::clone(base) })
     }
 
     /// No rows.
     pub fn nothing(base: &Arc<BaseView>) -> Self {
-        Self { head: None, range: None, reverse: false, dropped: LogIndex(0), base: Arc::clone(base) }
+        let (range, base) = (KeyRange::all(), Arc::clone(base));
+        Self { leaf: None, leaves: None, range, reverse: false, dropped: LogIndex(0), base }
     }
 
     /// The key of the next row.
     pub fn head(&mut self) -> Result<Option<&[u8]>> {
-        if self.head.is_none() {
-            self.head = self.next()?;
+        loop {
+            let Some(row) = self.next_row()? else { return Ok(None) };
+            if row.index > self.dropped {
+                break;
+            }
+            self.pass();
         }
-        Ok(self.head.as_ref().map(|(key, ..)| &key.value()[PREFIX_BYTES..]))
+        Ok(self.next_row()?.map(|row| row.key))
     }
 
-    /// Steps over the next row.
+    /// Steps over the next row, which somebody has looked at.
     pub fn pass(&mut self) {
-        self.head = None;
+        if let Some((_, rows)) = &mut self.leaf {
+            step(rows, self.reverse);
+        }
     }
 
     /// Shows the next row, which somebody has looked at.
     pub fn show(&mut self, see: &mut SeeRow<'_>) -> Result<()> {
-        match self.head.take() {
-            Some((key, row, index)) => see(&key.value()[PREFIX_BYTES..], index, &row.value()[PREFIX_BYTES..]),
-            None => Ok(()),
+        if let Some(LeafRow { key, index, row }) = self.next_row()? {
+            see(key, index, row)?;
+            self.pass();
         }
+        Ok(())
     }
 
     /// Shows up to `max` rows; false at the end.
     pub fn visit(&mut self, max: usize, see: &mut SeeRow<'_>) -> Result<bool> {
         let mut left = max;
-        if self.head.is_some() && left > 0 {
-            self.show(see)?;
-            left -= 1;
-        }
-        let Some(range) = &mut self.range else { return Ok(false) };
-        // The loop of every scan: nothing is moved that need not be.
         while left > 0 {
-            let next = if self.reverse { range.next_back() } else { range.next() };
-            let Some(entry) = next else {
-                self.range = None;
+            if !self.has_row()? {
                 return Ok(false);
-            };
-            let (key, row) = entry.map_err(|e| self.base.failure.explain(&e))?;
-            let row = row.value();
-            let index = row_index(row).ok_or_else(without_index)?;
-            if index > self.dropped {
-                see(&key.value()[PREFIX_BYTES..], index, &row[PREFIX_BYTES..])?;
-                left -= 1;
+            }
+            let Some((leaf, rows)) = &mut self.leaf else { return Ok(false) };
+            let leaf = Leaf::open(leaf.value())?;
+            while left > 0
+                && let Some(at) = step(rows, self.reverse)
+            {
+                let LeafRow { key, index, row } = leaf.row(at)?;
+                if index > self.dropped {
+                    see(key, index, row)?;
+                    left -= 1;
+                }
             }
         }
         Ok(true)
     }
 
-    fn next(&mut self) -> Result<Option<(Guard, Guard, LogIndex)>> {
-        let Some(range) = &mut self.range else { return Ok(None) };
-        loop {
-            let next = if self.reverse { range.next_back() } else { range.next() };
-            let Some(entry) = next else { break };
-            let (key, row) = entry.map_err(|e| self.base.failure.explain(&e))?;
-            let index = row_index(row.value()).ok_or_else(without_index)?;
-            if index > self.dropped {
-                return Ok(Some((key, row, index)));
-            }
+    /// The next row, hidden or not.
+    fn next_row(&mut self) -> Result<Option<LeafRow<'_>>> {
+        if !self.has_row()? {
+            return Ok(None);
         }
-        self.range = None;
-        Ok(None)
+        let Some((leaf, rows)) = &self.leaf else { return Ok(None) };
+        step(&mut rows.clone(), self.reverse).map(|at| Leaf::open(leaf.value())?.row(at)).transpose()
+    }
+
+    /// Makes sure that the leaf at hand has a row to come; false at the end.
+    fn has_row(&mut self) -> Result<bool> {
+        while self.leaf.as_ref().is_none_or(|(_, rows)| rows.is_empty()) {
+            let Some(leaves) = &mut self.leaves else { return Ok(false) };
+            let next = if self.reverse { leaves.next_back() } else { leaves.next() };
+            let Some(entry) = next else {
+                (self.leaf, self.leaves) = (None, None);
+                return Ok(false);
+            };
+            let (_, leaf) = entry.map_err(|e| self.base.failure.explain(&e))?;
+            let rows = Leaf::open(leaf.value())?.within(&self.range)?;
+            self.leaf = Some((leaf, rows));
+        }
+        Ok(true)
     }
 }
 
-fn without_index() -> Error {
-    damaged("a row of the relational base has no log index")
+/// Takes the next one of `rows`.
+fn step(rows: &mut Range<usize>, reverse: bool) -> Option<usize> {
+    if reverse { rows.next_back() } else { rows.next() }
 }
