@@ -58,6 +58,11 @@ impl<T> Names<T> {
 
     pub fn clear(&mut self) {
         self.unnamed = None;
+        self.clear_named();
+    }
+
+    /// Leaves the unnamed one.
+    pub fn clear_named(&mut self) {
         self.named.clear();
     }
 }
@@ -81,7 +86,11 @@ mod tests {
         assert!(names.contains("") && names.contains("b") && !names.contains("a"));
         names.retain(|value| *value != 14);
         assert_eq!((names.remove(""), names.remove("b"), names.remove("b")), (None, Some(13), None));
-        names.insert("", 1);
+        for name in ["", "a"] {
+            names.insert(name, 1);
+        }
+        names.clear_named();
+        assert!(names.contains("") && !names.contains("a"));
         names.clear();
         assert!(!names.contains(""));
     }

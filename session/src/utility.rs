@@ -74,7 +74,7 @@ impl Session {
                 "DEALLOCATE"
             }
             Kind::Deallocate { name: None } => {
-                self.prepared.clear();
+                self.prepared.clear_named();
                 "DEALLOCATE ALL"
             }
             Kind::Declare { name, hold, binary, scroll, query } => {
@@ -185,7 +185,7 @@ impl Session {
         if what == "ALL" {
             self.refuse_in_block("DISCARD ALL")?;
             self.portals.clear();
-            self.prepared.clear();
+            self.prepared.clear_named();
             self.server.advisory.unlock_all(self.pid);
             self.settings.lock().reset_all();
         }

@@ -133,6 +133,11 @@ fn simple_query_strings() {
     ]);
 }
 
+/// The unnamed statement `sql` runs twice, then a named one is not there any more.
+fn all_go_but_the_unnamed(sql: &str) -> Vec<Step> {
+    vec![p("x", "SELECT 1"), p("", sql), b("", ""), e("", 0), s(), b("", ""), e("", 0), s(), b("", "x"), s()]
+}
+
 #[test]
 fn statements_and_portals() {
     compare(vec![
@@ -143,6 +148,8 @@ fn statements_and_portals() {
         ),
         ("duplicate statement", vec![p("x", "SELECT 1"), p("x", "SELECT 2"), s(), b("", "x"), e("", 0), s()]),
         ("unnamed statement replaced", vec![p("", "SELECT 1"), p("", "SELECT 2"), b("", ""), e("", 0), s()]),
+        ("DEALLOCATE ALL leaves the unnamed statement", all_go_but_the_unnamed("DEALLOCATE ALL")),
+        ("DISCARD ALL leaves the unnamed statement", all_go_but_the_unnamed("DISCARD ALL")),
         ("duplicate portal", vec![p("", "SELECT 1"), b("c", ""), b("c", ""), e("c", 0), s()]),
         (
             "unnamed portal replaced",
