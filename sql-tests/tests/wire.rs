@@ -1,80 +1,16 @@
 //! Byte transcripts of the protocol's state rules (pg-clients.md §1.4 and §1.5), compared with PostgreSQL's.
 
-use heddle_sql_tests::transcript::{Step, play};
-use heddle_sql_tests::wire::{Conn, build};
-use heddle_sql_tests::{Judge, Server};
+use heddle_sql_tests::transcript::steps::{b, bt, cp, cs, data, done, dp, ds, e, fail, flush, p, q, s};
+use heddle_sql_tests::transcript::{self, Script, Step};
+use heddle_sql_tests::wire::build;
 
 /// Errors at run time come from `1 / (a - a)`: PostgreSQL folds `1/0` while planning, before it sends RowDescription.
 const SETUP: &str = "CREATE TABLE w (a int PRIMARY KEY, b text, v varchar(5)); \
     INSERT INTO w VALUES (1, 'one', 'x'), (2, 'two', NULL), (3, NULL, 'z'); CREATE TABLE log (a int PRIMARY KEY)";
 
-fn q(sql: &str) -> Step {
-    Step::Send(build::query(sql))
-}
-/// Parse
-fn p(name: &str, sql: &str) -> Step {
-    Step::Send(build::parse(name, sql, &[]))
-}
-/// Bind without parameters.
-fn b(portal: &str, statement: &str) -> Step {
-    Step::Send(build::bind(portal, statement, &[], &[], &[]))
-}
-/// Bind with text parameters.
-fn bt(portal: &str, statement: &str, values: &[&str]) -> Step {
-    let values: Vec<_> = values.iter().map(|v| Some(v.as_bytes())).collect();
-    Step::Send(build::bind(portal, statement, &[], &values, &[]))
-}
-/// Describe a statement, a portal.
-fn ds(name: &str) -> Step {
-    Step::Send(build::describe(b'S', name))
-}
-fn dp(name: &str) -> Step {
-    Step::Send(build::describe(b'P', name))
-}
-fn e(portal: &str, rows: u32) -> Step {
-    Step::Send(build::execute(portal, rows))
-}
-/// Close a statement, a portal.
-fn cs(name: &str) -> Step {
-    Step::Send(build::close(b'S', name))
-}
-fn cp(name: &str) -> Step {
-    Step::Send(build::close(b'P', name))
-}
-fn s() -> Step {
-    Step::Send(build::sync())
-}
-fn flush() -> Step {
-    Step::Send(build::message(b'H', &[]))
-}
-fn data(bytes: &str) -> Step {
-    Step::Send(build::message(b'd', bytes.as_bytes()))
-}
-fn done() -> Step {
-    Step::Send(build::message(b'c', &[]))
-}
-fn fail(reason: &str) -> Step {
-    Step::Send(build::copy_fail(reason))
-}
-
-type Script = (&'static str, Vec<Step>);
-
-/// Plays every script on both servers, each in a session of its own, and shows all differences at once.
+/// Plays every script on both servers over the same tables.
 fn compare(scripts: Vec<Script>) {
-    let server = Server::start();
-    let Some(judge) = Judge::start() else { return };
-    server.connect().run(SETUP);
-    judge.connect().run(SETUP);
-    let mut wrong = vec![];
-    for (name, steps) in &scripts {
-        let play = |mut conn: Conn| play(&mut conn, steps);
-        let (ours, theirs) = (play(server.connect()), play(judge.connect()));
-        if ours != theirs {
-            let indent = |t: &str| t.replace('\n', "\n      ");
-            wrong.push(format!("{name}\n   PostgreSQL:\n      {}\n   ours:\n      {}", indent(&theirs), indent(&ours)));
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {} scripts differ\n{}", wrong.len(), scripts.len(), wrong.join("\n"));
+    transcript::compare(SETUP, &scripts);
 }
 
 #[test]
