@@ -52,6 +52,49 @@ pub struct Backend {
     pub query: String,
 }
 
+/// A prepared statement as pg_prepared_statements shows it.
+#[derive(Clone, Debug)]
+pub struct PreparedStatement {
+    /// name
+    pub name: String,
+    /// statement
+    pub text: String,
+    /// prepare_time, microseconds since 1970
+    pub prepared_us: i64,
+    /// parameter_types
+    pub parameters: Vec<Oid>,
+    /// from_sql
+    pub from_sql: bool,
+    /// generic_plans: the one plan is for any values. There are no custom_plans.
+    pub uses: i64,
+}
+
+/// A cursor, or a portal of the protocol, as pg_cursors shows it.
+#[derive(Clone, Debug)]
+pub struct OpenCursor {
+    /// name
+    pub name: String,
+    /// statement
+    pub text: String,
+    /// is_holdable
+    pub hold: bool,
+    /// is_binary
+    pub binary: bool,
+    /// is_scrollable
+    pub scroll: bool,
+    /// creation_time, microseconds since 1970
+    pub made_us: i64,
+}
+
+/// What a session has under names of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// pg_prepared_statements
+    pub statements: Vec<PreparedStatement>,
+    /// pg_cursors
+    pub cursors: Vec<OpenCursor>,
+}
+
 /// What pg_cancel_backend and pg_terminate_backend do.
 #[derive(Clone, Copy, Debug)]
 pub enum Signal {
@@ -198,6 +241,8 @@ pub struct EvalContext {
     pub catalog: Arc<CatalogSnapshot>,
     /// Nobody waits for the statement any more, while a kernel of it may still be at work.
     pub stopped: Arc<AtomicBool>,
+    /// What the session had when the statement began, if it [shows](crate::bound::Bound::shows_inventory) that.
+    pub inventory: Option<Arc<Inventory>>,
 }
 
 impl EvalContext {
@@ -212,6 +257,7 @@ impl EvalContext {
             txn: self.txn.clone(),
             catalog,
             stopped: Arc::clone(&self.stopped),
+            inventory: self.inventory.clone(),
         }
     }
 

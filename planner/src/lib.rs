@@ -27,5 +27,8 @@ pub mod lower;
 pub mod parse;
 pub mod syscat;
 
-pub use context::{Backend, Backends, EvalContext, Interrupts, SessionInfo, Signal, reg_names};
+pub use context::{
+    Backend, Backends, EvalContext, Interrupts, Inventory, OpenCursor, PreparedStatement, SessionInfo, Signal,
+    reg_names,
+};
 pub use exec::{Executor, Outcome, Plan, PointRead, RowStream};

@@ -84,6 +84,7 @@ fn context() -> EvalContext {
         txn: None,
         catalog: Arc::new(catalog),
         stopped: Default::default(),
+        inventory: None,
     }
 }
 

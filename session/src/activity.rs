@@ -126,7 +126,7 @@ impl Session {
     /// The prepared statement that runs.
     pub(crate) fn note_prepared(&mut self, prepared: &Arc<Prepared>) {
         if !self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, prepared)) {
-            self.activity.set_query(prepared.parsed.as_ref().map_or("", |parsed| &parsed.sql));
+            self.activity.set_query(prepared.source());
             self.noted = Some(Arc::clone(prepared));
         }
     }

@@ -4,6 +4,7 @@
 //! given again; a WITH HOLD cursor takes all of them at DECLARE and outlives its transaction.
 
 use crate::client::Client;
+use crate::inventory::Running;
 use crate::portal::{Kept, Portal, Rows, State, Tag};
 use crate::session::Session;
 use arrow::array::UInt64Array;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 const KEPT_BYTES_MAX: usize = 1 << 30;
 
 /// What DECLARE asked for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct CursorOptions {
     /// WITH HOLD
     pub hold: bool,
@@ -87,11 +88,13 @@ fn needs(direction: FetchDirection, at: usize) -> Option<usize> {
 }
 
 impl Session {
+    /// DECLARE of `query` in the query string `source`.
     pub(crate) async fn declare<C: Client>(
         &mut self,
         name: &str,
         options: CursorOptions,
         query: &Parsed,
+        source: &Arc<str>,
         client: &mut C,
     ) -> Result<()> {
         if !options.hold && self.status() != crate::Status::InBlock {
@@ -101,16 +104,20 @@ impl Session {
         if self.portals.contains(name) {
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
         }
-        let prepared = self.prepare(Some(query.clone()), vec![])?;
+        let prepared = self.prepare(Some(query.clone()), vec![], Some(Arc::clone(source)))?;
         if prepared.columns.is_none() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "DECLARE CURSOR needs a query"));
         }
-        let (outcome, planned) = self.execute_plan(&prepared, Arc::from([]), client).await?;
+        let mut portal = Portal::new(Arc::clone(&prepared), vec![], vec![i16::from(options.binary)]);
+        portal.options = options;
+        portal.made_us = Some(self.statement_us);
+        portal.mark = self.newest_mark();
+        let running = Running { name, portal: &portal };
+        let (outcome, planned) = self.execute_plan(&prepared, Arc::from([]), running, client).await?;
         let heddle_planner::Outcome::Rows(stream) = outcome else {
             return Err(Error::unsupported("DECLARE CURSOR of a data-modifying statement"));
         };
         let columns = planned.bound().columns.clone().unwrap_or_default().into();
-        let mut portal = Portal::new(prepared, vec![], vec![i16::from(options.binary)]);
         let rows = Rows::new(columns, stream, Tag::Counted("SELECT"));
         portal.state = if options.hold || options.scroll {
             let mut kept = Kept::new(rows, options.scroll);
@@ -121,9 +128,6 @@ impl Session {
         } else {
             State::Rows(rows)
         };
-        portal.mark = self.newest_mark();
-        portal.binary_cursor = options.binary;
-        portal.hold = options.hold;
         self.portals.insert(name, portal);
         Ok(())
     }
@@ -134,7 +138,7 @@ impl Session {
 
     /// Ends the portals of a transaction. Cursors WITH HOLD stay when it committed, or when they are older than it.
     pub(crate) fn end_portals(&mut self, committed: bool) {
-        self.portals.retain(|p| p.hold && (committed || p.settled));
+        self.portals.retain(|p| p.options.hold && (committed || p.settled));
         for portal in self.portals.values_mut() {
             (portal.settled, portal.mark) = (true, 0);
         }

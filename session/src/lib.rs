@@ -15,6 +15,7 @@ mod client;
 mod copy;
 mod cursor;
 mod encode;
+mod inventory;
 mod names;
 mod point;
 mod portal;

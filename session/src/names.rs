@@ -23,6 +23,10 @@ impl<T> Names<T> {
         if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
     }
 
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+        if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(name) }
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -50,6 +54,12 @@ impl<T> Names<T> {
         if !self.named.is_empty() {
             self.named.retain(|_, value| keep(value));
         }
+    }
+
+    /// Each with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        let unnamed = self.unnamed.iter().map(|value| ("", value));
+        unnamed.chain(self.named.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
@@ -82,6 +92,9 @@ mod tests {
             (Some(&4), Some(&5), Some(&3), None)
         );
         names.values_mut().for_each(|value| *value += 10);
+        let mut all: Vec<(&str, i32)> = names.iter().map(|(name, value)| (name, *value)).collect();
+        all.sort_unstable();
+        assert_eq!(all, [("", 14), ("a", 15), ("b", 13)]);
         names.retain(|value| *value != 15);
         assert!(names.contains("") && names.contains("b") && !names.contains("a"));
         names.retain(|value| *value != 14);

@@ -1,5 +1,6 @@
 //! Portals: a statement with its parameters, and how far its rows have been fetched.
 
+use crate::cursor::CursorOptions;
 use crate::prepared::Prepared;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
@@ -29,12 +30,12 @@ pub(crate) struct Portal {
     pub state: State,
     /// The newest savepoint when it was made or started; 0 = none. ROLLBACK TO that one or an older one ends it.
     pub mark: u32,
-    /// DECLARE … BINARY CURSOR: FETCH by the simple protocol is binary too.
-    pub binary_cursor: bool,
-    /// WITH HOLD
-    pub hold: bool,
+    /// Of DECLARE. FETCH of a BINARY cursor by the simple protocol is binary too.
+    pub options: CursorOptions,
     /// WITH HOLD, and the transaction that declared it committed.
     pub settled: bool,
+    /// When it was made; None for those that the simple protocol runs its statements in, which nobody sees.
+    pub made_us: Option<i64>,
 }
 
 /// How far a portal has come.
@@ -117,9 +118,9 @@ impl Portal {
             formats,
             state: State::Ready,
             mark: 0,
-            binary_cursor: false,
-            hold: false,
+            options: CursorOptions::default(),
             settled: false,
+            made_us: None,
         }
     }
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(crate) struct Prepared {
     /// None for an empty query.
     pub parsed: Option<Parsed>,
+    /// The query string it was in, as others may see it; None where nobody does.
+    source: Option<Arc<str>>,
     /// Parameter types the client declared.
     pub declared: Vec<PgType>,
     /// Parameter types as resolved.
@@ -20,6 +22,17 @@ pub(crate) struct Prepared {
     /// What it returned when it was prepared; it must not change.
     pub columns: Option<Arc<[OutputColumn]>>,
     planned: Mutex<Option<Arc<Planned>>>,
+}
+
+/// A prepared statement under its name.
+pub(crate) struct Named {
+    pub prepared: Arc<Prepared>,
+    /// By PREPARE
+    pub from_sql: bool,
+    /// When it got the name
+    pub since_us: i64,
+    /// How often it was bound or executed
+    pub uses: i64,
 }
 
 /// A plan and what it depends on.
@@ -48,7 +61,21 @@ fn same_columns(a: Option<&[OutputColumn]>, b: Option<&[OutputColumn]>) -> bool 
     }
 }
 
+pub(crate) fn no_statement(name: &str) -> Error {
+    let what = if name.is_empty() {
+        "unnamed prepared statement does not exist".to_owned()
+    } else {
+        format!("prepared statement \"{name}\" does not exist")
+    };
+    Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, what)
+}
+
 impl Prepared {
+    /// The query string it was in.
+    pub fn source(&self) -> &str {
+        self.source.as_deref().unwrap_or_default()
+    }
+
     /// Does it have a plan, unlike a utility statement?
     pub fn is_plan(&self) -> bool {
         self.parsed.as_ref().is_some_and(|p| matches!(p.kind, Kind::Plan(_)))
@@ -87,8 +114,14 @@ impl Prepared {
 
 impl Session {
     /// Prepares one statement: binds what can be bound so that parameters and columns can be described.
-    pub(crate) fn prepare(&mut self, parsed: Option<Parsed>, declared: Vec<PgType>) -> Result<Arc<Prepared>> {
-        let mut prepared = Prepared { parsed, declared, params: vec![], columns: None, planned: Mutex::new(None) };
+    pub(crate) fn prepare(
+        &mut self,
+        parsed: Option<Parsed>,
+        declared: Vec<PgType>,
+        source: Option<Arc<str>>,
+    ) -> Result<Arc<Prepared>> {
+        let mut prepared =
+            Prepared { parsed, source, declared, params: vec![], columns: None, planned: Mutex::new(None) };
         let Some(parsed) = &prepared.parsed else { return Ok(Arc::new(prepared)) };
         match &parsed.kind {
             Kind::Plan(ast) => {
@@ -114,23 +147,16 @@ impl Session {
     }
 
     pub(crate) fn prepared_named(&self, name: &str) -> Result<&Arc<Prepared>> {
-        self.prepared.get(name).ok_or_else(|| {
-            let what = if name.is_empty() {
-                "unnamed prepared statement does not exist".to_owned()
-            } else {
-                format!("prepared statement \"{name}\" does not exist")
-            };
-            Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, what)
-        })
+        self.prepared.get(name).map(|named| &named.prepared).ok_or_else(|| no_statement(name))
     }
 
     /// Stores under a name. `42P05` when a named one exists.
-    pub(crate) fn store_prepared(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<()> {
+    pub(crate) fn store_prepared(&mut self, name: &str, prepared: Arc<Prepared>, from_sql: bool) -> Result<()> {
         if !name.is_empty() && self.prepared.contains(name) {
             let text = format!("prepared statement \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
         }
-        self.prepared.insert(name, prepared);
+        self.prepared.insert(name, Named { prepared, from_sql, since_us: self.statement_us, uses: 0 });
         Ok(())
     }
 }

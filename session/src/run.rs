@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::encode::{Encoding, LARGE_ROWS};
+use crate::inventory::Running;
 use crate::portal::{Completion, Portal, Rows, State, Tag};
 use crate::prepared::{Planned, Prepared};
 use crate::server::Canceller;
@@ -88,7 +89,7 @@ impl Session {
         match &portal.state {
             State::Ready => {
                 portal.mark = self.newest_mark();
-                if let Some(done) = self.start(portal, client).await? {
+                if let Some(done) = self.start(name, portal, client).await? {
                     portal.state = State::Finished { query: false };
                     return Ok(done);
                 }
@@ -107,17 +108,25 @@ impl Session {
     }
 
     /// Begins execution. Answers the completion of statements without rows; otherwise the portal has rows now.
-    async fn start<C: Client>(&mut self, portal: &mut Portal, client: &mut C) -> Result<Option<Completion>> {
+    async fn start<C: Client>(
+        &mut self,
+        portal_name: &str,
+        portal: &mut Portal,
+        client: &mut C,
+    ) -> Result<Option<Completion>> {
         let prepared = Arc::clone(&portal.prepared);
         let Some(parsed) = &prepared.parsed else { return Ok(Some(Completion::Empty)) };
         match &parsed.kind {
-            Kind::Plan(_) => self.start_plan(portal, prepared, client).await,
+            Kind::Plan(_) => self.start_plan(portal_name, portal, prepared, client).await,
             Kind::Execute { name, args } => {
                 let target = Arc::clone(self.prepared_named(name)?);
                 let params = self.execute_arguments(&target, name, args).map_err(|e| e.shifted(parsed.offset))?;
-                if target.parsed.as_ref().is_some_and(|p| matches!(p.kind, Kind::Plan(_))) {
+                if target.is_plan() {
+                    if let Some(named) = self.prepared.get_mut(name) {
+                        named.uses += 1;
+                    }
                     portal.params = params;
-                    return self.start_plan(portal, target, client).await;
+                    return self.start_plan(portal_name, portal, target, client).await;
                 }
                 Err(Error::unsupported("EXECUTE of a utility statement"))
             }
@@ -137,7 +146,8 @@ impl Session {
                 if let Some(first) = parsed.first_parameter() {
                     return Err(no_parameter(first));
                 }
-                let tag = Box::pin(self.copy(copy, client)).await.map_err(|e| e.shifted(parsed.offset))?;
+                let running = Running { name: portal_name, portal };
+                let tag = Box::pin(self.copy(copy, running, client)).await.map_err(|e| e.shifted(parsed.offset))?;
                 Ok(Some(Completion::Complete(tag.into())))
             }
             _ => Ok(Some(Completion::Complete(self.utility(parsed, client).await?.into()))),
@@ -146,12 +156,14 @@ impl Session {
 
     async fn start_plan<C: Client>(
         &mut self,
+        portal_name: &str,
         portal: &mut Portal,
         prepared: Arc<Prepared>,
         client: &mut C,
     ) -> Result<Option<Completion>> {
-        let (outcome, planned) =
-            self.execute_plan(&prepared, std::mem::take(&mut portal.params).into(), client).await?;
+        let params = std::mem::take(&mut portal.params).into();
+        let running = Running { name: portal_name, portal };
+        let (outcome, planned) = self.execute_plan(&prepared, params, running, client).await?;
         let statement = &planned.bound().statement;
         let tag = match outcome {
             Outcome::Rows(stream) => {
@@ -185,6 +197,7 @@ impl Session {
         &mut self,
         prepared: &Prepared,
         params: Arc<[Datum]>,
+        running: Running<'_>,
         client: &mut C,
     ) -> Result<(Outcome, Arc<Planned>)> {
         let interrupt = self.interrupt();
@@ -209,7 +222,8 @@ impl Session {
                 for (oid, mode) in &planned.bound().locks {
                     refuse_overtaken(&txn, *oid, *mode)?;
                 }
-                let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), ..ctx });
+                let inventory = planned.bound().shows_inventory.then(|| Arc::new(self.inventory(running)));
+                let ctx = Arc::new(EvalContext { catalog: Arc::clone(view.catalog()), inventory, ..ctx });
                 // On the heap: a connection that waits for its client would have room for a running plan, and a move of it costs more.
                 let work = Box::pin(async {
                     let abandoned = Abandoned(Some(Arc::clone(&ctx.stopped)));

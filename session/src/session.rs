@@ -4,7 +4,7 @@ use crate::activity::Activity;
 use crate::client::Client;
 use crate::names::Names;
 use crate::portal::{Completion, Portal, State};
-use crate::prepared::Prepared;
+use crate::prepared::{Named, Prepared, no_statement};
 use crate::run::no_parameter;
 use crate::server::{Canceller, Server};
 use crate::settings::Settings;
@@ -98,7 +98,7 @@ pub struct Session {
     pub(crate) txn_start_us: i64,
     pub(crate) statement_us: i64,
     pub(crate) savepoints: Vec<NamedSavepoint>,
-    pub(crate) prepared: Names<Arc<Prepared>>,
+    pub(crate) prepared: Names<Named>,
     pub(crate) portals: Names<Portal>,
     /// More than one statement in the query string, or in the pipeline since the last Sync.
     pub(crate) multi_statement: bool,
@@ -341,6 +341,7 @@ impl Session {
             txn: self.txn.clone(),
             catalog: self.catalog(),
             stopped: Arc::default(),
+            inventory: None,
         })
     }
 
@@ -432,11 +433,11 @@ impl Session {
         self.check_allowed(&parsed.kind)?;
         self.start_timeout();
         let binary = match &parsed.kind {
-            Kind::Fetch { name, .. } => self.portals.get(name).is_some_and(|p| p.binary_cursor),
+            Kind::Fetch { name, .. } => self.portals.get(name).is_some_and(|p| p.options.binary),
             _ => false,
         };
         let first = parsed.first_parameter();
-        let prepared = match (self.prepare(Some(parsed), vec![]), first) {
+        let prepared = match (self.prepare(Some(parsed), vec![], None), first) {
             (Err(e), Some(first)) if e.code() == SqlState::INDETERMINATE_DATATYPE => return Err(no_parameter(first)),
             (Ok(prepared), Some(first)) if !prepared.params.is_empty() => return Err(no_parameter(first)),
             (prepared, _) => prepared?,
@@ -472,7 +473,7 @@ impl Session {
         }
         if self.block == Block::None {
             // A read by key leaves its portal without a transaction that would end it.
-            self.portals.retain(|p| p.hold);
+            self.portals.retain(|p| p.options.hold);
         }
         Ok(())
     }
@@ -493,7 +494,7 @@ impl Session {
         self.note_query(sql);
         if let Some(prepared) = self.parsed_before(sql, &declared) {
             self.refuse_if_failed()?;
-            return self.store_prepared(name, prepared);
+            return self.store_prepared(name, prepared, false);
         }
         let mut statements = parse::parse(sql)?;
         if statements.len() > 1 {
@@ -507,9 +508,9 @@ impl Session {
             }
             self.check_allowed(&p.kind)?;
         }
-        let prepared = self.prepare(parsed, declared)?;
+        let prepared = self.prepare(parsed, declared, Some(sql.into()))?;
         self.remember_parsed(sql, &prepared);
-        self.store_prepared(name, prepared)
+        self.store_prepared(name, prepared, false)
     }
 
     /// Bind.
@@ -525,7 +526,27 @@ impl Session {
         results: Vec<i16>,
     ) -> Result<()> {
         self.start_command();
-        let prepared = Arc::clone(self.prepared_named(statement)?);
+        let named = self.prepared.get_mut(statement).ok_or_else(|| no_statement(statement))?;
+        // Counted while it is at hand: looked up again are only those that fail, which PostgreSQL does not count.
+        named.uses += 1;
+        let prepared = Arc::clone(&named.prepared);
+        let bound = self.make_portal(portal, (statement, prepared), formats, values, results);
+        if bound.is_err()
+            && let Some(named) = self.prepared.get_mut(statement)
+        {
+            named.uses -= 1;
+        }
+        bound
+    }
+
+    fn make_portal(
+        &mut self,
+        portal: &str,
+        (statement, prepared): (&str, Arc<Prepared>),
+        formats: &[i16],
+        values: &[Option<Bytes>],
+        results: Vec<i16>,
+    ) -> Result<()> {
         self.note_prepared(&prepared);
         if let Some(p) = &prepared.parsed {
             self.check_allowed(&p.kind)?;
@@ -566,6 +587,7 @@ impl Session {
         }
         let mut made = Portal::new(prepared, params, results);
         made.mark = self.newest_mark();
+        made.made_us = Some(self.statement_us);
         self.portals.insert(portal, made);
         Ok(())
     }
@@ -642,7 +664,7 @@ impl Session {
         self.multi_statement = false;
         self.pipelined = false;
         if self.block == Block::None || self.block == Block::Implicit {
-            self.portals.retain(|p| p.hold);
+            self.portals.retain(|p| p.options.hold);
         }
         let result = self.end_implicit().await;
         if result.is_err() {

@@ -101,7 +101,7 @@ impl Session {
         let parsed = statements.pop().filter(|p| statements.is_empty() && p.notices.is_empty())?;
         let types = vec![PgType::new(oid::INT4); lifted.values.len()];
         let control = matches!(parsed.kind, Kind::Begin { .. } | Kind::Commit { .. } | Kind::Rollback { .. });
-        let prepared = self.prepare(Some(parsed), types).ok()?;
+        let prepared = self.prepare(Some(parsed), types, None).ok()?;
         let known = control || prepared.current(self).is_some_and(|planned| planned.plan.is_by_key());
         known.then_some(prepared)
     }

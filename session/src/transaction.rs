@@ -153,7 +153,7 @@ impl Session {
 
     /// Commits whatever runs; on error everything is rolled back.
     pub(crate) async fn commit_now(&mut self) -> Result<()> {
-        self.portals.retain(|p| p.hold);
+        self.portals.retain(|p| p.options.hold);
         let mut settled = self.settle_deferred().await;
         if settled.is_ok() {
             settled = self.settle_temporary().await;

@@ -63,9 +63,10 @@ impl Session {
                 self.discard(what)?;
                 return Ok(format!("DISCARD {what}"));
             }
-            Kind::Prepare { name, types, statement } => {
-                let prepared = self.prepare(Some((**statement).clone()), types.clone())?;
-                self.store_prepared(name, prepared)?;
+            Kind::Prepare { name, types, statement, source } => {
+                let source = Some(Arc::clone(source));
+                let prepared = self.prepare(Some((**statement).clone()), types.clone(), source)?;
+                self.store_prepared(name, prepared, true)?;
                 "PREPARE"
             }
             Kind::Deallocate { name: Some(name) } => {
@@ -77,9 +78,10 @@ impl Session {
                 self.prepared.clear_named();
                 "DEALLOCATE ALL"
             }
-            Kind::Declare { name, hold, binary, scroll, query } => {
+            Kind::Declare { name, hold, binary, scroll, query, source } => {
                 let options = CursorOptions { hold: *hold, binary: *binary, scroll: *scroll == Some(true) };
-                self.declare(name, options, query, client).await?;
+                // Large and seldom: a connection that waits for its client would have room for it.
+                Box::pin(self.declare(name, options, query, source, client)).await?;
                 "DECLARE CURSOR"
             }
             Kind::CloseCursor { name: Some(name) } => {

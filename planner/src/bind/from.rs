@@ -247,6 +247,7 @@ impl Binder<'_> {
                 (Rel::Table(scan), item)
             }
             Some(Found::System(t)) => {
+                self.shows_inventory |= t.shows_inventory();
                 let columns: Vec<(ColId, usize)> = (0..t.columns.len()).map(|i| (self.new_column(), i)).collect();
                 let shown = columns
                     .iter()

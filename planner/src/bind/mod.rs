@@ -109,6 +109,7 @@ pub fn bind(ast: &Ast, declared: &[PgType], ctx: &EvalContext) -> Result<Bound> 
             catalog: ctx.catalog.from_index(),
             tables: binder.tables,
             views: binder.views,
+            shows_inventory: binder.shows_inventory,
         })
     })
 }
@@ -226,6 +227,8 @@ pub(crate) struct Binder<'a> {
     /// What the SELECT bound last shows, for LIMIT's message about columns.
     shown: scope::Namespace,
     views: Vec<Arc<ViewDef>>,
+    /// A system table that shows what the session has under names is read.
+    shows_inventory: bool,
     /// Relations the text itself names; those inside views are not among them.
     direct: Vec<Oid>,
     /// Columns of relations that the text uses, stars included.
@@ -259,6 +262,7 @@ impl<'a> Binder<'a> {
             places: Arc::default(),
             shown: scope::Namespace::default(),
             views: Vec::new(),
+            shows_inventory: false,
             direct: Vec::new(),
             used: BTreeSet::new(),
             stars: Vec::new(),

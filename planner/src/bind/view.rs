@@ -96,6 +96,7 @@ impl Binder<'_> {
                 self.tables.push(Arc::clone(table));
             }
         }
+        self.shows_inventory |= inner.shows_inventory;
         for used in &inner.views {
             if !self.views.iter().any(|v| v.oid == used.oid) {
                 self.views.push(Arc::clone(used));
@@ -277,5 +278,6 @@ fn under_search_path(ctx: &EvalContext, search_path: Vec<String>) -> EvalContext
         txn: ctx.txn.clone(),
         catalog: Arc::clone(&ctx.catalog),
         stopped: Arc::clone(&ctx.stopped),
+        inventory: ctx.inventory.clone(),
     }
 }

@@ -28,6 +28,8 @@ pub struct Bound {
     pub tables: Vec<Arc<TableDef>>,
     /// Views that were expanded or are dropped, for the same comparison.
     pub views: Vec<Arc<ViewDef>>,
+    /// It reads pg_prepared_statements or pg_cursors: its context needs an [`crate::context::Inventory`].
+    pub shows_inventory: bool,
 }
 
 /// What to do.

@@ -33,6 +33,7 @@ fn ctx(params: Vec<Datum>) -> EvalContext {
         txn: None,
         catalog: Arc::new(CatalogSnapshot::default()),
         stopped: Default::default(),
+        inventory: None,
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) fn context() -> EvalContext {
         txn: None,
         catalog: Arc::new(catalog),
         stopped: Default::default(),
+        inventory: None,
     }
 }
 

@@ -41,7 +41,7 @@ use std::sync::Arc;
 pub struct Parsed {
     /// What it is
     pub kind: Kind,
-    /// Its text, for pg_prepared_statements and logs
+    /// Its text
     pub sql: String,
     /// Characters before it in the query string, to turn positions into the client's
     pub offset: u32,
@@ -109,10 +109,12 @@ pub enum Kind {
     },
     /// ALL, PLANS, SEQUENCES, TEMP
     Discard(&'static str),
+    /// `source` is the whole query string, as pg_prepared_statements shows it
     Prepare {
         name: String,
         types: Vec<heddle_types::PgType>,
         statement: Box<Parsed>,
+        source: Arc<str>,
     },
     Execute {
         name: String,
@@ -122,12 +124,14 @@ pub enum Kind {
         name: Option<String>,
     },
     Copy(Box<Copy>),
+    /// `source` is the whole query string, as pg_cursors shows it
     Declare {
         name: String,
         hold: bool,
         binary: bool,
         scroll: Option<bool>,
         query: Box<Parsed>,
+        source: Arc<str>,
     },
     /// FETCH / MOVE
     Fetch {

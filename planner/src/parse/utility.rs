@@ -455,7 +455,7 @@ fn prepare(c: &mut Cursor<'_>) -> Result<Kind> {
     }
     c.expect("as")?;
     let inner = preparable(c)?;
-    Ok(Kind::Prepare { name, types, statement: Box::new(inner) })
+    Ok(Kind::Prepare { name, types, statement: Box::new(inner), source: c.source.text.into() })
 }
 
 /// The statement after AS or FOR: a query or DML.
@@ -534,7 +534,7 @@ fn declare(c: &mut Cursor<'_>) -> Result<Kind> {
     let mut inner = c.clone();
     inner.piece.tokens = without_read_only(c.piece.tokens);
     let query = preparable(&inner)?;
-    Ok(Kind::Declare { name, hold, binary, scroll, query: Box::new(query) })
+    Ok(Kind::Declare { name, hold, binary, scroll, query: Box::new(query), source: c.source.text.into() })
 }
 
 /// `FOR READ ONLY` at the end says what is true anyway.

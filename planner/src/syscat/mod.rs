@@ -39,6 +39,11 @@ pub struct SystemTable {
 }
 
 impl SystemTable {
+    /// Does it show what the session has under names of its own ([`crate::context::Inventory`])?
+    pub fn shows_inventory(&self) -> bool {
+        matches!(self.name, "pg_prepared_statements" | "pg_cursors")
+    }
+
     /// Is it a view in PostgreSQL, and so in pg_class?
     pub fn is_view(&self) -> bool {
         self.schema != "pg_catalog"

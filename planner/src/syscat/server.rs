@@ -1,10 +1,10 @@
-//! What the server itself is: roles, settings, access methods, languages, tablespaces, collations.
+//! What the server itself is: roles, settings, access methods, languages, tablespaces, collations; its sessions, and what they have.
 
-use super::{row, text};
+use super::{oids, row, text};
 use crate::advisory::{AdvisoryHold, AdvisoryKey};
-use crate::context::{Backend, EvalContext};
+use crate::context::{Backend, EvalContext, OpenCursor, PreparedStatement};
 use heddle_catalog::{BOOTSTRAP_ROLE, PG_CATALOG};
-use heddle_types::{Datum, Oid, Result};
+use heddle_types::{Datum, Oid, Result, oid};
 
 const OWNER: Datum = Datum::Oid(BOOTSTRAP_ROLE.0);
 
@@ -179,4 +179,41 @@ pub(super) fn pg_stat_activity(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
         )
     };
     Ok(cx.session.backends.list().into_iter().map(one).collect())
+}
+
+/// The prepared statements with a name.
+pub(super) fn pg_prepared_statements(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |statement: &PreparedStatement| {
+        row(
+            "pg_prepared_statements",
+            &[
+                ("name", text(&statement.name)),
+                ("statement", text(&statement.text)),
+                ("prepare_time", Datum::Timestamp(statement.prepared_us)),
+                ("parameter_types", oids(oid::REGTYPE, statement.parameters.iter().copied())),
+                ("from_sql", Datum::Bool(statement.from_sql)),
+                ("generic_plans", Datum::Int8(statement.uses)),
+                ("custom_plans", Datum::Int8(0)),
+            ],
+        )
+    };
+    Ok(cx.inventory.iter().flat_map(|inventory| &inventory.statements).map(one).collect())
+}
+
+/// The cursors and the portals of the extended protocol.
+pub(super) fn pg_cursors(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
+    let one = |cursor: &OpenCursor| {
+        row(
+            "pg_cursors",
+            &[
+                ("name", text(&cursor.name)),
+                ("statement", text(&cursor.text)),
+                ("is_holdable", Datum::Bool(cursor.hold)),
+                ("is_binary", Datum::Bool(cursor.binary)),
+                ("is_scrollable", Datum::Bool(cursor.scroll)),
+                ("creation_time", Datum::Timestamp(cursor.made_us)),
+            ],
+        )
+    };
+    Ok(cx.inventory.iter().flat_map(|inventory| &inventory.cursors).map(one).collect())
 }

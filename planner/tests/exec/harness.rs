@@ -94,6 +94,7 @@ impl Db {
             catalog: txn.catalog(),
             txn: Some(Arc::clone(txn)),
             stopped: Default::default(),
+            inventory: None,
         }
     }
 

@@ -20,6 +20,7 @@ mod rows;
 mod writer;
 
 use crate::client::Client;
+use crate::inventory::Running;
 use crate::session::Session;
 use heddle_catalog::TableDef;
 use heddle_planner::parse::Copy;
@@ -28,7 +29,12 @@ use options::Forced;
 
 impl Session {
     /// Runs COPY and answers its tag.
-    pub(crate) async fn copy<C: Client>(&mut self, copy: &Copy, client: &mut C) -> Result<String> {
+    pub(crate) async fn copy<C: Client>(
+        &mut self,
+        copy: &Copy,
+        running: Running<'_>,
+        client: &mut C,
+    ) -> Result<String> {
         if copy.file.is_some() {
             let what = if copy.from { "from" } else { "to" };
             let text = format!("permission denied to COPY {what} a file");
@@ -37,7 +43,7 @@ impl Session {
         }
         let rows = match copy.from {
             true => self.copy_from(copy, client).await?,
-            false => self.copy_to(copy, client).await?,
+            false => self.copy_to(copy, running, client).await?,
         };
         Ok(format!("COPY {rows}"))
     }

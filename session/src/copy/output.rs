@@ -4,6 +4,7 @@ use super::options::{Format, Options};
 use super::writer::Writer;
 use super::{forced_columns, listed};
 use crate::client::{Client, CopyFormatCodes};
+use crate::inventory::Running;
 use crate::portal::{Rows, Tag};
 use crate::session::Session;
 use heddle_planner::Outcome;
@@ -19,17 +20,22 @@ const BATCH_ROWS: u64 = 8192;
 type Named = (String, Vec<String>);
 
 impl Session {
-    pub(super) async fn copy_to<C: Client>(&mut self, copy: &Copy, client: &mut C) -> Result<u64> {
+    pub(super) async fn copy_to<C: Client>(
+        &mut self,
+        copy: &Copy,
+        running: Running<'_>,
+        client: &mut C,
+    ) -> Result<u64> {
         let (parsed, relation) = self.copy_query(copy)?;
         let options = Options::parse(copy)?;
-        let prepared = self.prepare(Some(parsed), vec![])?;
+        let prepared = self.prepare(Some(parsed), vec![], None)?;
         let Some(columns) = prepared.columns.clone() else {
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "COPY query must have a RETURNING clause"));
         };
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         let relation = relation.as_ref().map(|(name, all)| (name.as_str(), all.as_slice()));
         let force_quote = forced_columns(&options.force_quote, "FORCE_QUOTE", relation, &names)?;
-        let (outcome, _) = self.execute_plan(&prepared, Arc::from([]), client).await?;
+        let (outcome, _) = self.execute_plan(&prepared, Arc::from([]), running, client).await?;
         let stream = match outcome {
             Outcome::Rows(stream) => stream,
             Outcome::Changed { returning: Some(batches), .. } => {
