@@ -46,8 +46,8 @@ pub struct Backend {
     pub changed_us: i64,
     /// state
     pub state: &'static str,
-    /// It waits for its client's next command.
-    pub waits: bool,
+    /// wait_event_type and wait_event
+    pub wait: Option<(&'static str, &'static str)>,
     /// query
     pub query: String,
 }
@@ -112,6 +112,8 @@ pub trait Backends: Send + Sync {
     fn signal(&self, pid: i32, signal: Signal) -> bool;
     /// Is there such a session?
     fn has(&self, pid: i32) -> bool;
+    /// The sessions that keep this one from a lock it waits for, ascending.
+    fn blocking(&self, pid: i32) -> Vec<i32>;
 }
 
 /// A server without sessions, for tests of what needs none.
@@ -128,6 +130,10 @@ impl Backends for Nobody {
 
     fn has(&self, _: i32) -> bool {
         false
+    }
+
+    fn blocking(&self, _: i32) -> Vec<i32> {
+        Vec::new()
     }
 }
 

@@ -7,10 +7,11 @@ use crate::prepared::Prepared;
 use crate::session::{Session, Startup, Status};
 use heddle_catalog::DatabaseDef;
 use heddle_planner::Backend;
+use heddle_types::TxnId;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 /// Longest query text that is shown, in bytes: PostgreSQL's track_activity_query_size less its end.
 const QUERY_BYTES_MAX: usize = 1023;
@@ -28,6 +29,8 @@ pub(crate) struct Activity {
     started_us: i64,
     application: Mutex<String>,
     state: AtomicU8,
+    /// The transaction that runs or has run last: one that has ended neither waits for anybody nor is waited for.
+    transaction: AtomicU64,
     transaction_us: AtomicI64,
     query_us: AtomicI64,
     changed_us: AtomicI64,
@@ -44,6 +47,7 @@ impl Activity {
             started_us: now_us,
             application: Mutex::default(),
             state: AtomicU8::new(0),
+            transaction: AtomicU64::new(0),
             transaction_us: AtomicI64::new(NEVER),
             query_us: AtomicI64::new(NEVER),
             changed_us: AtomicI64::new(now_us),
@@ -57,6 +61,16 @@ impl Activity {
         if *application != name {
             name.clone_into(&mut application);
         }
+    }
+
+    /// A transaction begins.
+    pub fn set_transaction(&self, id: TxnId) {
+        self.transaction.store(id.0, Ordering::Relaxed);
+    }
+
+    /// The transaction whose locks are the session's.
+    pub fn transaction(&self) -> TxnId {
+        TxnId(self.transaction.load(Ordering::Relaxed))
     }
 
     /// A command begins.
@@ -90,8 +104,8 @@ impl Activity {
         query.push_str(&sql[..sql.floor_char_boundary(QUERY_BYTES_MAX)]);
     }
 
-    /// As of now.
-    pub fn backend(&self, pid: i32) -> Backend {
+    /// As of now. `lock` is what kind of lock it waits for, if it does.
+    pub fn backend(&self, pid: i32, lock: Option<&'static str>) -> Backend {
         let time = |us: &AtomicI64| Some(us.load(Ordering::Relaxed)).filter(|us| *us != NEVER);
         let state = self.state.load(Ordering::Relaxed);
         Backend {
@@ -105,7 +119,7 @@ impl Activity {
             query_us: time(&self.query_us),
             changed_us: self.changed_us.load(Ordering::Relaxed),
             state: STATES[usize::from(state)],
-            waits: state != ACTIVE,
+            wait: if state == ACTIVE { lock.map(|event| ("Lock", event)) } else { Some(("Client", "ClientRead")) },
             query: self.query.lock().clone(),
         }
     }

@@ -6,9 +6,9 @@ use heddle_env::Env;
 use heddle_planner::advisory::AdvisoryLocks;
 use heddle_planner::{Backend, Backends, Executor, Signal};
 use heddle_txn::TxnManager;
-use heddle_types::{Error, Oid, Result, SqlState};
+use heddle_types::{Error, Oid, Result, SqlState, TxnId};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::sync::Notify;
@@ -192,7 +192,17 @@ impl Server {
 
 impl Backends for Server {
     fn list(&self) -> Vec<Backend> {
-        self.sessions.lock().iter().map(|(pid, session)| session.activity.backend(*pid)).collect()
+        let locks: HashMap<TxnId, &'static str> =
+            self.txns.lock_waits().into_iter().map(|w| (w.txn, w.event)).collect();
+        let advisory = self.advisory.waits();
+        let sessions = self.sessions.lock();
+        let one = |(pid, session): (&i32, &Registered)| {
+            let activity = &session.activity;
+            let lock = locks.get(&activity.transaction()).copied();
+            let is_advisory = advisory.iter().any(|(wait, _)| wait.pid == *pid);
+            activity.backend(*pid, lock.or(is_advisory.then_some("advisory")))
+        };
+        sessions.iter().map(one).collect()
     }
 
     fn signal(&self, pid: i32, signal: Signal) -> bool {
@@ -207,5 +217,19 @@ impl Backends for Server {
 
     fn has(&self, pid: i32) -> bool {
         self.sessions.lock().contains_key(&pid)
+    }
+
+    fn blocking(&self, pid: i32) -> Vec<i32> {
+        let (locks, advisory) = (self.txns.lock_waits(), self.advisory.waits());
+        let sessions = self.sessions.lock();
+        let Some(waiter) = sessions.get(&pid).map(|session| session.activity.transaction()) else { return Vec::new() };
+        let session_of =
+            |txn: &TxnId| sessions.iter().find(|(_, s)| s.activity.transaction() == *txn).map(|(pid, _)| *pid);
+        let txns = locks.iter().filter(|wait| wait.txn == waiter).flat_map(|wait| &wait.blockers);
+        let holders = advisory.iter().filter(|(wait, _)| wait.pid == pid).flat_map(|(_, pids)| pids);
+        let mut pids: Vec<i32> = txns.filter_map(session_of).chain(holders.copied()).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
     }
 }

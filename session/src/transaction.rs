@@ -62,6 +62,7 @@ impl Session {
         };
         let txn = self.server.txns.begin(isolation, read_only);
         txn.set_lock_timeout(lock_timeout);
+        self.activity.set_transaction(txn.id());
         self.txn = Some(txn);
         self.txn_start_us = self.server.env.clock.now_us();
         let mut settings = self.settings.lock();

@@ -1,11 +1,12 @@
-//! pg_stat_activity, pg_cancel_backend, pg_terminate_backend: the same answers as PostgreSQL's. And sessions that wait for each other's
-//! advisory locks, more of them than there are threads that own connections.
+//! pg_stat_activity, pg_cancel_backend, pg_terminate_backend, pg_blocking_pids: the same answers as PostgreSQL's. And sessions that wait
+//! for each other's advisory locks, more of them than there are threads that own connections.
 
+use heddle_sql_tests::outcome::row_text;
 use heddle_sql_tests::wire::{Conn, build};
 use heddle_sql_tests::{Judge, Outcome, Server, assert_same};
 use std::fmt::Write as _;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A session that is watched, and the one that watches.
 struct Watch {
@@ -161,4 +162,137 @@ fn queries_run_while_sessions_sleep() {
     for conn in &mut sleeping {
         assert_eq!(conn.outcome().code(), "57014");
     }
+}
+
+/// Sessions that get into each other's way, by their names.
+const CROWD: [&str; 4] = ["holder", "first", "second", "third"];
+
+/// [`CROWD`], and a session that looks at it.
+struct Crowd {
+    sessions: Vec<Conn>,
+    pids: Vec<String>,
+    other: Conn,
+    told: String,
+}
+
+impl Crowd {
+    fn new(connect: &dyn Fn() -> Conn) -> Self {
+        let mut sessions: Vec<Conn> = CROWD.iter().map(|_| connect()).collect();
+        let pids = sessions.iter_mut().map(|session| session.value("SELECT pg_backend_pid()")).collect();
+        let mut other = connect();
+        other.run("CREATE TABLE w (a int PRIMARY KEY, b int); INSERT INTO w VALUES (1, 1), (2, 2)");
+        Self { sessions, pids, other, told: String::new() }
+    }
+
+    fn tell(&mut self, line: &str) {
+        self.told.push_str(line);
+        self.told.push('\n');
+    }
+
+    /// Gives the other session some time to see what a session waits for.
+    fn wait_until(&mut self, i: usize, wait_event_type: &str) {
+        let sql = format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {}", self.pids[i]);
+        let begin = Instant::now();
+        while self.other.value(&sql) != wait_event_type && begin.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Sends a statement that has to wait.
+    fn begin(&mut self, i: usize, sql: &str) {
+        self.sessions[i].send(&build::query(sql)).expect("sent");
+        self.wait_until(i, "Lock");
+    }
+
+    fn end(&mut self, i: usize) {
+        let answer = self.sessions[i].outcome().short();
+        self.tell(&format!("  {} got {answer}", CROWD[i]));
+    }
+
+    /// The names of sessions: `7` or `{7,8}`.
+    fn names(&self, pids: &str) -> String {
+        let pids: Vec<&str> = pids.trim_matches(['{', '}']).split(',').collect();
+        let named = CROWD.iter().zip(&self.pids).filter(|(_, pid)| pids.contains(&pid.as_str()));
+        named.map(|(name, _)| *name).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Rows whose last column says which sessions.
+    fn look(&mut self, sql: &str) {
+        for mut row in self.other.run(sql).rows().cloned().collect::<Vec<_>>() {
+            let pids = row.pop().flatten().unwrap_or_default();
+            let names = self.names(&pids);
+            self.tell(&format!("  {} by {names}", row_text(&row)));
+        }
+    }
+
+    /// What is seen of the first sessions.
+    fn look_at(&mut self, count: usize) {
+        for i in 0..count {
+            self.tell(&format!(" {}", CROWD[i]));
+            let columns = "state, wait_event_type, wait_event, query, pg_blocking_pids(pid)";
+            self.look(&format!("SELECT {columns} FROM pg_stat_activity WHERE pid = {}", self.pids[i]));
+        }
+        self.look(
+            "SELECT mode, granted, waitstart IS NOT NULL, waitstart < clock_timestamp(), classid, objid, objsubid, pid \
+             FROM pg_locks WHERE locktype = 'advisory' ORDER BY granted",
+        );
+    }
+
+    /// The holder does something in a block, the others want what it has until it says `end`.
+    fn meet(&mut self, held: &str, wanted: &[&str], end: &str) {
+        self.tell(held);
+        self.sessions[0].run("BEGIN");
+        self.sessions[0].run(held);
+        for (i, sql) in wanted.iter().enumerate() {
+            self.begin(i + 1, sql);
+        }
+        self.wait_until(0, "Client");
+        self.look_at(wanted.len() + 1);
+        self.sessions[0].run(end);
+        for i in 1..=wanted.len() {
+            self.end(i);
+        }
+    }
+}
+
+/// Everything both servers are asked about waits.
+fn waits(connect: &dyn Fn() -> Conn) -> String {
+    let mut crowd = Crowd::new(connect);
+    let update = "UPDATE w SET b = b + 1 WHERE a = 1";
+    crowd.meet(update, &[update; 3], "COMMIT");
+    crowd.meet(update, &["SELECT a FROM w WHERE a = 1 FOR SHARE"; 2], "ROLLBACK");
+    crowd.meet("DELETE FROM w WHERE a = 2", &["SELECT a FROM w ORDER BY a FOR UPDATE"], "ROLLBACK");
+    let insert = "INSERT INTO w VALUES (3, 3) ON CONFLICT DO NOTHING";
+    crowd.meet(insert, &[insert; 2], "COMMIT");
+    crowd.meet("LOCK TABLE w", &["SELECT count(*) FROM w", "SELECT a FROM w WHERE a = 1"], "COMMIT");
+    let queue = ["BEGIN; LOCK TABLE w; COMMIT", "SELECT count(*) FROM w", "SELECT a FROM w WHERE a = 1"];
+    crowd.meet("LOCK TABLE w IN ACCESS SHARE MODE", &queue, "COMMIT");
+    crowd.meet("DROP TABLE w", &["SELECT count(*) FROM w"], "ROLLBACK");
+    crowd.meet("CREATE TABLE n (a int)", &["CREATE TABLE n (a int)"], "ROLLBACK");
+    crowd.meet("SELECT pg_advisory_xact_lock(7)", &["SELECT pg_advisory_lock(7)"], "COMMIT");
+    crowd.sessions[1].run("SELECT pg_advisory_unlock(7)");
+    let shared = "SELECT pg_advisory_xact_lock_shared(-1, 2)";
+    crowd.meet(shared, &["SELECT pg_advisory_xact_lock(-1, 2)"], "COMMIT");
+
+    crowd.sessions[0].run("BEGIN");
+    crowd.sessions[0].run(update);
+    crowd.begin(1, update);
+    let cancel = format!("SELECT pg_cancel_backend({})", crowd.pids[1]);
+    crowd.other.run(&cancel);
+    crowd.end(1);
+    crowd.wait_until(1, "Client");
+    crowd.look_at(2);
+    for sql in ["SELECT pg_blocking_pids(2147483647)", "SELECT pg_blocking_pids(NULL), pg_typeof(pg_blocking_pids(-1))"]
+    {
+        let answer = crowd.other.query(sql).short();
+        crowd.tell(&answer);
+    }
+    crowd.told
+}
+
+#[test]
+fn waits_for_locks_are_seen_as_in_postgresql() {
+    let Some(judge) = Judge::start() else { return };
+    let server = Server::start();
+    assert_same("waits", &waits(&|| server.connect()), &waits(&|| judge.connect()));
 }

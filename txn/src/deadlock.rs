@@ -53,6 +53,12 @@ impl Waits {
         self.blockers.extend(table.blockers(key, ticket).into_iter().map(|b| b.txn));
     }
 
+    /// Everybody who waits, with a key that he waits for and his ticket there.
+    pub(crate) fn list(&self) -> Vec<(TxnId, LockKey, u64)> {
+        let first = |(txn, waits): (&TxnId, &Vec<WaitFor>)| waits.first().map(|w| (*txn, w.key.clone(), w.ticket));
+        self.by_txn.iter().filter_map(first).collect()
+    }
+
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.by_txn.is_empty()

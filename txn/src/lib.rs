@@ -14,7 +14,7 @@
 //! 4. A snapshot is (Arc of parts, S, catalog) and is made only here.
 //!
 //! Where to read next: [`Transaction`] joins the parts; `write_set` and `overlay` are its private side, `apply`, `snapshot`
-//! and `visible` the common one, `lock_table` who waits for whom. Formats: docs/formats/write-set.md.
+//! and `visible` the common one, `lock_table` who waits for whom, `waiting` what others see of that. Formats: docs/formats/write-set.md.
 
 mod apply;
 mod claim;
@@ -34,6 +34,7 @@ mod sequence;
 mod snapshot;
 mod transaction;
 mod visible;
+mod waiting;
 mod write_set;
 
 pub use lock::{Locked, RelationLock, RowLock, Wait};
@@ -41,6 +42,7 @@ pub use manager::{CommitEvent, Counter, TxnConfig, TxnManager};
 pub use overlay::ReadView;
 pub use sequence::Position;
 pub use transaction::{Isolation, Savepoint, Transaction};
+pub use waiting::LockWait;
 
 use heddle_types::{Error, Result, SqlState};
 use std::thread::JoinHandle;

@@ -16,7 +16,7 @@ use crate::moved::MovedKeys;
 use crate::payload::{PartBody, PartBuilder, damaged, propose_run};
 use crate::sequence::Sequences;
 use crate::snapshot::{self, Snapshot};
-use crate::{Isolation, RelationLock, Transaction};
+use crate::{Isolation, LockWait, RelationLock, Transaction};
 use heddle_catalog::{CatalogEdit, CatalogSnapshot};
 use heddle_engines::{RowChange, RowGlance};
 use heddle_env::Env;
@@ -148,6 +148,11 @@ impl TxnManager {
             }
         });
         answer
+    }
+
+    /// Who waits for a lock now.
+    pub fn lock_waits(&self) -> Vec<LockWait> {
+        self.locks.waiting()
     }
 
     /// Is this the newest visible catalog?

@@ -3,7 +3,7 @@
 use super::Registry;
 use super::kernel::k;
 use super::wait::{FOREVER, wait_until};
-use crate::advisory::AdvisoryKey;
+use crate::advisory::{AdvisoryKey, AdvisoryWait};
 use crate::context::EvalContext;
 use heddle_types::Result;
 
@@ -13,7 +13,12 @@ fn try_lock(cx: &EvalContext, key: AdvisoryKey, shared: bool, transaction: bool)
 }
 
 fn lock(cx: &EvalContext, key: AdvisoryKey, shared: bool, transaction: bool) -> Result<String> {
-    wait_until(cx, FOREVER, || try_lock(cx, key, shared, transaction))?;
+    let take = || try_lock(cx, key, shared, transaction);
+    if !take() {
+        let (s, since_us) = (&cx.session, cx.env.clock.now_us());
+        let _noted = s.advisory.note(AdvisoryWait { database: s.database_oid, key, pid: s.pid, shared, since_us });
+        wait_until(cx, FOREVER, take)?;
+    }
     Ok(String::new())
 }
 

@@ -1,10 +1,10 @@
-//! pg_cancel_backend and pg_terminate_backend.
+//! pg_cancel_backend, pg_terminate_backend and pg_blocking_pids.
 
 use super::Registry;
 use super::kernel::k;
 use super::wait::wait_until;
 use crate::context::{EvalContext, Signal};
-use heddle_types::{Error, Result, SqlState};
+use heddle_types::{Datum, Error, PgArray, Result, SqlState, oid};
 use std::time::Duration;
 
 fn signal(cx: &EvalContext, pid: i32, signal: Signal) -> bool {
@@ -31,7 +31,13 @@ fn terminate(cx: &EvalContext, pid: i32, timeout_ms: i64) -> Result<bool> {
     Ok(ended)
 }
 
+fn blocking_pids(cx: &EvalContext, pid: i32) -> PgArray {
+    let pids = cx.session.backends.blocking(pid);
+    PgArray::from_vec(oid::INT4, pids.into_iter().map(Datum::Int4).collect())
+}
+
 pub(super) fn register(r: &mut Registry) {
+    r.scalar("pg_blocking_pids(int4)", k!(cx, _ty; |pid: i32| -> PgArray { Ok(blocking_pids(cx, pid)) }));
     r.scalar("pg_cancel_backend(int4)", k!(cx, _ty; |pid: i32| -> bool { Ok(signal(cx, pid, Signal::Cancel)) }));
     r.waiting(
         "pg_terminate_backend(int4,int8)",

@@ -704,6 +704,7 @@ pub(super) static PROCS: &[Proc] = &[
     Proc { sig: "pg_advisory_xact_lock_shared(int4,int4)", id: 3094, name: "pg_advisory_xact_lock_shared", args: &[Oid(23), Oid(23)], variadic: Oid(0), defaults: &[], arg_names: &[], ret: Oid(2278), strict: true, volatility: Volatile },
     Proc { sig: "pg_advisory_xact_lock_shared(int8)", id: 3090, name: "pg_advisory_xact_lock_shared", args: &[Oid(20)], variadic: Oid(0), defaults: &[], arg_names: &[], ret: Oid(2278), strict: true, volatility: Volatile },
     Proc { sig: "pg_backend_pid()", id: 2026, name: "pg_backend_pid", args: &[], variadic: Oid(0), defaults: &[], arg_names: &[], ret: Oid(23), strict: true, volatility: Stable },
+    Proc { sig: "pg_blocking_pids(int4)", id: 2561, name: "pg_blocking_pids", args: &[Oid(23)], variadic: Oid(0), defaults: &[], arg_names: &[], ret: Oid(1007), strict: true, volatility: Volatile },
     Proc { sig: "pg_cancel_backend(int4)", id: 2171, name: "pg_cancel_backend", args: &[Oid(23)], variadic: Oid(0), defaults: &[], arg_names: &[], ret: Oid(16), strict: true, volatility: Volatile },
     Proc { sig: "pg_char_to_encoding(name)", id: 1264, name: "pg_char_to_encoding", args: &[Oid(19)], variadic: Oid(0), defaults: &[], arg_names: &[], ret: Oid(23), strict: true, volatility: Stable },
     Proc { sig: "pg_client_encoding()", id: 810, name: "pg_client_encoding", args: &[], variadic: Oid(0), defaults: &[], arg_names: &[], ret: Oid(19), strict: true, volatility: Stable },

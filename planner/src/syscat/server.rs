@@ -1,7 +1,7 @@
 //! What the server itself is: roles, settings, access methods, languages, tablespaces, collations; its sessions, and what they have.
 
 use super::{oids, row, text};
-use crate::advisory::{AdvisoryHold, AdvisoryKey};
+use crate::advisory::AdvisoryKey;
 use crate::context::{Backend, EvalContext, OpenCursor, PreparedStatement};
 use heddle_catalog::{BOOTSTRAP_ROLE, PG_CATALOG};
 use heddle_types::{Datum, Oid, Result, oid};
@@ -113,40 +113,46 @@ pub(super) fn pg_settings(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     Ok((cx.session.settings)().into_iter().map(one).collect())
 }
 
-/// Advisory locks; those of rows and relations are not shown.
+/// Advisory locks, held and awaited; those of rows and relations are not shown.
 pub(super) fn pg_locks(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
-    let one = |(database, key, hold): (Oid, AdvisoryKey, AdvisoryHold)| {
-        let (class, object, sub) = match key {
-            AdvisoryKey::One(n) => ((n as u64 >> 32) as u32, n as u32, 1),
-            AdvisoryKey::Two(a, b) => (a as u32, b as u32, 2),
-        };
-        row(
-            "pg_locks",
-            &[
-                ("locktype", text("advisory")),
-                ("database", Datum::Oid(database.0)),
-                ("relation", Datum::Null),
-                ("page", Datum::Null),
-                ("tuple", Datum::Null),
-                ("transactionid", Datum::Null),
-                ("classid", Datum::Oid(class)),
-                ("objid", Datum::Oid(object)),
-                ("objsubid", Datum::Int2(sub)),
-                ("pid", Datum::Int4(hold.pid)),
-                ("mode", text(if hold.shared { "ShareLock" } else { "ExclusiveLock" })),
-                ("granted", Datum::Bool(true)),
-                ("waitstart", Datum::Null),
-            ],
-        )
+    let locks = &cx.session.advisory;
+    let held = locks.held().into_iter().map(|(database, key, h)| advisory_lock(database, key, (h.pid, h.shared), None));
+    let awaited = locks.waits().into_iter();
+    let awaited = awaited.map(|(w, _)| advisory_lock(w.database, w.key, (w.pid, w.shared), Some(w.since_us)));
+    Ok(held.chain(awaited).collect())
+}
+
+/// `waits_us`: since when; None when it is held.
+fn advisory_lock(database: Oid, key: AdvisoryKey, (pid, shared): (i32, bool), waits_us: Option<i64>) -> Vec<Datum> {
+    let (class, object, sub) = match key {
+        AdvisoryKey::One(n) => ((n as u64 >> 32) as u32, n as u32, 1),
+        AdvisoryKey::Two(a, b) => (a as u32, b as u32, 2),
     };
-    Ok(cx.session.advisory.held().into_iter().map(one).collect())
+    row(
+        "pg_locks",
+        &[
+            ("locktype", text("advisory")),
+            ("database", Datum::Oid(database.0)),
+            ("relation", Datum::Null),
+            ("page", Datum::Null),
+            ("tuple", Datum::Null),
+            ("transactionid", Datum::Null),
+            ("classid", Datum::Oid(class)),
+            ("objid", Datum::Oid(object)),
+            ("objsubid", Datum::Int2(sub)),
+            ("pid", Datum::Int4(pid)),
+            ("mode", text(if shared { "ShareLock" } else { "ExclusiveLock" })),
+            ("granted", Datum::Bool(waits_us.is_none())),
+            ("waitstart", waits_us.map_or(Datum::Null, Datum::Timestamp)),
+        ],
+    )
 }
 
 /// The sessions. PostgreSQL has rows for its helpers, too; ours are threads.
 pub(super) fn pg_stat_activity(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
     let time = |us: Option<i64>| us.map_or(Datum::Null, Datum::Timestamp);
     let one = |backend: Backend| {
-        let wait = |word: &str| if backend.waits { text(word) } else { Datum::Null };
+        let (wait_type, wait) = backend.wait.map_or((Datum::Null, Datum::Null), |(ty, event)| (text(ty), text(event)));
         let (address, port) = match backend.client {
             Some(client) => (text(client.ip().to_string()), client.port().into()),
             None => (Datum::Null, -1),
@@ -167,8 +173,8 @@ pub(super) fn pg_stat_activity(cx: &EvalContext) -> Result<Vec<Vec<Datum>>> {
                 ("xact_start", time(backend.transaction_us)),
                 ("query_start", time(backend.query_us)),
                 ("state_change", time(Some(backend.changed_us))),
-                ("wait_event_type", wait("Client")),
-                ("wait_event", wait("ClientRead")),
+                ("wait_event_type", wait_type),
+                ("wait_event", wait),
                 ("state", text(backend.state)),
                 ("backend_xid", Datum::Null),
                 ("backend_xmin", Datum::Null),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::lock::{RelationLock, RowLock};
+use crate::waiting::LockWait;
 use heddle_types::Oid;
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -86,6 +87,47 @@ fn released_savepoint_keeps_its_locks_for_the_outer_one() {
     a.release_savepoint(1);
     a.release_all();
     b.release_all();
+    assert_eq!(table.len(), 0);
+}
+
+/// (waiter, event, blockers), by waiter.
+fn waiting(table: &LockTable) -> Vec<(u64, &'static str, Vec<u64>)> {
+    let numbers = |w: LockWait| (w.txn.0, w.event, w.blockers.iter().map(|t| t.0).collect::<Vec<u64>>());
+    let mut all: Vec<_> = table.waiting().into_iter().map(numbers).collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn waits_have_postgresql_s_names() {
+    let (table, [a, b, c, d, e]) = owners();
+    assert_eq!(state(poll(acquire!(a, row(1), RowLock::Update))), "has");
+    let mut wb = acquire!(b, row(1), RowLock::Update);
+    let mut wc = acquire!(c, row(1), RowLock::Share);
+    let mut wd = acquire!(d, row(1), RowLock::Share);
+    for wait in [wb.as_mut(), wc.as_mut(), wd.as_mut()] {
+        assert_eq!(state(poll(wait)), "waits");
+    }
+    let all = [(2, "transactionid", vec![1]), (3, "tuple", vec![2]), (4, "tuple", vec![2])];
+    assert_eq!(waiting(&table), all);
+    a.release_all();
+    let all = [(3, "transactionid", vec![2]), (4, "transactionid", vec![2])];
+    assert_eq!(waiting(&table), all, "2 has it, though it was not polled yet");
+    assert_eq!(state(poll(wb.as_mut())), "got");
+
+    let relation = LockKey::Relation(Oid(5));
+    assert_eq!(state(poll(acquire!(b, relation.clone(), RelationLock::AccessShare))), "has");
+    let mut we = acquire!(e, relation.clone(), RelationLock::AccessExclusive);
+    assert_eq!(state(poll(we.as_mut())), "waits");
+    assert_eq!(waiting(&table)[2..], [(5, "relation", vec![2])]);
+    b.release_all();
+    for wait in [wc.as_mut(), wd.as_mut(), we.as_mut()] {
+        assert_eq!(state(poll(wait)), "got");
+    }
+    assert!(waiting(&table).is_empty());
+    for owner in [&c, &d, &e] {
+        owner.release_all();
+    }
     assert_eq!(table.len(), 0);
 }
 
