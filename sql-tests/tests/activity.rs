@@ -227,8 +227,8 @@ impl Crowd {
 
     /// What is seen of the first sessions.
     fn look_at(&mut self, count: usize) {
-        for i in 0..count {
-            self.tell(&format!(" {}", CROWD[i]));
+        for (i, name) in CROWD.iter().enumerate().take(count) {
+            self.tell(&format!(" {name}"));
             let columns = "state, wait_event_type, wait_event, query, pg_blocking_pids(pid)";
             self.look(&format!("SELECT {columns} FROM pg_stat_activity WHERE pid = {}", self.pids[i]));
         }

@@ -329,7 +329,7 @@ mod tests {
         let lengths = |full| cut(&rows, full).iter().map(Range::len).collect::<Vec<_>>();
         assert_eq!(lengths(true), [37, 37, 26]);
         assert_eq!(lengths(false), [34, 34, 32]);
-        assert_eq!(cut(&rows[..39], false), [0..39], "what fits stays together");
+        assert_eq!(cut(&rows[..39], false).len(), 1, "what fits stays together");
         assert!(cut(&[], false).is_empty());
     }
 }

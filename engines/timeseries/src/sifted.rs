@@ -54,7 +54,10 @@ impl Pieces {
 
     /// Adds a piece of each field.
     fn push(&mut self, piece: impl Fn(usize) -> Result<ArrayRef>) -> Result<()> {
-        self.0.iter_mut().try_for_each(|(field, pieces)| Ok(pieces.push(piece(*field)?)))
+        for (field, pieces) in &mut self.0 {
+            pieces.push(piece(*field)?);
+        }
+        Ok(())
     }
 
     /// The pieces of one; `None` when it is not among them.

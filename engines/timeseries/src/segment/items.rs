@@ -133,7 +133,7 @@ fn take_numbers<T: Number>(input: &mut Input<'_>, n: usize) -> Result<Vec<T>, Ma
     };
     let (head, page) = (part().ok_or_else(cut)?, part().ok_or_else(cut)?);
     let mut out = Vec::new();
-    Unpacker::new(head)?.read(page, n, &[0..n], &mut out)?;
+    Unpacker::new(head)?.read(page, n, std::slice::from_ref(&(0..n)), &mut out)?;
     Ok(out)
 }
 

@@ -132,7 +132,10 @@ mod tests {
         let values = [nan(0), nan(5), -nan(3), -0.0, 0.0, f64::MIN_POSITIVE / 2.0, f64::INFINITY];
         let packed = pack(&values, &[7]);
         let mut out = Vec::new();
-        Unpacker::<f64>::new(&packed.head).expect("ours").read(&packed.pages[0], 7, &[0..7], &mut out).expect("ours");
+        Unpacker::<f64>::new(&packed.head)
+            .expect("ours")
+            .read(&packed.pages[0], 7, slice::from_ref(&(0..7)), &mut out)
+            .expect("ours");
         assert!(out.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
     }
 
@@ -143,7 +146,8 @@ mod tests {
         let read = |head: &[u8], page: &[u8]| {
             let mut out = Vec::new();
             // Garbage or an error: anything but a panic.
-            let _ = Unpacker::<i64>::new(head).and_then(|unpacker| unpacker.read(page, 3000, &[0..3000], &mut out));
+            let _ = Unpacker::<i64>::new(head)
+                .and_then(|unpacker| unpacker.read(page, 3000, slice::from_ref(&(0..3000)), &mut out));
         };
         for at in 0..packed.head.len() {
             let mut head = packed.head.clone();

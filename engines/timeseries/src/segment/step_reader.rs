@@ -460,7 +460,7 @@ mod tests {
         let packed = pack(&values, &[4096]).expect("steps suit it");
         let read = |head: &[u8], page: &[u8]| -> Result<Vec<i32>, Malformed> {
             let mut out = Vec::new();
-            StepReader::new(head)?.read(page, 4096, &[0..4096], &mut out)?;
+            StepReader::new(head)?.read(page, 4096, slice::from_ref(&(0..4096)), &mut out)?;
             Ok(out)
         };
         for at in 0..packed.head.len() {

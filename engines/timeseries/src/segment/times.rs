@@ -103,7 +103,7 @@ mod tests {
             let mut out = Vec::new();
             decode_runs(&page, &pieces, &mut out).expect("ours");
             assert_eq!(out, pieces.iter().flat_map(|piece| &times[piece.clone()]).copied().collect::<Vec<_>>());
-            assert!(decode_runs(&page, &[0..n + 1], &mut Vec::new()).is_err());
+            assert!(decode_runs(&page, slice::from_ref(&(0..n + 1)), &mut Vec::new()).is_err());
         }
         assert!(encode_runs(&(0..1000).map(|n| n * n).collect::<Vec<_>>()).is_none());
     }
