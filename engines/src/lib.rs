@@ -16,6 +16,7 @@ pub mod condition;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod model;
+pub mod parallel;
 pub mod point;
 pub mod rows;
 pub mod run;

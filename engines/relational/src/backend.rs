@@ -50,7 +50,8 @@ pub fn read_error(path: &Path, e: &io::Error) -> Error {
     match bad_block(e) {
         Some(bad) => damaged(bad.to_string()),
         None if e.kind() == io::ErrorKind::InvalidData => damaged(e.to_string()),
-        None if e.kind() == io::ErrorKind::Unsupported => Error::new(SqlState::FEATURE_NOT_SUPPORTED, e.to_string()),
+        None if e.kind() == io::ErrorKind::Unsupported => Error::new(SqlState::FEATURE_NOT_SUPPORTED, e.to_string())
+            .hint("Let the program that wrote it COPY the tables into files, and load these into a new data folder."),
         None if e.kind() == io::ErrorKind::UnexpectedEof => {
             damaged(format!("file \"{}\" is cut short", path.display()))
         }

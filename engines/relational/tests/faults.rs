@@ -260,3 +260,19 @@ fn read_error_heals_with_the_next_merge() {
     engine.merge(LogIndex(3)).unwrap();
     assert!(!rows(&*engine, LogIndex(3)).unwrap().is_empty());
 }
+
+#[test]
+fn another_version_is_0a000_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(start(Arc::new(RealDisk), dir.path()).unwrap());
+    let file = RealDisk.open(&dir.path().join("rows.base"), OpenMode::Write).unwrap();
+    let mut header = [0; 24];
+    file.read_exact_at(&mut header, 0).unwrap();
+    header[8..12].copy_from_slice(&1u32.to_le_bytes());
+    let checksum = crc32c::crc32c(&header[..20]);
+    header[20..].copy_from_slice(&checksum.to_le_bytes());
+    file.write_all_at(&header, 0).unwrap();
+    let e = start(Arc::new(RealDisk), dir.path()).map(drop).unwrap_err();
+    assert_eq!(e.code(), SqlState::FEATURE_NOT_SUPPORTED);
+    assert!(e.to_string().contains("version 1") && e.fields().hint.is_some(), "{e}");
+}

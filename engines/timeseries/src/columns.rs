@@ -5,13 +5,13 @@
 //! short ones through arrow's `interleave`.
 
 use crate::merge::MergeOptions;
-use crate::parallel;
 use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, UInt32Array, make_array};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use bytes::Bytes;
+use heddle_engines::parallel;
 use heddle_types::{Error, LogIndex, Result};
 use std::ops::Range;
 use std::sync::Arc;

@@ -23,7 +23,6 @@ mod last_columns;
 pub mod manifest;
 pub mod memtable;
 pub mod merge;
-mod parallel;
 pub mod points;
 pub mod reader;
 pub mod rows;

@@ -6,11 +6,13 @@
 use super::write::TableWriter;
 use heddle_catalog::IndexDef;
 use heddle_engines::RowReader;
+use heddle_engines::parallel;
 use heddle_engines::rows::{RowBlock, RowBlockBuilder};
 use heddle_engines::run::prefix;
 use heddle_types::key::{self, KEY_BYTES_MAX, KeyOrder};
 use heddle_types::row::Place;
 use heddle_types::{Error, Result, StorageId};
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -18,6 +20,10 @@ use tokio::task::JoinHandle;
 
 /// Bytes of entries that are sorted at once.
 const CHUNK_BYTES: usize = 32 << 20;
+/// Bytes of columns that are in an entry itself.
+const PREFIX_BYTES: u32 = 16;
+/// Fewer entries are sorted by one thread.
+const PARALLEL_ENTRIES_MIN: usize = 64 << 10;
 /// Bytes of a block that goes into the log, about.
 const BLOCK_BYTES: usize = 256 << 10;
 
@@ -47,7 +53,8 @@ struct Chunk {
 
 /// Its key are the bytes from `start` to `end`; those from `row` on are the row's key, which may be a part of it.
 struct Entry {
-    prefix: u64,
+    /// The first [`PREFIX_BYTES`] of its columns: nearly all comparisons are decided by them, and no key is looked at.
+    prefix: [u64; 2],
     start: usize,
     end: u32,
     row: Range<u32>,
@@ -117,7 +124,7 @@ impl<'w> IndexBuild<'w> {
         if columns_bytes > KEY_BYTES_MAX {
             return Err(self.writer.key_too_long(self.index, columns_bytes));
         }
-        let prefix = prefix(&bytes[start..]);
+        let prefix = prefixes(&bytes[start..]);
         bytes.extend_from_slice(row_key);
         let (row_start, row_end) = (columns_bytes as u32, (bytes.len() - start) as u32); // fit: keys are short
         let alone = self.index.immediate() && !null;
@@ -169,6 +176,11 @@ impl<'w> IndexBuild<'w> {
     }
 }
 
+/// The first [`PREFIX_BYTES`] of a key as numbers that compare as they do.
+fn prefixes(key: &[u8]) -> [u64; 2] {
+    [prefix(key), prefix(key.get(size_of::<u64>()..).unwrap_or_default())]
+}
+
 impl Chunk {
     fn key(&self, e: &Entry) -> &[u8] {
         &self.bytes[e.start..e.start + e.end as usize]
@@ -183,9 +195,26 @@ impl Chunk {
         &self.bytes[e.start..e.start + e.row.start as usize]
     }
 
+    /// Of entries with the same columns the row that was read first comes first: rows are read in the order of their keys.
+    fn order(&self, a: &Entry, b: &Entry) -> Ordering {
+        let columns_are_prefix = a.row.start == b.row.start && a.row.start <= PREFIX_BYTES;
+        a.prefix.cmp(&b.prefix).then_with(|| match columns_are_prefix {
+            true => a.start.cmp(&b.start),
+            false => self.key(a).cmp(self.key(b)),
+        })
+    }
+
+    fn put_in_order(&self, entries: &mut [Entry]) {
+        if entries.len() >= PARALLEL_ENTRIES_MIN {
+            let (front, back) = entries.split_at_mut(entries.len() / 2);
+            parallel::map(vec![front, back], |half| half.sort_unstable_by(|a, b| self.order(a, b)));
+        }
+        entries.sort_by(|a, b| self.order(a, b)); // two sorted sequences: one merge
+    }
+
     fn sort(mut self, mut seen: Seen, last: bool) -> Sorted {
         let mut entries = std::mem::take(&mut self.entries);
-        entries.sort_unstable_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| self.key(a).cmp(self.key(b))));
+        self.put_in_order(&mut entries);
         let same =
             |pair: &&[Entry]| pair[0].unique && pair[1].unique && self.columns(&pair[0]) == self.columns(&pair[1]);
         let duplicate = entries.windows(2).find(same).map(|pair| self.row_key(&pair[1]).to_vec());
@@ -242,7 +271,7 @@ mod tests {
             chunk.bytes.extend_from_slice(columns.as_bytes());
             chunk.bytes.extend_from_slice(row.as_bytes());
             let (middle, end) = (columns.len() as u32, (columns.len() + row.len()) as u32);
-            let prefix = prefix(columns.as_bytes());
+            let prefix = prefixes(columns.as_bytes());
             chunk.entries.push(Entry { prefix, start, end: middle, row: middle..end, unique: true });
         }
         chunk
@@ -262,6 +291,21 @@ mod tests {
         let long = "x".repeat(BLOCK_BYTES / 2);
         let sorted = chunk(&[("b", &long), ("a", &long), ("c", &long)]).sort(Seen::default(), true);
         assert_eq!((sorted.blocks.len(), rows(&sorted).len()), (3, 3));
+    }
+
+    #[test]
+    fn large_chunks_are_sorted_in_halves() {
+        let n = PARALLEL_ENTRIES_MIN + 7;
+        // Of many lengths, some longer than an entry's prefix, and many of them more than once.
+        let columns = |i: usize| format!("{:0width$}\0", i * 7919 % 3001, width = 1 + i % 19);
+        let entries: Vec<_> = (0..n).map(|i| (columns(i), format!("{i:08}"))).collect();
+        let entries: Vec<_> = entries.iter().map(|(columns, row)| (&columns[..], &row[..])).collect();
+        let mut chunk = chunk(&entries);
+        for e in &mut chunk.entries {
+            (e.end, e.unique) = (e.row.end, false);
+        }
+        let keys: Vec<_> = rows(&chunk.sort(Seen::default(), true)).into_iter().map(|(key, _)| key).collect();
+        assert!(keys.len() == n && keys.is_sorted());
     }
 
     #[test]

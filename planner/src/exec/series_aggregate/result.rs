@@ -4,10 +4,15 @@ use super::SeriesAggregate;
 use super::cells::{Cells, Values};
 use super::partial::Partial;
 use super::recognise::{Key, Measure};
+use crate::bound::ColId;
 use crate::exec::rowset::{Column, RowSet};
 use crate::function::error::{float_overflow, out_of_range};
+use heddle_engines::parallel;
 use heddle_types::arrow::ColumnBuilder;
 use heddle_types::{Class, Datum, Error, Numeric, PgType, Result};
+
+/// Fewer values are made sooner than threads are started: an average takes a tenth of a microsecond.
+const PARALLEL_VALUES_MIN: usize = 8 << 10;
 
 impl SeriesAggregate {
     /// All groups, in the order in which they were met.
@@ -28,12 +33,17 @@ impl SeriesAggregate {
             }
             columns.push((*id, Column::Array(out.finish())));
         }
-        for (id, ty, measure) in &self.calls {
+        let column = |(id, ty, measure): &(ColId, PgType, Measure)| {
             let mut out = ColumnBuilder::new(*ty, groups);
-            for group in 0..groups {
-                out.append(&value(&all, *measure, *ty, group)?)?;
-            }
-            columns.push((*id, Column::Array(out.finish())));
+            (0..groups).try_for_each(|group| out.append(&value(&all, *measure, *ty, group)?))?;
+            Ok((*id, Column::Array(out.finish())))
+        };
+        let calls: Vec<Result<(ColId, Column)>> = match groups * self.calls.len() >= PARALLEL_VALUES_MIN {
+            true => parallel::map(self.calls.iter().collect(), column),
+            false => self.calls.iter().map(column).collect(),
+        };
+        for call in calls {
+            columns.push(call?);
         }
         Ok(RowSet { rows: groups, columns })
     }

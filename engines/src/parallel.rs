@@ -1,4 +1,4 @@
-//! Work on every core: what flush and compaction do column by column.
+//! Work on every core: what flush, compaction and others do column by column.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
