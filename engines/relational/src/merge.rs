@@ -153,25 +153,35 @@ pub(crate) struct Writer<'v, I: Iterator<Item = Version<'v>>> {
     versions: Peekable<I>,
     /// By how much the numbers of rows of storages have changed.
     changes: Vec<(StorageId, i64)>,
-    gap: Gap,
+    /// Where the next version goes, if that was found already.
+    ahead: Option<Gap>,
     value: Vec<u8>,
 }
 
 /// Where versions go: into a leaf, or before all leaves of their storage.
-#[derive(Default)]
 struct Gap {
     /// Of the leaf, or the one that it will have.
     fence: Vec<u8>,
     /// The leaf; None when it is still to be made.
     leaf: Option<Vec<u8>>,
-    /// Fence of the storage's next leaf.
-    next: Option<Vec<u8>>,
+    /// The last key in it.
+    last: Vec<u8>,
+    end: End,
+}
+
+/// Where a gap ends. Only who has more for it than what is below its last key needs to know, and looks at the next leaf's page.
+enum End {
+    Unknown,
+    /// At the next leaf.
+    Fence(Vec<u8>),
+    /// With the storage.
+    Storage,
 }
 
 impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
     /// For versions in key order, one of each key.
     pub fn new(versions: I) -> Self {
-        Self { versions: versions.peekable(), changes: Vec::new(), gap: Gap::default(), value: Vec::new() }
+        Self { versions: versions.peekable(), changes: Vec::new(), ahead: None, value: Vec::new() }
     }
 
     /// By how much the numbers of rows of storages changed since the last call.
@@ -186,49 +196,70 @@ impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
             && let Some(first) = self.versions.peek()
         {
             let storage = first.storage();
-            self.gap.find(leaves, storage, first.key())?;
-            let versions = self.take_versions(storage, bytes_max - bytes);
-            bytes += self.write_gap(leaves, storage, &versions)?;
+            let mut gap = match self.ahead.take() {
+                Some(gap) => gap,
+                None => Gap::find(leaves, storage, first.key())?,
+            };
+            let versions = self.take_versions(leaves, &mut gap, storage, bytes_max - bytes)?;
+            bytes += self.write_gap(leaves, &gap, storage, &versions)?;
         }
         Ok(self.versions.peek().is_none())
     }
 
-    /// Takes what belongs into the gap, but for what goes beyond `bytes_max`.
-    fn take_versions(&mut self, storage: StorageId, bytes_max: usize) -> Vec<Version<'v>> {
+    /// Takes what belongs into the gap, the first version at least, but for what goes beyond `bytes_max`.
+    fn take_versions(
+        &mut self,
+        leaves: &Leaves<'_>,
+        gap: &mut Gap,
+        storage: StorageId,
+        bytes_max: usize,
+    ) -> Result<Vec<Version<'v>>, redb::Error> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
-        let is_here = |v: &Version<'v>| {
-            v.storage() == storage && self.gap.next.as_ref().is_none_or(|next| v.key() < storage_key(next))
-        };
         while bytes < bytes_max
-            && let Some(version) = self.versions.next_if(is_here)
+            && let Some(version) = self.versions.peek()
+            && version.storage() == storage
         {
+            if !taken.is_empty() && !gap.surely_holds(version.key()) {
+                if let End::Unknown = gap.end {
+                    let other = Gap::find(leaves, storage, version.key())?;
+                    if other.fence != gap.fence {
+                        self.ahead = Some(other);
+                        break;
+                    }
+                    gap.find_end(leaves, storage)?;
+                }
+                if !gap.ends_behind(version.key()) {
+                    break;
+                }
+            }
             bytes += version.key().len() + version.row().map_or(0, <[u8]>::len);
-            taken.push(version);
+            taken.extend(self.versions.next());
         }
-        taken
+        Ok(taken)
     }
 
     /// Writes the leaf with its changes; how many bytes of pages that changes, about.
     fn write_gap(
         &mut self,
         leaves: &mut Leaves<'_>,
+        gap: &Gap,
         storage: StorageId,
         versions: &[Version<'v>],
     ) -> Result<usize, redb::Error> {
-        let (rows, change) = self.gap.merged(versions).map_err(|e| redb::Error::Corrupted(e.to_string()))?;
+        let (rows, change) = gap.merged(versions).map_err(corrupted)?;
         note(&mut self.changes, storage, change);
-        let cut = leaf::cut(&rows, self.gap.appends(&rows, versions));
+        let cut = leaf::cut(&rows, gap.is_appended_to(&rows, versions));
         let Some((first, more)) = cut.split_first() else {
-            if self.gap.leaf.is_some() {
-                leaves.remove(&self.gap.fence[..])?;
+            if gap.leaf.is_some() {
+                leaves.remove(&gap.fence[..])?;
             }
             return Ok(PAGE_BYTES);
         };
         leaf::encode(&rows[first.clone()], &mut self.value);
-        leaves.insert(&self.gap.fence[..], &self.value[..])?;
+        leaves.insert(&gap.fence[..], &self.value[..])?;
         // New leaves in a row go through a cursor of redb, which packs them into pages without a search for each.
         if !more.is_empty() {
-            let mut cursor = leaves.upper_bound_mut(Bound::Included(&self.gap.fence[..]))?;
+            let mut cursor = leaves.upper_bound_mut(Bound::Included(&gap.fence[..]))?;
             let mut fence = Vec::new();
             for next in more {
                 set_fence(&mut fence, storage, rows[next.start - 1].key, rows[next.start].key);
@@ -243,22 +274,41 @@ impl<'v, I: Iterator<Item = Version<'v>>> Writer<'v, I> {
 
 impl Gap {
     /// The gap for a key.
-    fn find(&mut self, leaves: &Leaves<'_>, storage: StorageId, key: &[u8]) -> Result<(), redb::Error> {
-        base_key(&mut self.fence, storage, key);
-        let mut cursor = leaves.upper_bound(Bound::Included(&self.fence[..]))?;
-        let of_storage = |fence: &[u8]| fence.starts_with(&storage.0.to_be_bytes());
-        self.next = cursor.peek_next()?.map(|(fence, _)| fence.value().to_vec()).filter(|fence| of_storage(fence));
-        self.leaf = None;
+    fn find(leaves: &Leaves<'_>, storage: StorageId, key: &[u8]) -> Result<Self, redb::Error> {
+        let mut fence = Vec::with_capacity(FENCE_BYTES + key.len());
+        base_key(&mut fence, storage, key);
+        let mut cursor = leaves.upper_bound(Bound::Included(&fence[..]))?;
         // The first leaf of a storage takes all keys before the second.
-        self.fence.truncate(FENCE_BYTES);
-        if let Some((fence, leaf)) = cursor.peek_prev()?
-            && of_storage(fence.value())
-        {
-            self.fence.clear();
-            self.fence.extend_from_slice(fence.value());
-            self.leaf = Some(leaf.value().to_vec());
+        fence.truncate(FENCE_BYTES);
+        match cursor.peek_prev()?.filter(|(before, _)| before.value().starts_with(&fence)) {
+            Some((before, leaf)) => {
+                let leaf = leaf.value().to_vec();
+                let last = last_key(&leaf).map_err(corrupted)?.to_vec();
+                Ok(Self { fence: before.value().to_vec(), leaf: Some(leaf), last, end: End::Unknown })
+            }
+            None => Ok(Self { fence, leaf: None, last: Vec::new(), end: End::Unknown }),
         }
+    }
+
+    fn find_end(&mut self, leaves: &Leaves<'_>, storage: StorageId) -> Result<(), redb::Error> {
+        let mut cursor = leaves.upper_bound(Bound::Included(&self.fence[..]))?;
+        let next = cursor.peek_next()?.filter(|(next, _)| next.value().starts_with(&storage.0.to_be_bytes()));
+        self.end = next.map_or(End::Storage, |(next, _)| End::Fence(next.value().to_vec()));
         Ok(())
+    }
+
+    /// Is a key, above one that is here, not above the last one?
+    fn surely_holds(&self, key: &[u8]) -> bool {
+        self.leaf.is_some() && key <= &self.last[..]
+    }
+
+    /// Is a key, above one that is here, below the end?
+    fn ends_behind(&self, key: &[u8]) -> bool {
+        match &self.end {
+            End::Unknown => false,
+            End::Fence(fence) => key < storage_key(fence),
+            End::Storage => true,
+        }
     }
 
     /// The leaf's rows with `versions`, and by how much they are more.
@@ -288,10 +338,20 @@ impl Gap {
     }
 
     /// Do all of `versions` come behind everything that the storage had? More will come there, and nothing in between.
-    fn appends(&self, rows: &[LeafRow<'_>], versions: &[Version<'_>]) -> bool {
+    fn is_appended_to(&self, rows: &[LeafRow<'_>], versions: &[Version<'_>]) -> bool {
         let first = rows.len().checked_sub(versions.len()).and_then(|at| rows.get(at));
-        self.next.is_none() && first.is_some_and(|first| versions.first().is_some_and(|v| v.key() == first.key))
+        let is_first = |row: &LeafRow<'_>| versions.first().is_some_and(|version| version.key() == row.key);
+        matches!(self.end, End::Storage) && first.is_some_and(is_first)
     }
+}
+
+fn last_key(leaf: &[u8]) -> heddle_types::Result<&[u8]> {
+    let leaf = Leaf::open(leaf)?;
+    leaf.len().checked_sub(1).map_or(Ok(&[]), |last| leaf.key(last))
+}
+
+fn corrupted(e: heddle_types::Error) -> redb::Error {
+    redb::Error::Corrupted(e.to_string())
 }
 
 /// Makes `fence` the shortest one between two keys.
@@ -314,5 +374,112 @@ fn note(changes: &mut Vec<(StorageId, i64)>, storage: StorageId, change: i64) {
         Some((last, sum)) if *last == storage => *sum += change,
         _ if change != 0 => changes.push((storage, change)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heddle_engines::RowChange;
+    use heddle_env::Random;
+    use heddle_env::random::SeededRandom;
+    use redb::backends::InMemoryBackend;
+    use redb::{Builder, Database, ReadableDatabase, TableDefinition};
+    use std::collections::BTreeMap;
+
+    const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("leaves");
+
+    /// Rows by storage and key, with the index of their last write.
+    type Model = BTreeMap<(u64, Vec<u8>), (u64, Vec<u8>)>;
+
+    fn database() -> Database {
+        let db = Builder::new().create_with_backend(InMemoryBackend::new()).expect("memory");
+        let tx = db.begin_write().expect("memory");
+        drop(tx.open_table(TABLE).expect("memory"));
+        tx.commit().expect("memory");
+        db
+    }
+
+    /// Merges changes in slices of `slice` bytes; by how much the rows are more.
+    fn merge(db: &Database, index: u64, changes: Vec<RowChange>, slice: usize) -> i64 {
+        let table = Arc::new(Memtable::default());
+        table.apply(LogIndex(index), changes);
+        let (sealed, mut more) = ([table], 0);
+        let runs: Vec<_> = sealed.iter().map(|table| table.runs()).collect();
+        let mut writer = Writer::new(newest_versions(&sealed, &runs));
+        loop {
+            let tx = db.begin_write().expect("memory");
+            let is_done = writer.write(&mut tx.open_table(TABLE).expect("memory"), slice).expect("memory");
+            tx.commit().expect("memory");
+            more += writer.take_changes().iter().map(|(_, change)| change).sum::<i64>();
+            if is_done {
+                return more;
+            }
+        }
+    }
+
+    /// All rows; each lies between its leaf's fence and the next one. And bytes of leaves.
+    fn rows(db: &Database) -> (Model, Vec<usize>) {
+        let tx = db.begin_read().expect("memory");
+        let table = tx.open_table(TABLE).expect("memory");
+        let (mut model, mut bytes, mut before) = (Model::new(), Vec::new(), Vec::new());
+        for entry in table.range::<&[u8]>(..).expect("memory") {
+            let (fence, leaf) = entry.expect("memory");
+            let (fence, leaf) = (fence.value(), leaf.value());
+            bytes.push(fence.len() + leaf.len());
+            let leaf = Leaf::open(leaf).expect("ours");
+            let storage = StorageId(u64::from_be_bytes(*fence.first_chunk().expect("a storage")));
+            assert!(before < fence.to_vec() && leaf.len() > 0);
+            for row in (0..leaf.len()).map(|at| leaf.row(at).expect("ours")) {
+                base_key(&mut before, storage, row.key);
+                assert!(&before[..] >= fence);
+                model.insert((storage.0, row.key.to_vec()), (row.index.0, row.row.to_vec()));
+            }
+        }
+        (model, bytes)
+    }
+
+    #[test]
+    fn leaves_have_the_rows_of_all_merges() {
+        let (db, random, mut model) = (database(), SeededRandom::new(7), Model::new());
+        for index in 1..60 {
+            let mut changes = Vec::new();
+            // Few or many, near each other or all over, of two storages; some rounds only remove.
+            let (count, span) = (1 << (random.u64() % 9), 1 << (4 + random.u64() % 12));
+            let start = random.u64() % 3000;
+            for _ in 0..count {
+                let (storage, n) = (1 + random.u64() % 2, start + random.u64() % span);
+                let key = format!("{n:0width$}", width = 1 + (n % 12) as usize).into_bytes();
+                if index % 7 == 0 || random.u64().is_multiple_of(4) {
+                    model.remove(&(storage, key.clone()));
+                    changes.push(RowChange::Delete { storage: StorageId(storage), key: key.into() });
+                } else {
+                    let row = vec![index as u8; (random.u64() % 300) as usize + usize::from(n % 97 == 0) * 5000];
+                    model.insert((storage, key.clone()), (index, row.clone()));
+                    changes.push(RowChange::Put { storage: StorageId(storage), key: key.into(), row: row.into() });
+                }
+            }
+            let before = rows(&db).0.len() as i64;
+            let more = merge(&db, index, changes, 1 + (random.u64() % 50_000) as usize);
+            let (found, _) = rows(&db);
+            assert!(found == model, "round {index}");
+            assert_eq!(before + more, found.len() as i64);
+        }
+    }
+
+    #[test]
+    fn rows_added_at_the_end_fill_leaves() {
+        let db = database();
+        for index in 0..40u64 {
+            let put = |n: u64| RowChange::Put {
+                storage: StorageId(5),
+                key: n.to_be_bytes().to_vec().into(),
+                row: vec![1; 80].into(),
+            };
+            merge(&db, index + 1, (index * 100..index * 100 + 100).map(put).collect(), 64 << 10);
+        }
+        let (model, bytes) = rows(&db);
+        assert_eq!(model.len(), 4000);
+        assert!(bytes[..bytes.len() - 1].iter().all(|bytes| (3600..=4000).contains(bytes)), "{bytes:?}");
     }
 }
