@@ -13,6 +13,7 @@ use heddle_types::{Oid, StorageId};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -40,24 +41,46 @@ pub fn open(dir: &Path) -> Arc<TxnManager> {
     TxnManager::open(Env::real(), config(dir)).unwrap()
 }
 
-/// What is on disk now, as a power loss would leave it (everything acknowledged is synced).
+/// What is on disk now, as a power loss would leave it (everything acknowledged is synced). Copied again when maintenance wrote meanwhile: a copy
+/// with files of two moments is nothing that a power loss leaves.
 pub fn crash_copy(dir: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
-    copy(dir, to.path());
-    to
+    loop {
+        let (to, before) = (tempfile::tempdir().unwrap(), stamps(dir));
+        if copy(dir, to.path()).is_ok() && stamps(dir) == before {
+            return to;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+/// Files with their lengths and times of the last write.
+fn stamps(dir: &Path) -> Vec<(PathBuf, u64, i64, i64)> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match std::fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => out.extend(stamps(&path)),
+            Ok(meta) => out.push((path, meta.len(), meta.mtime(), meta.mtime_nsec())),
+            // Gone since it was listed.
+            Err(_) => {}
         }
     }
+    out.sort();
+    out
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 pub fn run<F: Future>(future: F) -> F::Output {
